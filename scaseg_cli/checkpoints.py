@@ -1,0 +1,88 @@
+"""Tensors on disk: results as safetensors with a header that says what they are; progress as plain state."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import replaced
+
+
+def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, Any] | None = None) -> None:
+    """Write ``tensors`` to ``path`` in one piece, marked as ``kind`` ("base", "queries"), with ``meta`` as JSON."""
+    header = {"scaseg": json.dumps({"kind": kind, **(meta or {})}, sort_keys=True)}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replaced(path) as temporary:
+        save_file(contiguous, str(temporary), metadata=header)
+
+
+def load_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote.
+
+    Args:
+        path: the file.
+        kind: what it must be.
+        remedy: what makes it anew, for the errors.
+
+    Raises:
+        ScasegError: missing, cut short, or of another kind (a checkpoint of another stage).
+    """
+    if not path.is_file():
+        raise ScasegError(f"{path} does not exist", remedy)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("scaseg", "{}"))
+            if header.get("kind") != kind:
+                found = header.get("kind", "something else")
+                raise ScasegError(f"{path} holds {found}, not {kind}", remedy)
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ScasegError(f"{path} is damaged or cut short: {error}", remedy) from error
+
+
+def load_module(module: nn.Module, tensors: dict[str, Tensor], path: Path, remedy: str) -> None:
+    """Put ``tensors`` into ``module``; every key and shape must fit.
+
+    Raises:
+        ScasegError: keys are missing, unexpected, or of another shape; up to three are named.
+    """
+    own = module.state_dict()
+    missing = sorted(set(own) - set(tensors))
+    unexpected = sorted(set(tensors) - set(own))
+    misshapen = sorted(name for name in set(own) & set(tensors) if own[name].shape != tensors[name].shape)
+    for what, names in (("lacks", missing), ("has unexpected", unexpected), ("has other shapes for", misshapen)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise ScasegError(f"{path} {what} {', '.join(names[:3])}{more}", remedy)
+    module.load_state_dict(tensors)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a training's progress in one piece: tensors, numbers, text, lists and dicts alone."""
+    with replaced(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path, key: str) -> dict[str, Any] | None:
+    """A training's progress, or None where there is none of this ``key`` (the stage's key) to go on from.
+
+    Raises:
+        ScasegError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ScasegError(
+            f"{path} is damaged or cut short: {str(error).splitlines()[0]}",
+            "Delete it and start the command again: the stage then begins anew.",
+        ) from error
+    return state if isinstance(state, dict) and state.get("key") == key else None

@@ -1,0 +1,101 @@
+"""Reading and writing files so that nothing is lost, half-written or taken for something else."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.errors import ScasegError
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` that takes its place when the block ends well.
+
+    On any failure the temporary file is removed and what stood at ``path`` stays as it was.
+
+    Raises:
+        ScasegError: the folder cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ScasegError(
+            f"cannot write {path}: {error.strerror or error}",
+            "Free some space, or choose another folder with --work-dir.",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` in one piece."""
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON to ``path`` in one piece."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        what: what the file is to the user, for the error ("the annotation file").
+
+    Raises:
+        ScasegError: the file is missing, cannot be read, or is not whole JSON.
+    """
+    import orjson  # three times faster than json on COCO's annotation files
+
+    if not path.is_file():
+        raise ScasegError(f"{what} {path} does not exist", "Check the path in the recipe.")
+    try:
+        return orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ScasegError(
+            f"{what} {path} is not valid JSON: {error}",
+            "It may be cut short: fetch or make it again.",
+        ) from error
+    except OSError as error:
+        raise ScasegError(f"{what} {path} cannot be read: {error.strerror}") from error
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_value(value: Any) -> str:
+    """SHA-256 of a JSON-like value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def inside(folder: Path, name: str, what: str) -> Path:
+    """``folder / name``, where ``name`` may not lead out of ``folder``.
+
+    Raises:
+        ScasegError: ``name`` is absolute or climbs out with "..".
+    """
+    parts = Path(name)
+    if not name or parts.is_absolute() or ".." in parts.parts:
+        raise ScasegError(
+            f"{what} has the file name {name!r}, which leads out of {folder}",
+            "File names must be relative and stay inside their folder.",
+        )
+    return folder / parts

@@ -1,0 +1,1 @@
+"""What a person sees: one table with many outputs, and talk on stderr."""

@@ -1,0 +1,86 @@
+"""Talk goes to stderr: lines, and progress bars that turn into plain lines when nobody watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+console = Console(stderr=True, highlight=False)
+_LINE_EVERY = 15.0  # seconds between plain progress lines when stderr is not a terminal
+
+
+def say(text: str) -> None:
+    """One line to the person, on stderr. Rich markup is understood."""
+    console.print(text, soft_wrap=True)
+
+
+class Meter:
+    """Counts steps of one piece of work; draws a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, description: str, total: int, completed: int = 0) -> None:
+        self.description, self.total, self.completed = description, total, completed
+        self._first, self._started = completed, time.monotonic()
+        self._last_line = self._started
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=28),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", style="dim"),
+                console=console,
+                transient=True,
+            )
+            self._task = self._bar.add_task(description, total=total, completed=completed, note="")
+            self._bar.start()
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """``steps`` more are done; ``note`` (losses, a rate) is shown beside the count."""
+        self.completed += steps
+        if self._bar is not None:
+            update = {"note": note} if note else {}
+            self._bar.update(self._task, advance=steps, **update)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= _LINE_EVERY:
+            self._last_line = now
+            rate = (self.completed - self._first) / (now - self._started)
+            left = (self.total - self.completed) / rate if rate else 0.0
+            say(f"{self.description}: {self.completed}/{self.total}, {left:.0f} s left {note}".rstrip())
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+@contextmanager
+def meter(description: str, total: int, completed: int = 0) -> Iterator[Meter]:
+    """A `Meter` that is closed when the block ends, however it ends."""
+    shown = Meter(description, total, completed)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
+    """Yield ``items`` and show how many of ``total`` are done."""
+    with meter(description, total) as shown:
+        for item in items:
+            yield item
+            shown.advance()

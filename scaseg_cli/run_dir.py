@@ -1,0 +1,123 @@
+"""What a run folder holds: one folder a stage, each with a record of what made it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The run folder at ``path``. A stage's folder bears the stage's name."""
+
+    path: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def log_file(self) -> Path:
+        """What the commands said, one file a run folder."""
+        return self.path / "log.txt"
+
+    # split
+    @property
+    def classes_file(self) -> Path:
+        """The classes in the model's order: seen first, then unseen."""
+        return self.path / "split" / "classes.json"
+
+    @property
+    def images_file(self) -> Path:
+        """Image ids of the training, selection and validation lists."""
+        return self.path / "split" / "images.json"
+
+    # embeddings
+    @property
+    def embeddings_file(self) -> Path:
+        """Semantic embeddings of all classes."""
+        return self.path / "embeddings" / "embeddings.safetensors"
+
+    # base
+    @property
+    def base_file(self) -> Path:
+        """The trained segmentor with its class projector."""
+        return self.path / "base" / "base.safetensors"
+
+    # queries
+    @property
+    def queries_file(self) -> Path:
+        """Query embeddings with their labels, from which stages 2 and 3 train."""
+        return self.path / "queries" / "queries.safetensors"
+
+    # cat
+    @property
+    def generator_file(self) -> Path:
+        """The trained generator."""
+        return self.path / "cat" / "generator.safetensors"
+
+    # union
+    @property
+    def projector_file(self) -> Path:
+        """The fine-tuned class projector, the best on the selection images."""
+        return self.path / "union" / "best.safetensors"
+
+    @property
+    def last_projector_file(self) -> Path:
+        """The fine-tuned class projector after the last step."""
+        return self.path / "union" / "last.safetensors"
+
+    @property
+    def control_file(self) -> Path:
+        """The control: the projector fine-tuned in the same way without generated embeddings."""
+        return self.path / "union" / "control.safetensors"
+
+    @property
+    def choices_file(self) -> Path:
+        """What was chosen on the selection images: snapshot and increments, with every figure seen."""
+        return self.path / "union" / "choices.json"
+
+    # evaluation
+    @property
+    def results_file(self) -> Path:
+        """The result table as JSON; CSV and Markdown lie beside it."""
+        return self.path / "evaluation" / "results.json"
+
+    def folder(self, stage: str) -> Path:
+        """The folder of ``stage``, made if need be.
+
+        Raises:
+            ScasegError: the work folder cannot be written.
+        """
+        folder = self.path / stage
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ScasegError(
+                f"the work folder {self.path} cannot be made: {error.strerror}", "Choose another with --work-dir."
+            ) from error
+        if not os.access(folder, os.W_OK):
+            raise ScasegError(f"the work folder {folder} cannot be written", "Choose another with --work-dir.")
+        return folder
+
+    def record_file(self, stage: str) -> Path:
+        """The record of a finished stage."""
+        return self.path / stage / "record.json"
+
+    def record(self, stage: str) -> dict[str, Any] | None:
+        """What made ``stage``, or None where it has not finished."""
+        path = self.record_file(stage)
+        if not path.is_file():
+            return None
+        content = read_json(path, "the stage's record")
+        return content if isinstance(content, dict) else None
+
+    def write_record(self, stage: str, content: dict[str, Any]) -> None:
+        """The stage has finished: its record is written last, in one piece."""
+        write_json(self.record_file(stage), content)

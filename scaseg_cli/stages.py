@@ -1,0 +1,200 @@
+"""The stages, what each depends on, and whether what lies in a run folder is up to date.
+
+A stage's key is a hash of the recipe's sections that it depends on, of the files from outside that it reads, and of
+the keys of the stages it needs. Two recipes that agree on a stage's key share its result.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli import __version__
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import hash_file, hash_value
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the method.
+
+    Attributes:
+        name: the stage, its recipe section, its package and its folder in the run folder.
+        command: the command that runs it.
+        needs: stages whose results it reads.
+        sections: the recipe's dotted keys that change its result.
+    """
+
+    name: str
+    command: str
+    needs: tuple[str, ...]
+    sections: tuple[str, ...]
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("data", "split-dataset", (), ("data.shapes",)),
+        Stage("split", "split-dataset", ("data",), ("task", "data", "split")),
+        Stage("embeddings", "embed-classes", ("split",), ("clip", "embeddings")),
+        Stage("base", "train-base", ("split", "embeddings"), ("seed", "processes", "gpus", "clip", "base")),
+        Stage("queries", "train-cat", ("base",), ("seed", "queries")),
+        Stage("cat", "train-cat", ("queries", "embeddings"), ("seed", "cat")),
+        Stage("union", "union-finetune", ("cat",), ("seed", "union", "evaluation")),
+        Stage("evaluation", "evaluate", ("union",), ("evaluation",)),
+    )
+}
+# These change how a stage runs and not what comes out of it.
+_NO_EFFECT = {"base": ("workers", "checkpoint_every", "log_every"), "cat": ("checkpoint_every",),
+              "union": ("checkpoint_every",)}  # fmt: skip
+
+
+def _section(recipe: Recipe, dotted: str) -> Any:
+    value: Any = recipe.model_dump(mode="json")
+    for part in dotted.split("."):
+        value = value[part]
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if key not in _NO_EFFECT.get(dotted, ())}
+    return value
+
+
+@lru_cache(maxsize=256)
+def _file_key(path: str, modified: int, size: int) -> str:
+    del modified, size  # they are here to make the cache forget a changed file
+    return hash_file(Path(path))
+
+
+def _outside_files(recipe: Recipe, stage: str) -> list[Path]:
+    """Files from outside the run folder that a stage reads, where they are there."""
+    named: list[str | None] = []
+    if stage == "split":
+        named += [recipe.split.unseen if isinstance(recipe.split.unseen, str) else None]
+        if recipe.data.root is not None:
+            sets = (recipe.data.train, recipe.data.selection, recipe.data.validation)
+            named += [str(Path(recipe.data.root) / part.annotations) for part in sets if part is not None]
+    elif stage == "embeddings":
+        named += [recipe.clip.checkpoint, recipe.embeddings.templates]
+    elif stage == "base":
+        named += [recipe.clip.checkpoint, recipe.base.backbone.checkpoint]
+    return [Path(name) for name in named if name is not None and Path(name).is_file()]
+
+
+def stage_key(recipe: Recipe, stage: str) -> str:
+    """The hash of all that a stage's result depends on."""
+    spec = STAGES[stage]
+    files = {}
+    for path in _outside_files(recipe, stage):
+        status = path.stat()
+        files[str(path)] = _file_key(str(path), status.st_mtime_ns, status.st_size)
+    return hash_value(
+        {
+            "stage": stage,
+            "recipe": {dotted: _section(recipe, dotted) for dotted in spec.sections},
+            "files": sorted(files.values()),
+            "needs": [stage_key(recipe, need) for need in spec.needs],
+        }
+    )
+
+
+def is_done(recipe: Recipe, run: RunDir, stage: str) -> bool:
+    """Whether ``stage`` has finished in this run folder for exactly this recipe, and its files are still there."""
+    record = run.record(stage)
+    if record is None or record.get("key") != stage_key(recipe, stage):
+        return False
+    return all(
+        (run.path / name).is_file() and (run.path / name).stat().st_size == output["bytes"]
+        for name, output in record["outputs"].items()
+    )
+
+
+def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
+    """Go on only if ``stages`` have finished for this recipe.
+
+    Raises:
+        ScasegError: one has not run, was made by another recipe, or its files are gone or changed; names the command.
+    """
+    for stage in stages:
+        command = f"Run `scaseg {STAGES[stage].command}` with this recipe first (`scaseg run` does all in order)."
+        record = run.record(stage)
+        if record is None:
+            raise ScasegError(f"{run.path} has no finished {stage} stage", command)
+        if record.get("key") != stage_key(recipe, stage):
+            raise ScasegError(
+                f"{run.path / stage} was made by another recipe than the one in use",
+                f"{command} Or name another folder with --work-dir.",
+            )
+        for name, output in record["outputs"].items():
+            path = run.path / name
+            if not path.is_file():
+                raise ScasegError(f"{path} is gone", command)
+            status = path.stat()
+            if _file_key(str(path), status.st_mtime_ns, status.st_size) != output["sha256"]:
+                raise ScasegError(f"{path} is not what the {stage} stage wrote: cut short, or changed", command)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    names = ("torch", "torchvision", "mmdet", "mmengine", "open_clip_torch", "numpy")
+    found = {"scaseg": __version__, "python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@lru_cache(maxsize=1)
+def commit() -> str | None:
+    """The commit of the checkout that runs, or None where the package is installed without one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@contextmanager
+def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterator[dict[str, Any]]:
+    """Run a stage; when the block ends well, write its record with the hashes of ``outputs``.
+
+    Yields a dict: what the stage puts into it is kept in the record as its summary. While the block runs an older
+    record is gone, so that a stage cut short is never taken for finished; its own files stay, for resuming.
+    """
+    run.folder(stage)
+    key = stage_key(recipe, stage)
+    old = run.record(stage)
+    if old is not None:
+        run.record_file(stage).unlink()
+    summary: dict[str, Any] = {}
+    started = time.monotonic()
+    yield summary
+    run.write_record(
+        stage,
+        {
+            "stage": stage,
+            "key": key,
+            "seed": recipe.seed,
+            "seconds": round(time.monotonic() - started, 2),
+            "summary": summary,
+            "needs": {need: (run.record(need) or {}).get("key") for need in STAGES[stage].needs},
+            "outputs": {
+                str(path.relative_to(run.path)): {"sha256": hash_file(path), "bytes": path.stat().st_size}
+                for path in outputs
+            },
+            "outside_files": {str(path): hash_file(path) for path in _outside_files(recipe, stage)},
+            "versions": versions(),
+            "commit": commit(),
+        },
+    )
