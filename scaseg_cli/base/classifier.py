@@ -1,0 +1,59 @@
+"""The class projector P and the cosine classifier, shared by all stages.
+
+Shapes: D visual width (decoder channels), C embedding width (CLIP), K number of classes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ClassProjector(nn.Sequential):
+    """P: R^D -> R^C, an MLP D-D-C with ReLU (docs/method.md, Notation; a reading)."""
+
+    def __init__(self, visual_dim: int, embedding_dim: int) -> None:
+        super().__init__(
+            nn.Linear(visual_dim, visual_dim), nn.ReLU(inplace=True), nn.Linear(visual_dim, embedding_dim)
+        )
+
+
+class CosineClassifier(nn.Module):
+    """Class logits cos(P(v), a_k) / tau, with a learned no-object embedding a_0 as the last class.
+
+    Args:
+        projector: P.
+        embeddings_KC: unit semantic embeddings of the classes that take part.
+        tau: temperature.
+    """
+
+    embeddings: Tensor
+
+    def __init__(self, projector: ClassProjector, embeddings_KC: Tensor, tau: float) -> None:
+        super().__init__()
+        self.projector = projector
+        self.tau = tau
+        self.no_object = nn.Parameter(F.normalize(torch.randn(embeddings_KC.shape[1]), dim=0))
+        # not saved: the class embeddings have a file and a hash of their own
+        self.register_buffer("embeddings", embeddings_KC.clone(), persistent=False)
+
+    def project(self, v: Tensor) -> Tensor:
+        """f = P(v): [..., D] -> [..., C]."""
+        return self.projector(v)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Logits [..., K + 1] of visual embeddings [..., D]; the last column is no-object."""
+        return self.logits_of_projected(self.project(v))
+
+    def logits_of_projected(self, f: Tensor) -> Tensor:
+        """Logits [..., K + 1] of projected embeddings [..., C]."""
+        classes = torch.cat([self.embeddings, F.normalize(self.no_object, dim=0)[None]])
+        return F.normalize(f, dim=-1) @ classes.T / self.tau
+
+    def over(self, embeddings_KC: Tensor) -> CosineClassifier:
+        """A classifier over other classes, with copies of this one's P and a_0."""
+        embedding_dim, visual_dim = self.projector[2].out_features, self.projector[0].in_features
+        other = CosineClassifier(ClassProjector(visual_dim, embedding_dim), embeddings_KC, self.tau)
+        other.load_state_dict(self.state_dict())
+        return other.to(self.no_object.device)

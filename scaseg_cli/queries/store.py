@@ -1,0 +1,54 @@
+"""The file that stages 2 and 3 read: query embeddings of the training images with their labels.
+
+Shapes: M matched queries, U queries without a segment, D visual width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from scaseg_cli.checkpoints import load_tensors, save_tensors
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.stages import require
+
+KIND = "query embeddings"
+_REMEDY = "Run `scaseg train-cat` again: it writes the query embeddings anew."
+
+
+@dataclass(frozen=True)
+class QueryStore:
+    """V and V^0 of the training images.
+
+    Attributes:
+        matched_MD: embeddings of queries with a segment, float32.
+        class_ids_M: their seen class ids, int64.
+        null_UD: a sample of the embeddings of queries without one, float32.
+    """
+
+    matched_MD: Tensor
+    class_ids_M: Tensor
+    null_UD: Tensor
+
+
+def save_queries(store: QueryStore, run: RunDir, meta: dict[str, Any]) -> None:
+    """Write the store in one piece."""
+    tensors = {"matched": store.matched_MD, "class_ids": store.class_ids_M, "null": store.null_UD}
+    save_tensors(run.queries_file, KIND, tensors, meta)
+
+
+def load_queries(recipe: Recipe, run: RunDir) -> QueryStore:
+    """Read the store of this recipe.
+
+    Raises:
+        ScasegError: it is not there, of another recipe, damaged, or has other tensors than a store has.
+    """
+    require(recipe, run, "queries")
+    tensors, _ = load_tensors(run.queries_file, KIND, _REMEDY)
+    if set(tensors) != {"matched", "class_ids", "null"}:
+        raise ScasegError(f"{run.queries_file} has the tensors {sorted(tensors)}", _REMEDY)
+    return QueryStore(tensors["matched"].float(), tensors["class_ids"], tensors["null"].float())
