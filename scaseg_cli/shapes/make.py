@@ -1,0 +1,138 @@
+"""Write the embedded world as a data set in COCO's panoptic format."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import write_json
+from scaseg_cli.recipe.schema import ShapesData
+from scaseg_cli.results.console import track
+from scaseg_cli.shapes.scenes import Scene, draw_scene
+from scaseg_cli.shapes.world import CATEGORIES, SEEN_STUFF, SEEN_THINGS, STUFF, THINGS, ShapeClass
+
+SETS = ("train", "selection", "validation")
+_MARK = "shapes.json"  # says that a folder is ours, so that it may be written again
+_UNFINISHED = ".unfinished"
+_IDS_A_SET = 1_000_000  # image ids of the sets never meet
+
+
+def scene_of(config: ShapesData, name: str, number: int) -> Scene:
+    """Scene ``number`` of the set ``name``: it depends on the seed, the set and the number alone.
+
+    Training scenes hold 2-5 things and no unseen class, but for a part (``unseen_fraction``) in which any class may
+    stand; scenes of the other sets hold 1-4 things of any class.
+    """
+    rng = np.random.default_rng([config.seed, SETS.index(name), number])
+    free = name != "train" or rng.random() < config.unseen_fraction
+    things, stuff = (THINGS, STUFF) if free else (SEEN_THINGS, SEEN_STUFF)
+    return draw_scene(rng, config.image_size, (2, 5) if name == "train" else (1, 4), things, stuff)
+
+
+def _segment_ids(rng: np.random.Generator, classes: tuple[ShapeClass, ...]) -> list[int]:
+    """A colour for each segment, R + 256 G + 65536 B, near its class's and unlike the others' in the image."""
+    ids: list[int] = []
+    while len(ids) < len(classes):
+        colour = np.clip(np.array(classes[len(ids)].label_colour) + rng.integers(-25, 26, 3), 0, 255)
+        number = int(colour @ (1, 256, 65536))
+        if number and number not in ids:
+            ids.append(number)
+    return ids
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> list[int]:
+    """x, y, width, height in pixels."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    return [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
+
+
+def _segments(scene: Scene, ids: list[int]) -> list[dict[str, Any]]:
+    segments = []
+    for place, (number, cls) in enumerate(zip(ids, scene.classes, strict=True)):
+        mask = scene.index == place
+        segments.append(
+            {
+                "id": number,
+                "category_id": cls.category_id,
+                "area": int(mask.sum()),
+                "bbox": _bounding_box(mask),
+                "iscrowd": 0,
+            }
+        )
+    return segments
+
+
+def _write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
+    ok, data = cv2.imencode(".png", rgb[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    assert ok, path
+    path.write_bytes(data.tobytes())
+
+
+def _write_set(root: Path, config: ShapesData, name: str, count: int) -> None:
+    images_dir, labels_dir = root / name, root / "annotations" / f"panoptic_{name}"
+    images_dir.mkdir(parents=True)
+    labels_dir.mkdir(parents=True)
+    images, annotations = [], []
+    for number in track(range(count), f"Drawing {name} scenes", count):
+        scene = scene_of(config, name, number)
+        image_id = 1 + number + _IDS_A_SET * SETS.index(name)
+        file_name = f"{image_id:012d}.png"
+        ids = _segment_ids(np.random.default_rng([config.seed, SETS.index(name), number, 1]), scene.classes)
+        packed = np.array(ids, np.int64)[scene.index]
+        _write_png(images_dir / file_name, scene.image)
+        _write_png(labels_dir / file_name, np.stack([packed >> shift & 255 for shift in (0, 8, 16)], -1).astype("u1"))
+        side = config.image_size
+        images.append({"id": image_id, "file_name": file_name, "width": side, "height": side})
+        annotations.append({"image_id": image_id, "file_name": file_name, "segments_info": _segments(scene, ids)})
+    info = {"description": f"scaseg embedded world, {name}", "version": "1", "config": config.model_dump(mode="json")}
+    whole = {"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": CATEGORIES}
+    (root / "annotations" / f"panoptic_{name}.json").write_text(json.dumps(whole), encoding="utf-8")
+
+
+def _claim(root: Path) -> None:
+    """Make ``root`` ours, or refuse where it holds data that is not."""
+    foreign = [part for part in (*SETS, "annotations") if (root / part).exists()]
+    if foreign and not (root / _MARK).is_file():
+        raise ScasegError(
+            f"{root} already holds {foreign[0]}/, which is not the embedded world",
+            "Name an empty or a new folder; nothing was changed.",
+        )
+
+
+def make_shapes(root: Path, config: ShapesData) -> None:
+    """Write the embedded world to ``root``: images, panoptic labels and annotation files of the three sets.
+
+    An older embedded world there is replaced. The annotations come last and in one piece, so a run cut short leaves
+    no set that can be read.
+
+    Raises:
+        ScasegError: ``root`` holds other data, cannot be written, or the disk is full.
+    """
+    counts = (config.num_train, config.num_selection, config.num_validation)
+    unfinished = root / _UNFINISHED
+    try:
+        _claim(root)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        write_json(root / _MARK, config.model_dump(mode="json"))
+        for name, count in zip(SETS, counts, strict=True):
+            _write_set(unfinished, config, name, count)
+        for part in ("annotations", *SETS):
+            if (root / part).exists():
+                shutil.rmtree(root / part)
+        for part in (*SETS, "annotations"):
+            (unfinished / part).rename(root / part)
+    except OSError as error:
+        raise ScasegError(
+            f"cannot write the embedded world to {root}: {error.strerror or error}",
+            "Free some space, or choose another folder.",
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
