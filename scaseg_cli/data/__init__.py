@@ -1,0 +1,1 @@
+"""Images with panoptic labels in COCO's format: reading them, with every check."""

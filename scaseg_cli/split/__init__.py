@@ -1,0 +1,6 @@
+"""Seen and unseen classes, and the images that each stage may look at."""
+
+from scaseg_cli.split.classes import ClassList, SplitClass, read_classes
+from scaseg_cli.split.lists import open_set, read_image_ids
+
+__all__ = ["ClassList", "SplitClass", "open_set", "read_classes", "read_image_ids"]

@@ -1,0 +1,57 @@
+"""Where the data lies, and whether the files that a set names are there."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from scaseg_cli.data.mistakes import Mistakes
+from scaseg_cli.data.records import PanopticSet
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+
+
+def data_root(recipe: Recipe, run: RunDir) -> Path:
+    """The folder that the recipe's image sets are relative to; the embedded world lies in the run folder."""
+    return Path(recipe.data.root) if recipe.data.root is not None else run.path / "data"
+
+
+def check_files(panoptic_set: PanopticSet) -> None:
+    """Go on only if every image and every panoptic PNG of the set is there.
+
+    Folders are listed once: a look at each of COCO's 236,574 files would take minutes on a network disk.
+
+    Raises:
+        ScasegError: a folder or files are missing; names the first few and counts the others.
+    """
+    images = [record.file_name for record in panoptic_set.images]
+    _check_folder(panoptic_set.images_dir, images, "images")
+    labels = [record.label_name for record in panoptic_set.images]
+    _check_folder(panoptic_set.labels_dir, labels, "panoptic PNGs")
+
+
+def _check_folder(folder: Path, names: Iterable[str], what: str) -> None:
+    by_folder: dict[Path, set[str]] = defaultdict(set)
+    for name in names:
+        parent, _, last = name.rpartition("/")
+        by_folder[folder / parent].add(last)
+    mistakes = Mistakes(f"the folder of {what} {folder}")
+    for place, wanted in by_folder.items():
+        for name in sorted(wanted - _files_in(place, what)):
+            mistakes.add(f"{(place / name).relative_to(folder)} does not exist")
+    mistakes.stop_if_any("Check `images` and `labels` under `data` in the recipe, and that all files were fetched.")
+
+
+def _files_in(folder: Path, what: str) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if not entry.is_dir()}
+    except FileNotFoundError as error:
+        raise ScasegError(
+            f"the folder of {what} {folder} does not exist", "Check `images` and `labels` under `data` in the recipe."
+        ) from error
+    except OSError as error:
+        raise ScasegError(f"the folder of {what} {folder} cannot be read: {error.strerror}") from error

@@ -1,0 +1,37 @@
+"""Several mistakes of one file in one error, so that they can be mended in one go."""
+
+from __future__ import annotations
+
+from scaseg_cli.errors import ScasegError
+
+_SHOWN = 5
+
+
+class Mistakes:
+    """Collects what is wrong with ``where`` (a file, in words)."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.shown: list[str] = []
+        self.count = 0
+
+    def add(self, text: str) -> None:
+        """One more mistake; only the first few are kept, all are counted."""
+        self.count += 1
+        if self.count <= _SHOWN:
+            self.shown.append(text)
+
+    def stop_if_any(self, hint: str) -> None:
+        """Go on only if nothing was wrong.
+
+        Raises:
+            ScasegError: something was; with the first few mistakes and the number of the others.
+        """
+        if not self.count:
+            return
+        if self.count == 1:
+            raise ScasegError(f"{self.where}: {self.shown[0]}", hint)
+        lines = [f"  {text}" for text in self.shown]
+        if self.count > len(lines):
+            lines.append(f"  and {self.count - len(lines)} more")
+        raise ScasegError(f"{self.where} has {self.count} mistakes:\n" + "\n".join(lines), hint)

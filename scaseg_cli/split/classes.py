@@ -1,0 +1,108 @@
+"""Seen and unseen classes, in the model's order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaseg_cli.data.panoptic import Category
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import read_json, write_json
+from scaseg_cli.run_dir import RunDir
+
+SPLIT_AGAIN = "Run `scaseg split-dataset` with this recipe (`scaseg run` does all in order)."
+
+
+@dataclass(frozen=True, slots=True)
+class SplitClass:
+    """One class. Its class_id is its place in the `ClassList`; category_id is the dataset's own."""
+
+    name: str
+    category_id: int
+    isthing: bool
+    seen: bool
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """All N classes: the S seen ones are class_id 0..S-1, the unseen ones S..N-1; each in category order."""
+
+    classes: tuple[SplitClass, ...]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Class names by class_id."""
+        return [item.name for item in self.classes]
+
+    @cached_property
+    def num_seen(self) -> int:
+        """S, which is also the first unseen class_id."""
+        return sum(item.seen for item in self.classes)
+
+    @cached_property
+    def isthing(self) -> NDArray[np.bool_]:
+        """Whether each class is a thing, bool [N]."""
+        return np.array([item.isthing for item in self.classes], dtype=bool)
+
+    @cached_property
+    def class_ids(self) -> dict[int, int]:
+        """category_id to class_id."""
+        return {item.category_id: class_id for class_id, item in enumerate(self.classes)}
+
+    @cached_property
+    def unseen_category_ids(self) -> frozenset[int]:
+        """The dataset's ids of the unseen classes."""
+        return frozenset(item.category_id for item in self.classes if not item.seen)
+
+
+def class_list(categories: Iterable[Category], unseen: Iterable[str]) -> ClassList:
+    """The categories in the model's order, those named in ``unseen`` last."""
+    hidden = set(unseen)
+    ordered = sorted(categories, key=lambda category: (category.name in hidden, category.id))
+    return ClassList(
+        tuple(SplitClass(item.name, item.id, item.isthing, seen=item.name not in hidden) for item in ordered)
+    )
+
+
+def write_classes(run: RunDir, task: str, classes: ClassList) -> None:
+    """Write the run folder's class list."""
+    write_json(run.classes_file, {"task": task, "classes": [asdict(item) for item in classes.classes]})
+
+
+def read_classes(run: RunDir) -> ClassList:
+    """The run folder's class list.
+
+    Raises:
+        ScasegError: the split stage has not run, or its file was changed.
+    """
+    content = read_split_file(run.classes_file)
+    fields = {"name": str, "category_id": int, "isthing": bool, "seen": bool}
+    items = content.get("classes")
+    if not isinstance(items, list) or not all(
+        isinstance(item, dict) and {key: type(value) for key, value in item.items()} == fields for item in items
+    ):
+        raise ScasegError(f"{run.classes_file} is not a class list", SPLIT_AGAIN)
+    return ClassList(tuple(SplitClass(**item) for item in items))
+
+
+def read_split_file(path: Path) -> dict[str, Any]:
+    """A JSON mapping that the split stage wrote.
+
+    Raises:
+        ScasegError: it is not there, or not a mapping.
+    """
+    if not path.is_file():
+        raise ScasegError(f"{path} does not exist: the data has not been split", SPLIT_AGAIN)
+    content = read_json(path, "the split's file")
+    if not isinstance(content, dict):
+        raise ScasegError(f"{path} is not what the split stage wrote", SPLIT_AGAIN)
+    return content

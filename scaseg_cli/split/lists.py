@@ -1,0 +1,50 @@
+"""The lists of images: training, selection and validation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from scaseg_cli.data.panoptic import PanopticSet, check_files, data_root, read_panoptic_set
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import ImageSet, Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split.classes import SPLIT_AGAIN, read_split_file
+
+Part = Literal["train", "selection", "validation"]
+PARTS: tuple[Part, ...] = ("train", "selection", "validation")
+
+
+def part_source(recipe: Recipe, part: Part) -> ImageSet:
+    """Where the images of ``part`` come from; the selection images are a part of validation unless named."""
+    if part == "train":
+        return recipe.data.train
+    if part == "selection" and recipe.data.selection is not None:
+        return recipe.data.selection
+    return recipe.data.validation
+
+
+def read_image_ids(run: RunDir) -> dict[str, list[int]]:
+    """Image ids of the lists train, selection and validation.
+
+    Raises:
+        ScasegError: the split stage has not run, or its file was changed.
+    """
+    content = read_split_file(run.images_file)
+    whole = set(content) == set(PARTS) and all(
+        isinstance(ids, list) and all(type(image_id) is int for image_id in ids) for ids in content.values()
+    )
+    if not whole:
+        raise ScasegError(f"{run.images_file} is not a set of image lists", SPLIT_AGAIN)
+    return content
+
+
+def open_set(recipe: Recipe, run: RunDir, part: Part) -> PanopticSet:
+    """The images of one of the split's lists, in the list's order.
+
+    Raises:
+        ScasegError: the data has not been split, its annotations are wrong, or image or label files are missing.
+    """
+    image_ids = read_image_ids(run)[part]
+    panoptic_set = read_panoptic_set(data_root(recipe, run), part_source(recipe, part)).only(image_ids)
+    check_files(panoptic_set)
+    return panoptic_set
