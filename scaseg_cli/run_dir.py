@@ -74,6 +74,11 @@ class RunDir:
         return self.path / "union" / "last.safetensors"
 
     @property
+    def best_increment_file(self) -> Path:
+        """The fine-tuned class projector that is best on the selection images together with an increment."""
+        return self.path / "union" / "best_increment.safetensors"
+
+    @property
     def control_file(self) -> Path:
         """The control: the projector fine-tuned in the same way without generated embeddings."""
         return self.path / "union" / "control.safetensors"

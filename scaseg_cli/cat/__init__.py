@@ -1,0 +1,1 @@
+"""Stage 2, CAT: a generator of visual embeddings from semantic ones, trained on the frozen segmentor's queries."""

@@ -1,0 +1,1 @@
+"""Stage 3, union-finetune: the class projector alone, on real seen and generated unseen embeddings."""

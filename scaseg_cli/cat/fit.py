@@ -1,0 +1,156 @@
+"""The VAE's training loop: resumable, and the same whether it was cut or not.
+
+Shapes: N classes, C embedding width, D visual width.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scaseg_cli.base.classifier import CosineClassifier
+from scaseg_cli.cat.batches import BatchSource
+from scaseg_cli.cat.network import VariationalGenerator
+from scaseg_cli.cat.objective import CatObjective
+from scaseg_cli.checkpoints import load_state, save_state
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import Cat
+from scaseg_cli.results.console import meter, say
+from scaseg_cli.seeds import seeded
+
+CURVE_POINTS = 200
+MIN_MATCHED = 2  # BatchNorm has no statistics of one
+
+
+class Curve:
+    """Mean of each loss term over every ``window`` iterations."""
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.rows: list[dict[str, float]] = []
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, iteration: int, terms: dict[str, Tensor]) -> bool:
+        """Take in the terms of ``iteration`` (from 0); True where that closes a window.
+
+        Raises:
+            ScasegError: a loss is not a number any more.
+        """
+        for name, term in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + term.detach()
+        self.count += bool(terms)
+        if (iteration + 1) % self.window or not self.count:
+            return False
+        means = {name: float(total) / self.count for name, total in self.sums.items()}
+        bad = [name for name, value in means.items() if not math.isfinite(value)]
+        if bad:
+            raise ScasegError(
+                f"the generator's {bad[0]} loss is {means[bad[0]]} by iteration {iteration + 1}",
+                "Lower cat.learning_rate in the recipe.",
+            )
+        self.rows.append({"iteration": iteration + 1, **means})
+        self.sums, self.count = {}, 0
+        return True
+
+    def state(self) -> dict[str, Any]:
+        return {"rows": self.rows, "sums": self.sums, "count": self.count}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.rows, self.sums, self.count = state["rows"], state["sums"], state["count"]
+
+
+def dimensions(classifier: CosineClassifier) -> tuple[int, int]:
+    """D and C of a classifier."""
+    return next(classifier.projector.parameters()).shape[1], classifier.embeddings.shape[1]
+
+
+class GeneratorTraining:
+    """The VAE with its optimizer and its curve, one iteration after another.
+
+    Args:
+        config: the recipe's section.
+        seed: the recipe's.
+        classifier: P, frozen here, and tau, over all N classes.
+        num_seen: how many of them are seen.
+        device: where it trains.
+    """
+
+    def __init__(
+        self, config: Cat, seed: int, classifier: CosineClassifier, num_seen: int, device: torch.device
+    ) -> None:
+        self.config, self.seed, self.device = config, seed, device
+        classifier = classifier.to(device).requires_grad_(False)
+        self.objective = CatObjective(config, classifier, num_seen)
+        visual_dim, embedding_dim = dimensions(classifier)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeded(seed, "cat-weights").initial_seed())
+            self.network = VariationalGenerator(visual_dim, embedding_dim, config.hidden, config.latent).to(device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.curve = Curve(max(1, config.iterations // CURVE_POINTS))
+
+    def step(self, iteration: int, batch: tuple[Tensor, Tensor, Tensor]) -> bool:
+        """One step; True where the curve has a new point.
+
+        A live batch with fewer than two matched queries changes nothing: BatchNorm cannot be trained on it.
+        """
+        v_MD, class_ids_M, null_UD = (part.to(self.device) for part in batch)
+        if len(v_MD) < MIN_MATCHED:
+            return self.curve.add(iteration, {})
+        self.network.train()
+        terms = self.objective.terms(
+            self.network, v_MD, class_ids_M, null_UD, seeded(self.seed, "cat-noise", iteration)
+        )
+        total = self.objective.total(terms)
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        return self.curve.add(iteration, {**terms, "total": total})
+
+    def save(self, path: Path, key: str, iteration: int) -> None:
+        """Write all that going on after ``iteration`` steps takes."""
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+        save_state(path, {"key": key, "iteration": iteration, "curve": self.curve.state(), **state})
+
+    def resume(self, path: Path, key: str) -> int:
+        """Go on from ``path`` where it holds this training's progress; returns the steps that are done."""
+        state = load_state(path, key)
+        if state is None:
+            return 0
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.curve.load(state["curve"])
+        say(f"generator: going on from iteration {state['iteration']}")
+        return state["iteration"]
+
+
+def fit_vae(training: GeneratorTraining, batches: BatchSource, state_file: Path, key: str) -> None:
+    """Train to the recipe's last iteration, from where an earlier try of the same ``key`` left off.
+
+    Args:
+        training: fresh; it is the result.
+        batches: the batch of each iteration.
+        state_file: where progress is kept.
+        key: the stage's key.
+
+    Raises:
+        ScasegError: a loss diverged, or the progress file is damaged.
+    """
+    total, every = training.config.iterations, training.config.checkpoint_every
+    done = training.resume(state_file, key)
+    with meter("generator", total, done) as shown:
+        for iteration in range(done, total):
+            new_point = training.step(iteration, batches(iteration))
+            shown.advance(note=_note(training.curve.rows[-1]) if new_point else "")
+            if (iteration + 1) % every == 0 and iteration + 1 < total:
+                training.save(state_file, key, iteration + 1)
+
+
+def _note(row: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.3g}" for name, value in row.items() if name != "iteration")

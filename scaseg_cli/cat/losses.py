@@ -1,0 +1,96 @@
+"""The terms of L_CAT (docs/method.md, Stage 2).
+
+Shapes: M generated or real embeddings with a class, U real embeddings without a segment, D visual width,
+C embedding width, Z latent width, K number of classes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MMD_LAMBDAS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+_NOT_A_NEGATIVE = -1e9  # a score whose exponential is 0; -inf would make gradients NaN in a row without negatives
+
+
+def mmd(generated_MD: Tensor, real_KD: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy with Gaussian kernels exp(-d^2 / (2 lambda)), summed over six lambdas.
+
+    The biased estimator (means over all pairs, a point with itself included): a reading. It is never negative and is 0
+    where the two sets are equal, and its gradient is that of the unbiased one up to a factor on the generated pairs.
+    """
+    points = torch.cat([generated_MD, real_KD])
+    # |x|^2 + |y|^2 - 2xy: several times faster than cdist, whose gradient at d = 0 is not finite either
+    squares = points.square().sum(1)
+    distances = (squares[:, None] + squares[None] - 2.0 * points @ points.T).clamp_min(0.0)
+    kernel = torch.stack([torch.exp(distances / (-2.0 * width)) for width in MMD_LAMBDAS]).sum(0)
+    m = len(generated_MD)
+    return kernel[:m, :m].mean() + kernel[m:, m:].mean() - 2.0 * kernel[:m, m:].mean()
+
+
+def kl_divergence(mu_MZ: Tensor, log_var_MZ: Tensor) -> Tensor:
+    """KL(N(mu, sigma^2) || N(0, I)): summed over latent dimensions, a mean over pairs."""
+    return 0.5 * (mu_MZ.square() + log_var_MZ.exp() - 1.0 - log_var_MZ).sum(1).mean()
+
+
+def reconstruction(v_MD: Tensor, generated_MD: Tensor) -> Tensor:
+    """|v - v^|^2: summed over dimensions, a mean over pairs. Ours, not published."""
+    return (v_MD - generated_MD).square().sum(1).mean()
+
+
+def embedding_contrast(
+    generated_MC: Tensor,
+    generated_ids_M: Tensor,
+    real_KC: Tensor,
+    real_ids_K: Tensor,
+    null_UC: Tensor | None,
+    tau_r: float,
+    weights_M: Tensor | None = None,
+) -> Tensor:
+    """L_ec: a projected generated embedding against the batch's projected real ones, by cosine.
+
+    For a generated f^ of class y and each positive p (a real f of class y) the term is
+    -log exp s(f^, p) / (exp s(f^, p) + sum over negatives exp s(f^, n)); the mean is taken over the positives of f^,
+    then over all f^ that have one. That other positives stay out of the denominator is a reading.
+
+    Args:
+        generated_MC: P(v^).
+        generated_ids_M: their classes.
+        real_KC: P(v) of the batch.
+        real_ids_K: their classes; a real one of another class is a negative.
+        null_UC: F^0, negatives for all; None leaves them out.
+        tau_r: temperature.
+        weights_M: of each generated embedding in the mean; None: 1 (mixed pairs count by their share of a class).
+    """
+    generated, real = F.normalize(generated_MC, dim=1), F.normalize(real_KC, dim=1)
+    scores_MK = generated @ real.T / tau_r
+    positive_MK = generated_ids_M[:, None] == real_ids_K[None]
+    negatives = scores_MK.masked_fill(positive_MK, _NOT_A_NEGATIVE)
+    if null_UC is not None and len(null_UC):
+        negatives = torch.cat([negatives, generated @ F.normalize(null_UC, dim=1).T / tau_r], dim=1)
+    # the term is log(1 + exp(log-sum of negatives - positive)), 0 where there is no negative
+    terms_MK = F.softplus(negatives.logsumexp(1, keepdim=True) - scores_MK) * positive_MK
+    count_M = positive_MK.sum(1)
+    weights = (count_M > 0).to(scores_MK.dtype) * (1.0 if weights_M is None else weights_M)
+    per_anchor = terms_MK.sum(1) / count_M.clamp_min(1)
+    return (per_anchor * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+
+
+def semantic_cross_entropy(
+    projected_MC: Tensor, class_ids_M: Tensor, embeddings_KC: Tensor, tau: float, weights_M: Tensor | None = None
+) -> Tensor:
+    """L_sem: cross-entropy of cos(P(v^), a_k) / tau; a weighted mean over the generated embeddings.
+
+    Args:
+        projected_MC: P(v^).
+        class_ids_M: the classes they were generated for.
+        embeddings_KC: unit semantic embeddings of the classes among which each must find its own.
+        tau: temperature of the class logits.
+        weights_M: of each in the mean; None: 1.
+    """
+    logits = F.normalize(projected_MC, dim=1) @ embeddings_KC.T / tau
+    terms = F.cross_entropy(logits, class_ids_M, reduction="none")
+    if weights_M is None:
+        return terms.mean()
+    return (terms * weights_M).sum() / weights_M.sum()

@@ -1,0 +1,57 @@
+"""The VAE: visual embeddings from semantic ones (docs/method.md, Stage 2; the conditional form is a reading).
+
+Shapes: M pairs, n samples, D visual width, C embedding width, Z latent width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+NUM_LAYERS = 4
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Four linear layers, BatchNorm1d and LeakyReLU after each but the last, which stays plain."""
+    layers: list[nn.Module] = []
+    for _ in range(NUM_LAYERS - 1):
+        layers += [nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.LeakyReLU(inplace=True)]
+        inputs = hidden
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
+class VariationalGenerator(nn.Module):
+    """Encoder (v, a) -> mu, log var; decoder (z, a) -> v^; at sampling z ~ N(0, I).
+
+    Args:
+        visual_dim: D.
+        embedding_dim: C.
+        hidden: width of the hidden layers.
+        latent: Z.
+    """
+
+    def __init__(self, visual_dim: int, embedding_dim: int, hidden: int, latent: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.encoder = _mlp(visual_dim + embedding_dim, hidden, 2 * latent)
+        self.decoder = _mlp(latent + embedding_dim, hidden, visual_dim)
+
+    def encode(self, v_MD: Tensor, a_MC: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and log var of q(z | v, a), [M, Z] each."""
+        mu, log_var = self.encoder(torch.cat([v_MD, a_MC], dim=1)).chunk(2, dim=1)
+        return mu, log_var
+
+    def decode(self, z_MZ: Tensor, a_MC: Tensor) -> Tensor:
+        """v^ [M, D]."""
+        return self.decoder(torch.cat([z_MZ, a_MC], dim=1))
+
+    @torch.no_grad()
+    def sample(self, embeddings_nC: Tensor, generator: torch.Generator) -> Tensor:
+        """Generated visual embeddings [n, D], one for each row of semantic embeddings.
+
+        The network goes into eval mode: with the statistics of training, a sample does not depend on its neighbours.
+        The noise is drawn on the CPU, so that it is the same on every device.
+        """
+        self.eval()
+        z = torch.randn(len(embeddings_nC), self.latent, generator=generator)
+        return self.decode(z.to(embeddings_nC), embeddings_nC)

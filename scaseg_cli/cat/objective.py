@@ -1,0 +1,129 @@
+"""L_CAT for one batch: the VAE's forward pass and its weighted terms (docs/method.md, Stage 2).
+
+Shapes: M matched queries, U queries without a segment, W generated unseen, D visual width, C embedding width,
+N classes of which S are seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scaseg_cli.base.classifier import CosineClassifier
+from scaseg_cli.cat.losses import embedding_contrast, kl_divergence, mmd, reconstruction, semantic_cross_entropy
+from scaseg_cli.cat.network import VariationalGenerator
+from scaseg_cli.recipe.schema import Cat
+
+
+def mix_shares(alpha: float, size: int, generator: torch.Generator) -> Tensor:
+    """Shares of the first of each pair: Beta(alpha, alpha), [size]."""
+    seed = int(torch.randint(2**62, (), generator=generator))  # torch's own Beta takes no generator
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, size)).float()
+
+
+class CatObjective:
+    """The terms of the loss, unweighted, and their weighted sum.
+
+    With ``mixup`` (ours) the encoder and the decoder see pairs (a, v) mixed with other pairs of the batch in shares of
+    Beta(alpha, alpha): v^ is compared with the mixed v, and counts for both classes by its shares where a class is
+    asked for. So the generator learns what lies between the seen classes' semantic embeddings, where unseen ones are.
+
+    Args:
+        config: the recipe's section.
+        classifier: P, frozen, and tau, over all N classes.
+        num_seen: S.
+    """
+
+    def __init__(self, config: Cat, classifier: CosineClassifier, num_seen: int) -> None:
+        self.config, self.classifier, self.num_seen = config, classifier, num_seen
+        self.embeddings_NC = classifier.embeddings
+        self.weights = {
+            "mmd": config.mmd_weight,
+            "kl": config.kl_weight,
+            "reconstruction": config.reconstruction_weight,
+            "contrast": config.contrast_weight,
+            "semantic": config.semantic_weight,
+        }
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+
+    def terms(
+        self,
+        network: VariationalGenerator,
+        v_MD: Tensor,
+        class_ids_M: Tensor,
+        null_UD: Tensor,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Every term whose weight is not 0.
+
+        Args:
+            network: the VAE, in training mode.
+            v_MD: real embeddings with a segment.
+            class_ids_M: their seen classes.
+            null_UD: real embeddings without one.
+            generator: of the iteration's randomness; the draws are made on the CPU.
+        """
+        pairs_MD, pairs_MC, ids, shares = self._pairs(v_MD, class_ids_M, generator)
+        mu, log_var = network.encode(pairs_MD, pairs_MC)
+        noise = torch.randn(mu.shape, generator=generator).to(mu)
+        z = mu + torch.exp(0.5 * log_var) * noise
+        unseen_ids = self._unseen_ids(len(v_MD), generator).to(class_ids_M)
+        z_unseen = torch.randn((len(unseen_ids), network.latent), generator=generator).to(z)
+        a_all = torch.cat([pairs_MC, self.embeddings_NC[unseen_ids]])
+        v_all = network.decode(torch.cat([z, z_unseen]), a_all)
+        v_hat, v_hat_unseen = v_all[: len(v_MD)], v_all[len(v_MD) :]
+        wanted = {name for name, weight in self.weights.items() if weight > 0}
+        terms: dict[str, Tensor] = {}
+        if "mmd" in wanted:
+            terms["mmd"] = mmd(v_hat, pairs_MD)
+        if "kl" in wanted:
+            terms["kl"] = kl_divergence(mu, log_var)
+        if "reconstruction" in wanted:
+            terms["reconstruction"] = reconstruction(pairs_MD, v_hat)
+        if "contrast" in wanted or "semantic" in wanted:
+            f_hat = self.classifier.project(v_hat)
+            f_hat = f_hat if len(ids) == len(f_hat) else torch.cat([f_hat, f_hat])
+        if "contrast" in wanted:
+            terms["contrast"] = self._contrast(f_hat, ids, shares, v_MD, class_ids_M, null_UD)
+        if "semantic" in wanted:
+            terms["semantic"] = self._semantic(f_hat, ids, shares, v_hat_unseen, unseen_ids)
+        return terms
+
+    def _pairs(
+        self, v_MD: Tensor, class_ids_M: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pairs (v, a), mixed or not; classes and shares: twice as long as the pairs where they are mixed."""
+        a_MC = self.embeddings_NC[class_ids_M]
+        if self.config.mixup == 0:
+            return v_MD, a_MC, class_ids_M, torch.ones_like(v_MD[:, 0])
+        partner = torch.randperm(len(v_MD), generator=generator).to(class_ids_M)
+        share = mix_shares(self.config.mixup, len(v_MD), generator).to(v_MD)
+        mixed = [share[:, None] * x + (1.0 - share[:, None]) * x[partner] for x in (v_MD, a_MC)]
+        ids = torch.cat([class_ids_M, class_ids_M[partner]])
+        return mixed[0], mixed[1], ids, torch.cat([share, 1.0 - share])
+
+    def _unseen_ids(self, num_matched: int, generator: torch.Generator) -> Tensor:
+        """Unseen classes to generate for the semantic loss: as many a class as the mean seen class has."""
+        num_unseen = len(self.embeddings_NC) - self.num_seen
+        if not (self.config.semantic_unseen and self.config.semantic_weight > 0 and num_unseen):
+            return torch.empty(0, dtype=torch.long)
+        count = max(1, round(num_matched * num_unseen / self.num_seen))
+        return self.num_seen + torch.randint(num_unseen, (count,), generator=generator)
+
+    def _contrast(
+        self, f_hat: Tensor, ids: Tensor, shares: Tensor, v_MD: Tensor, class_ids_M: Tensor, null_UD: Tensor
+    ) -> Tensor:
+        with torch.no_grad():
+            f_MC = self.classifier.project(v_MD)
+            f0_UC = self.classifier.project(null_UD) if self.config.null_negatives and len(null_UD) else None
+        return embedding_contrast(f_hat, ids, f_MC, class_ids_M, f0_UC, self.config.tau_r, shares)
+
+    def _semantic(self, f_hat: Tensor, ids: Tensor, shares: Tensor, v_hat_unseen: Tensor, unseen_ids: Tensor) -> Tensor:
+        classes = self.embeddings_NC if self.config.semantic_unseen else self.embeddings_NC[: self.num_seen]
+        f_all = torch.cat([f_hat, self.classifier.project(v_hat_unseen)])
+        weights = torch.cat([shares, torch.ones_like(v_hat_unseen[:, 0])])
+        return semantic_cross_entropy(f_all, torch.cat([ids, unseen_ids]), classes, self.classifier.tau, weights)

@@ -1,0 +1,116 @@
+"""Stage 2, train-cat: from the query store to the generator's file."""
+
+from __future__ import annotations
+
+from scaseg_cli.base.classifier import CosineClassifier, load_classifier
+from scaseg_cli.base.device import choose_device
+from scaseg_cli.cat.batches import BatchSource, StoredBatches
+from scaseg_cli.cat.fit import MIN_MATCHED, GeneratorTraining, dimensions, fit_vae
+from scaseg_cli.cat.generators import save_generator
+from scaseg_cli.cat.ridge import RidgeGaussian
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import write_json
+from scaseg_cli.queries.store import QueryStore, load_queries
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.report import Report
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import read_classes
+from scaseg_cli.stages import recording, require, stage_key
+
+NEXT = "union-finetune"
+
+
+def train_generator(recipe: Recipe, run: RunDir, live_batches: BatchSource | None = None) -> Report:
+    """Train the generator, or fit the ridge Gaussian, or record that there is none.
+
+    Args:
+        recipe: ``cat.generator`` says which.
+        run: the run folder; progress that an earlier try with the same recipe left is taken up.
+        live_batches: with ``cat.live``, the batch of each iteration from the frozen segmentor.
+
+    Raises:
+        ScasegError: an earlier stage is missing, the store is too small, or the training diverged.
+    """
+    require(recipe, run, "split", "embeddings", "queries")
+    if recipe.cat.generator == "none":
+        with recording(recipe, run, "cat") as summary:
+            summary["generator"] = "none"
+        return Report("cat", [], [run.record_file("cat")], NEXT, {"generator": "none"})
+    if recipe.cat.generator == "ridge":
+        return _fit_ridge(recipe, run)
+    return _train_vae(recipe, run, live_batches)
+
+
+def _fit_ridge(recipe: Recipe, run: RunDir) -> Report:
+    store = load_queries(recipe, run)
+    classifier = load_classifier(recipe, run)
+    num_seen = read_classes(run).num_seen
+    num_classes = len(store.class_ids_M.unique())
+    if num_classes < 3:
+        raise ScasegError(
+            f"{run.queries_file} has queries of {num_classes} seen classes; a regression takes three",
+            "Train the base model for longer, or on more classes.",
+        )
+    with recording(recipe, run, "cat", run.generator_file) as summary:
+        ridge = RidgeGaussian.fit(store.matched_MD, store.class_ids_M, classifier.embeddings[:num_seen].cpu())
+        save_generator(run, ridge, _sizes(classifier))
+        summary.update(generator="ridge", strength=ridge.strength, queries=len(store.matched_MD))
+    return Report("cat", [], [run.generator_file], NEXT, dict(summary))
+
+
+def _train_vae(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> Report:
+    config, classifier = recipe.cat, load_classifier(recipe, run)
+    batches = _batches(recipe, run, live_batches)
+    device = choose_device(recipe)
+    key, state_file = stage_key(recipe, "cat"), run.folder("cat") / "progress.pt"
+    curve_file = run.generator_file.with_name("curve.json")
+    training = GeneratorTraining(config, recipe.seed, classifier, read_classes(run).num_seen, device)
+    with recording(recipe, run, "cat", run.generator_file, curve_file) as summary:
+        fit_vae(training, batches, state_file, key)
+        save_generator(run, training.network, _sizes(classifier))
+        write_json(curve_file, training.curve.rows)
+        summary.update(generator="vae", iterations=config.iterations)
+        if training.curve.rows:
+            summary["losses"] = {name: x for name, x in training.curve.rows[-1].items() if name != "iteration"}
+    state_file.unlink(missing_ok=True)
+    return Report("cat", _tables(training), [run.generator_file, curve_file], NEXT, dict(summary))
+
+
+def _batches(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> BatchSource:
+    if recipe.cat.live:
+        if live_batches is None:
+            raise ValueError("cat.live needs live_batches")
+        return live_batches
+    store = load_queries(recipe, run)
+    _check_store(store, run, MIN_MATCHED)
+    if recipe.cat.batch_size < MIN_MATCHED:
+        raise ScasegError(
+            f"cat.batch_size is {recipe.cat.batch_size}; BatchNorm takes {MIN_MATCHED} at least",
+            "Set a larger cat.batch_size in the recipe.",
+        )
+    return StoredBatches(store, recipe.cat.batch_size, recipe.seed)
+
+
+def _check_store(store: QueryStore, run: RunDir, least: int) -> None:
+    if len(store.matched_MD) < least:
+        raise ScasegError(
+            f"{run.queries_file} has {len(store.matched_MD)} queries with a segment; {least} are needed at least",
+            "Add training images, or queries.views in the recipe.",
+        )
+
+
+def _sizes(classifier: CosineClassifier) -> dict[str, int]:
+    return dict(zip(("visual_dim", "embedding_dim"), dimensions(classifier), strict=True))
+
+
+def _tables(training: GeneratorTraining) -> list[Table]:
+    """The loss at the start, the middle and the end, one row each."""
+    rows = training.curve.rows
+    if not rows:
+        return []
+    names = [name for name in rows[-1] if name != "iteration"]
+    columns = [Column("iteration", "Iteration", "count"), *(Column(name, name, "number") for name in names)]
+    picked = [rows[i] for i in sorted({0, len(rows) // 2, len(rows) - 1})]
+    window = training.curve.window
+    return [Table("Generator's losses, unweighted", columns, picked, [f"Means of {window} iterations each."])]

@@ -1,0 +1,123 @@
+"""Stage 3, union-finetune: from the query store and the generator to the chosen class projector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from scaseg_cli.base.classifier import CosineClassifier, load_classifier
+from scaseg_cli.base.device import choose_device
+from scaseg_cli.cat.generators import load_generator
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import write_json
+from scaseg_cli.queries.store import QueryStore, load_queries
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.report import Report
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import read_classes
+from scaseg_cli.stages import recording, require, stage_key
+from scaseg_cli.union.choose import NOTE, Choices, Figure, Model, choose, score_snapshots
+from scaseg_cli.union.loss import FinetuneLoss
+from scaseg_cli.union.projector import Snapshot, save_projector
+from scaseg_cli.union.pseudo import PseudoEmbeddings
+from scaseg_cli.union.tuning import FineTuning, tune
+
+COLUMNS = [
+    Column("model", "Model"),
+    Column("step", "Step", "count"),
+    Column("increment", "Increment", "number"),
+    Column("spq", "sPQ", "percent"),
+    Column("upq", "uPQ", "percent"),
+    Column("hpq", "hPQ", "percent"),
+    Column("chosen", "Chosen as"),
+]
+
+
+def union_finetune(recipe: Recipe, run: RunDir) -> Report:
+    """Fine-tune the class projector, with a control, and choose among the snapshots on the selection images.
+
+    Writes the chosen projectors, the last one, and every figure that was seen. Nothing is written for finished before
+    all of it is.
+
+    Raises:
+        ScasegError: an earlier stage is missing, the loss diverged, or nothing can be chosen on the selection images.
+    """
+    require(recipe, run, "split", "embeddings", "base", "queries", "cat")
+    outputs = [run.projector_file, run.last_projector_file, run.best_increment_file, run.choices_file]
+    if recipe.union.control:
+        outputs.append(run.control_file)
+    base = load_classifier(recipe, run).requires_grad_(False).eval()
+    progress: list[Path] = []
+    with recording(recipe, run, "union", *outputs) as summary:
+        snapshots = _finetune(recipe, run, base, progress)
+        choices = choose(score_snapshots(recipe, run, base, snapshots))
+        _write(recipe, run, snapshots, choices)
+        summary["selection_hpq"] = {
+            name: figure["hpq"] for name, figure in choices.as_json_value()["chosen"].items() if figure
+        }
+    for path in progress:
+        path.unlink(missing_ok=True)
+    return Report("union", [_table(choices)], outputs, "evaluate", dict(summary))
+
+
+def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: list[Path]) -> dict[Model, list[Snapshot]]:
+    """Snapshots of the method and of the control; ``progress`` takes in the files that resuming needs."""
+    config, device = recipe.union, choose_device(recipe)
+    num_seen = read_classes(run).num_seen
+    store = _store(recipe, run, device)
+    classifier = base.over(base.embeddings).to(device)
+    loss = FinetuneLoss.of(config, num_seen, len(base.embeddings), recipe.base.no_object_weight)
+    generator = load_generator(recipe, run).to(device)
+    pseudo = PseudoEmbeddings(config, generator, classifier.embeddings, num_seen, store, recipe.seed)
+    kinds: dict[Model, PseudoEmbeddings | None] = {"method": pseudo}
+    if config.control:
+        kinds["control"] = None
+    snapshots: dict[Model, list[Snapshot]] = {}
+    for name, drawn in kinds.items():
+        tuning = FineTuning(config, recipe.seed, classifier, loss, store, drawn)
+        progress.append(run.path / "union" / f"progress-{name}.pt")
+        snapshots[name] = tune(tuning, f"fine-tuning, {name}", progress[-1], stage_key(recipe, "union"))
+    return snapshots
+
+
+def _store(recipe: Recipe, run: RunDir, device: torch.device) -> QueryStore:
+    store = load_queries(recipe, run)
+    if not len(store.matched_MD):
+        raise ScasegError(f"{run.queries_file} has no query with a segment", "Train the base model for longer.")
+    return QueryStore(store.matched_MD.to(device), store.class_ids_M.to(device), store.null_UD.to(device))
+
+
+def _write(recipe: Recipe, run: RunDir, snapshots: dict[Model, list[Snapshot]], choices: Choices) -> None:
+    files: list[tuple[Path, Model, int, float]] = [
+        (run.projector_file, "method", choices.method.step, 0.0),
+        (run.last_projector_file, "method", recipe.union.iterations, 0.0),
+        (run.best_increment_file, "method", choices.method_increment.step, choices.method_increment.increment),
+    ]
+    if choices.control is not None:
+        files.append((run.control_file, "control", choices.control.step, choices.control.increment))
+    for path, model, step, increment in files:
+        snapshot = next(snapshot for snapshot in snapshots[model] if snapshot.step == step)
+        save_projector(path, snapshot, {"model": model, "increment": increment})
+    write_json(run.choices_file, choices.as_json_value())
+
+
+def _table(choices: Choices) -> Table:
+    """The base and each snapshot, with no logit raised and at its own best increment; what was chosen is marked."""
+    chosen: dict[Figure, list[str]] = {}
+    marks = {"base": choices.base, "best": choices.method, "best with increment": choices.method_increment}
+    for mark, figure in {**marks, "control": choices.control}.items():
+        if figure is not None:
+            chosen.setdefault(figure, []).append(mark)
+    groups: dict[tuple[str, int], list[Figure]] = {}
+    for figure in choices.figures:
+        groups.setdefault((figure.model, figure.step), []).append(figure)
+    rows = []
+    for group in groups.values():
+        plain = next(figure for figure in group if figure.increment == 0.0)
+        top = max(group, key=lambda figure: figure.hpq)
+        for figure in dict.fromkeys([plain, top]):
+            mark = ", ".join(chosen.get(figure, []))
+            rows.append({**vars(figure), "chosen": mark or None, **({"_style": "bold"} if mark else {})})
+    return Table("Snapshots on the selection images", COLUMNS, rows, [NOTE])

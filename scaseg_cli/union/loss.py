@@ -1,0 +1,64 @@
+"""The fine-tuning's loss: weighted cross-entropy over seen, unseen and no-object (docs/method.md, Stage 3).
+
+Shapes: T embeddings of a step, N classes of which S are seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scaseg_cli.recipe.schema import Union
+
+
+@dataclass(frozen=True)
+class FinetuneLoss:
+    """Cross-entropy with a weight for each kind of label, divided by the sum of the weights.
+
+    Attributes:
+        num_seen: S; labels 0..S-1 are seen.
+        num_classes: N; labels S..N-1 are unseen, and label N is no-object.
+        unseen_weight: of each generated unseen embedding; a real or generated seen one weighs 1.
+        no_object_weight: of each embedding without a segment.
+        margin: taken off the unseen logits here and nowhere else, so that they come out higher. Ours.
+    """
+
+    num_seen: int
+    num_classes: int
+    unseen_weight: float
+    no_object_weight: float
+    margin: float
+
+    @classmethod
+    def of(cls, config: Union, num_seen: int, num_classes: int, no_object_weight: float) -> FinetuneLoss:
+        """The recipe's loss; its unseen weight, said per class, becomes one per embedding.
+
+        A seen class has batch_size / S real embeddings a step in the mean, and n_s generated ones; an unseen class
+        has n_u. With ``unseen_weight`` w an unseen class weighs w times as much as the mean seen class in all;
+        without, every embedding weighs the same, as published.
+        """
+        weight = 1.0
+        if config.unseen_weight is not None and config.pseudo_unseen:
+            mean_seen = config.batch_size / num_seen + config.pseudo_seen
+            weight = config.unseen_weight * mean_seen / config.pseudo_unseen
+        return cls(num_seen, num_classes, weight, no_object_weight, config.unseen_margin)
+
+    def weights(self, labels_T: Tensor) -> Tensor:
+        """The weight of each embedding, by its label."""
+        weights = torch.ones(len(labels_T), device=labels_T.device)
+        weights[labels_T >= self.num_seen] = self.unseen_weight
+        weights[labels_T == self.num_classes] = self.no_object_weight
+        return weights
+
+    def __call__(self, logits_TN1: Tensor, labels_T: Tensor) -> Tensor:
+        """The loss of a step; ``logits_TN1`` are the classifier's, no-object last."""
+        if self.margin:
+            handicap = torch.zeros_like(logits_TN1[0])
+            handicap[self.num_seen : self.num_classes] = self.margin
+            logits_TN1 = logits_TN1 - handicap
+        weights = self.weights(labels_T)
+        terms = F.cross_entropy(logits_TN1, labels_T, reduction="none")
+        return (terms * weights).sum() / weights.sum()

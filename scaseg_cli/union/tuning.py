@@ -1,0 +1,139 @@
+"""The fine-tuning loop of P and a_0: resumable, and the same whether it was cut or not.
+
+Shapes: M real matched queries, U real ones without a segment, T embeddings of a step, D visual width.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from scaseg_cli.base.classifier import CosineClassifier
+from scaseg_cli.checkpoints import load_state, save_state
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.queries.store import QueryStore
+from scaseg_cli.recipe.schema import Union
+from scaseg_cli.results.console import meter, say
+from scaseg_cli.seeds import seeded
+from scaseg_cli.union.loss import FinetuneLoss
+from scaseg_cli.union.projector import Snapshot
+from scaseg_cli.union.pseudo import PseudoEmbeddings
+
+NOTE_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
+
+
+def snapshot_steps(iterations: int, candidates: int) -> list[int]:
+    """Steps after which P is kept: evenly spaced, the last step among them."""
+    return sorted({max(1, round(iterations * (i + 1) / candidates)) for i in range(candidates)})
+
+
+class FineTuning:
+    """P and a_0 with their optimizer, one step after another.
+
+    Args:
+        config: the recipe's section.
+        seed: the recipe's.
+        classifier: the base's, over all N classes; it is copied.
+        loss: of a step.
+        store: V and V^0, on the classifier's device.
+        pseudo: generated embeddings; None is the control, which differs in nothing else.
+    """
+
+    def __init__(
+        self,
+        config: Union,
+        seed: int,
+        classifier: CosineClassifier,
+        loss: FinetuneLoss,
+        store: QueryStore,
+        pseudo: PseudoEmbeddings | None,
+    ) -> None:
+        self.config, self.seed, self.loss, self.store, self.pseudo = config, seed, loss, store, pseudo
+        self.classifier = classifier.over(classifier.embeddings).requires_grad_(True).train()
+        self.optimizer = torch.optim.AdamW(
+            self.classifier.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.steps = snapshot_steps(config.iterations, config.candidates)
+        self.snapshots: list[Snapshot] = []
+        self.done = 0
+
+    def step(self) -> Tensor:
+        """One step; returns its loss, detached."""
+        v_TD, labels_T = self._batch(self.done)
+        loss = self.loss(self.classifier(v_TD), labels_T)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.done += 1
+        if self.done in self.steps:
+            self.snapshots.append(Snapshot.of(self.classifier, self.done))
+        return loss.detach()
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Real embeddings, then generated ones. The real ones are the same with and without a generator."""
+        random = seeded(self.seed, "union-batch", step)
+        v_MD, null_UD = self.store.matched_MD, self.store.null_UD
+        index = torch.randint(len(v_MD), (self.config.batch_size,), generator=random).to(v_MD.device)
+        parts, labels = [v_MD[index]], [self.store.class_ids_M[index]]
+        if len(null_UD) and self.config.num_null:
+            null = torch.randint(len(null_UD), (self.config.num_null,), generator=random).to(v_MD.device)
+            parts.append(null_UD[null])
+            labels.append(torch.full_like(null, self.loss.num_classes))
+        if self.pseudo is not None:
+            generated, class_ids = self.pseudo.draw(step)
+            if len(class_ids):
+                parts.append(generated)
+                labels.append(class_ids)
+        return torch.cat(parts), torch.cat(labels)
+
+    def save(self, path: Path, key: str) -> None:
+        """Write all that going on takes, snapshots included."""
+        snapshots = [{"step": snapshot.step, "tensors": snapshot.tensors} for snapshot in self.snapshots]
+        state = {"classifier": self.classifier.state_dict(), "optimizer": self.optimizer.state_dict()}
+        save_state(path, {"key": key, "done": self.done, "snapshots": snapshots, **state})
+
+    def resume(self, path: Path, key: str) -> None:
+        """Go on from ``path`` where it holds this fine-tuning's progress."""
+        state = load_state(path, key)
+        if state is None:
+            return
+        self.classifier.load_state_dict(state["classifier"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.snapshots = [Snapshot(item["step"], item["tensors"]) for item in state["snapshots"]]
+        self.done = state["done"]
+
+
+def tune(tuning: FineTuning, label: str, state_file: Path, key: str) -> list[Snapshot]:
+    """Run a fine-tuning to its last step, from where an earlier try of the same ``key`` left off.
+
+    Args:
+        tuning: fresh.
+        label: its name for the person.
+        state_file: where progress is kept, the finished one too: what follows may be cut short as well.
+        key: the stage's key.
+
+    Raises:
+        ScasegError: the loss diverged, or the progress file is damaged.
+    """
+    tuning.resume(state_file, key)
+    if tuning.done:
+        say(f"{label}: going on from step {tuning.done}")
+    total, every = tuning.config.iterations, tuning.config.checkpoint_every
+    with meter(label, total, tuning.done) as shown:
+        while tuning.done < total:
+            loss = tuning.step()
+            note = _note(loss, tuning.done) if tuning.done % NOTE_EVERY == 0 or tuning.done == total else ""
+            shown.advance(note=note)
+            if tuning.done % every == 0 or tuning.done == total:
+                tuning.save(state_file, key)
+    return tuning.snapshots
+
+
+def _note(loss: Tensor, step: int) -> str:
+    value = float(loss)
+    if not math.isfinite(value):
+        raise ScasegError(f"the fine-tuning's loss is {value} at step {step}", "Lower union.learning_rate.")
+    return f"loss {value:.3g}"
