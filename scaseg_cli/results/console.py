@@ -1,4 +1,4 @@
-"""Talk goes to stderr: lines, and progress bars that turn into plain lines when nobody watches."""
+"""Talk goes to stderr: lines, and progress bars that turn into plain lines when nobody watches. Tables go to stdout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import rich.box
+import rich.table
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,9 +19,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from scaseg_cli.results.table import Table, header
 
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
+_PIPE_WIDTH = 120  # columns of a table, at least, when stdout is not a terminal
 _LINE_EVERY = 15.0  # seconds between plain progress lines when stderr is not a terminal
 
 
@@ -53,8 +60,9 @@ class Meter:
         """``steps`` more are done; ``note`` (losses, a rate) is shown beside the count."""
         self.completed += steps
         if self._bar is not None:
-            update = {"note": note} if note else {}
-            self._bar.update(self._task, advance=steps, **update)
+            self._bar.update(self._task, advance=steps)
+            if note:
+                self._bar.update(self._task, note=note)
             return
         now = time.monotonic()
         if now - self._last_line >= _LINE_EVERY:
@@ -84,3 +92,30 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
         for item in items:
             yield item
             shown.advance()
+
+
+def print_table(table: Table) -> None:
+    """Print ``table`` on stdout; in a pipe or a file it is as wide as its content needs, and nothing is cut."""
+    out = Console(highlight=False)
+    drawn = _drawn(table)
+    if not out.is_terminal:
+        natural = Measurement.get(out, out.options.update(max_width=10_000), drawn).maximum
+        out.width = max(_PIPE_WIDTH, natural)
+    out.print(drawn)
+    for note in table.notes:
+        out.print(Text(note, style="dim"), soft_wrap=True)
+
+
+def _drawn(table: Table) -> rich.table.Table:
+    """Rich's table; cells are `Text`, so that a name in brackets is never taken for markup."""
+    drawn = rich.table.Table(title=Text(table.title), box=rich.box.SIMPLE_HEAD, title_justify="left")
+    for column in table.columns:
+        drawn.add_column(
+            Text(header(column)),
+            justify="right" if column.is_numeric else "left",
+            no_wrap=column.is_numeric,
+            overflow="fold",
+        )
+    for row, cells in zip(table.rows, table.shown_rows(), strict=True):
+        drawn.add_row(*map(Text, cells), style=row.get("_style"), end_section=bool(row.get("_section")))
+    return drawn

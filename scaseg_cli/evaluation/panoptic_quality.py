@@ -1,0 +1,220 @@
+"""Panoptic quality by the rules of COCO's panoptic evaluation (Kirillov et al., Panoptic Segmentation, section 4).
+
+For one image and one class, with V the label's void pixels:
+
+- a predicted segment p and a labelled segment g of the same class match when |p & g| / |(p - V) | g| > 0.5; at most
+  one can;
+- a labelled crowd region neither matches nor counts as missed;
+- an unmatched labelled segment is a false negative (FN);
+- an unmatched predicted segment is a false positive (FP), unless more than half of it lies on void and on the crowd
+  region of its own class. As in panopticapi, an image that labels several crowd regions of one class forgives on the
+  last one listed only.
+
+PQ = sum of IoU / (TP + FP/2 + FN/2), SQ = sum of IoU / TP (0 without a TP), RQ = TP / (TP + FP/2 + FN/2). A class
+without TP, FP and FN over all images is absent and left out of every mean; a class with false positives alone is
+present and has PQ 0.
+
+Shapes: H W image, X = H * W pixels, G labelled segments, S predicted segments, N classes. 0 is void in both maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Ints = NDArray[np.integer]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PreparedLabel:
+    """An image's label, made ready to be compared with any number of predictions.
+
+    Attributes:
+        shape: (H, W).
+        index_X: 0 on void, 1 + g on segment g.
+        class_ids_G: class of each segment.
+        is_crowd_G: which segments are crowd regions.
+        areas_G: pixels of each segment.
+        crowd_column: class id to 1 + g of its crowd region.
+    """
+
+    shape: tuple[int, int]
+    index_X: NDArray[np.intp]
+    class_ids_G: NDArray[np.int64]
+    is_crowd_G: NDArray[np.bool_]
+    areas_G: NDArray[np.int64]
+    crowd_column: dict[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassQuality:
+    """Panoptic quality by class, each [N]; pq, sq and rq are NaN where a class is absent (no TP, FP, FN)."""
+
+    pq: Floats
+    sq: Floats
+    rq: Floats
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+    iou_sum: Floats
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which classes count in a mean."""
+        return (self.tp + self.fp + self.fn) > 0
+
+
+def prepare_label(label_HW: Ints, segment_ids: ArrayLike, class_ids: ArrayLike, iscrowd: ArrayLike) -> PreparedLabel:
+    """Make a label ready for `PanopticQuality.add_prepared`.
+
+    Args:
+        label_HW: segment ids, 0 = void.
+        segment_ids: [G], the listed segments. One without a pixel counts as missed, as in panopticapi.
+        class_ids: [G].
+        iscrowd: [G], true for crowd regions.
+
+    Raises:
+        ValueError: lists of unequal length, an id twice or 0, or an id in the map that is not listed.
+    """
+    ids = np.asarray(segment_ids, dtype=np.int64).reshape(-1)
+    classes = np.asarray(class_ids, dtype=np.int64).reshape(-1)
+    crowd = np.asarray(iscrowd, dtype=bool).reshape(-1)
+    if not len(ids) == len(classes) == len(crowd):
+        raise ValueError(f"{len(ids)} labelled segments with {len(classes)} class ids and {len(crowd)} crowd flags")
+    index_X = dense_index(label_HW, ids, "label")
+    areas = np.bincount(index_X, minlength=len(ids) + 1)[1:]
+    column = {int(classes[g]): int(g) + 1 for g in np.flatnonzero(crowd)}
+    height, width = label_HW.shape
+    return PreparedLabel((height, width), index_X, classes, crowd, areas, column)
+
+
+def dense_index(map_HW: Ints, ids: NDArray[np.int64], what: str) -> NDArray[np.intp]:
+    """A map of segment ids as 0 on void and 1 + the place of the id in ``ids``, flat [X].
+
+    Raises:
+        ValueError: ``ids`` holds 0, a negative or one twice, or the map an id that is not in ``ids``.
+    """
+    if map_HW.ndim != 2:
+        raise ValueError(f"{what} map has the shape {map_HW.shape}, not [H, W]")
+    flat = map_HW.reshape(-1)
+    order = np.argsort(ids, kind="stable")
+    known = np.concatenate([[0], ids[order]])
+    if len(known) > 1 and np.diff(known).min() <= 0:
+        raise ValueError(f"{what} segment ids must be positive and unlike each other: {ids.tolist()}")
+    place = np.searchsorted(known, flat)
+    place[place == len(known)] = 0
+    if stray := np.unique(flat[known[place] != flat]).tolist():
+        raise ValueError(f"{what} map has segments that are not listed: {stray[:5]}")
+    return np.concatenate([[0], order + 1])[place]
+
+
+class PanopticQuality:
+    """Counts TP, FP, FN and IoU by class over images."""
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.tp = np.zeros(num_classes, dtype=np.int64)
+        self.fp = np.zeros(num_classes, dtype=np.int64)
+        self.fn = np.zeros(num_classes, dtype=np.int64)
+        self.iou_sum = np.zeros(num_classes, dtype=np.float64)
+
+    def add(
+        self,
+        label_HW: Ints,
+        label_ids: ArrayLike,
+        label_class_ids: ArrayLike,
+        iscrowd: ArrayLike,
+        prediction_HW: Ints,
+        prediction_ids: ArrayLike,
+        prediction_class_ids: ArrayLike,
+    ) -> None:
+        """Count one image; see `prepare_label` and `add_prepared`."""
+        label = prepare_label(label_HW, label_ids, label_class_ids, iscrowd)
+        self.add_prepared(label, prediction_HW, prediction_ids, prediction_class_ids)
+
+    def add_prepared(
+        self, label: PreparedLabel, prediction_HW: Ints, segment_ids: ArrayLike, class_ids: ArrayLike
+    ) -> None:
+        """Count one image.
+
+        Args:
+            label: the image's label.
+            prediction_HW: predicted segment ids, 0 = nothing predicted.
+            segment_ids: [S], the listed segments.
+            class_ids: [S].
+
+        Raises:
+            ValueError: the map's size is not the label's, the lists are of unequal length, a listed segment has no
+                pixel, a segment of the map is not listed, or a class id is out of range.
+        """
+        ids = np.asarray(segment_ids, dtype=np.int64).reshape(-1)
+        classes = np.asarray(class_ids, dtype=np.int64).reshape(-1)
+        if prediction_HW.shape != label.shape:
+            raise ValueError(f"prediction is {prediction_HW.shape}, label is {label.shape}")
+        if len(ids) != len(classes):
+            raise ValueError(f"{len(ids)} predicted segments with {len(classes)} class ids")
+        columns = len(label.class_ids_G) + 1
+        index_X = dense_index(prediction_HW, ids, "prediction")
+        counts = np.bincount(index_X * columns + label.index_X, minlength=(len(ids) + 1) * columns)
+        self.add_counts(label, counts.reshape(-1, columns)[1:], classes)
+
+    def add_counts(self, label: PreparedLabel, pixels_SG: Ints, class_ids_S: NDArray[np.int64]) -> None:
+        """Count one image from the pixels that each predicted segment shares with each labelled one.
+
+        Args:
+            label: the image's label.
+            pixels_SG: [S, 1 + G]; column 0 is void, column 1 + g is labelled segment g.
+            class_ids_S: class of each predicted segment.
+
+        Raises:
+            ValueError: a predicted segment has no pixel, or a class id is out of range.
+        """
+        areas_S = pixels_SG.sum(axis=1)
+        if not areas_S.all():
+            raise ValueError(f"listed segments without a pixel, at {np.flatnonzero(areas_S == 0).tolist()}")
+        for ids in (class_ids_S, label.class_ids_G):
+            if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_classes:
+                raise ValueError(f"class ids {ids.tolist()} are not all below {self.num_classes}")
+        void_S, inside_SG = pixels_SG[:, 0], pixels_SG[:, 1:]
+        unions_SG = (areas_S - void_S)[:, None] + label.areas_G - inside_SG
+        same_SG = (class_ids_S[:, None] == label.class_ids_G) & ~label.is_crowd_G
+        s, g = np.nonzero(same_SG & (2 * inside_SG > unions_SG))
+
+        missed_G = ~label.is_crowd_G
+        missed_G[g] = False
+        forgiven_S = void_S.copy()
+        for class_id, column in label.crowd_column.items():
+            forgiven_S += np.where(class_ids_S == class_id, pixels_SG[:, column], 0)
+        wrong_S = 2 * forgiven_S <= areas_S
+        wrong_S[s] = False
+
+        hits = class_ids_S[s]
+        self.tp += np.bincount(hits, minlength=self.num_classes)
+        self.iou_sum += np.bincount(hits, inside_SG[s, g] / unions_SG[s, g], minlength=self.num_classes)
+        self.fp += np.bincount(class_ids_S[wrong_S], minlength=self.num_classes)
+        self.fn += np.bincount(label.class_ids_G[missed_G], minlength=self.num_classes)
+
+    def merge(self, other: PanopticQuality) -> None:
+        """Add what ``other`` has counted on other images.
+
+        Raises:
+            ValueError: ``other`` counts another number of classes.
+        """
+        if other.num_classes != self.num_classes:
+            raise ValueError(f"{other.num_classes} classes cannot be added to {self.num_classes}")
+        self.tp += other.tp
+        self.fp += other.fp
+        self.fn += other.fn
+        self.iou_sum += other.iou_sum
+
+    def per_class(self) -> ClassQuality:
+        """PQ, SQ and RQ of each class, from all images so far."""
+        weight = self.tp + 0.5 * self.fp + 0.5 * self.fn
+        absent = np.where(weight > 0, 0.0, np.nan)
+        pq = np.divide(self.iou_sum, weight, out=absent.copy(), where=weight > 0)
+        rq = np.divide(self.tp, weight, out=absent.copy(), where=weight > 0)
+        sq = np.divide(self.iou_sum, self.tp, out=absent.copy(), where=self.tp > 0)
+        return ClassQuality(pq, sq, rq, self.tp.copy(), self.fp.copy(), self.fn.copy(), self.iou_sum.copy())
