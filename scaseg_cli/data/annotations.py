@@ -97,8 +97,10 @@ def _read_categories(items: list[Any], mistakes: Mistakes) -> tuple[Category, ..
     categories = []
     for position, item in enumerate(items):
         problem = _problem(item, {"id": int, "name": str})
-        if problem is None and item.get("isthing") not in (0, 1):
-            problem = f"isthing is {item.get('isthing')!r}, not 0 or 1"
+        if problem is None and "isthing" not in item:
+            problem = "the key 'isthing' is missing"
+        elif problem is None and item["isthing"] not in (0, 1):
+            problem = f"isthing is {item['isthing']!r}, not 0 or 1"
         if problem is not None:
             mistakes.add(f"categories[{position}]: {problem}")
             continue

@@ -2,5 +2,6 @@
 
 from scaseg_cli.split.classes import ClassList, SplitClass, read_classes
 from scaseg_cli.split.lists import open_set, read_image_ids
+from scaseg_cli.split.split import split_dataset
 
-__all__ = ["ClassList", "SplitClass", "open_set", "read_classes", "read_image_ids"]
+__all__ = ["ClassList", "SplitClass", "open_set", "read_classes", "read_image_ids", "split_dataset"]

@@ -1,0 +1,115 @@
+"""The rules by which images go into the training, selection and validation lists.
+
+Zero-shot panoptic segmentation (docs/method.md, Task): an image in which any segment is unseen is not trained on.
+Lists are in the order of image ids, so that they do not depend on the order in the annotation file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from scaseg_cli.data.panoptic import ImageRecord, PanopticSet
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.split.classes import ClassList
+
+
+def holds_unseen(record: ImageRecord, classes: ClassList) -> bool:
+    """Whether any segment of the image, crowd or not, is of an unseen class."""
+    unseen = classes.unseen_category_ids
+    return any(segment.category_id in unseen for segment in record.segments)
+
+
+def training_ids(train: PanopticSet, classes: ClassList) -> list[int]:
+    """Ids of the images without any unseen segment.
+
+    Raises:
+        ScasegError: there is none; says how many images hold unseen segments and which classes are in most of them.
+    """
+    kept = sorted(record.image_id for record in train.images if not holds_unseen(record, classes))
+    if kept:
+        return kept
+    if not train.images:
+        raise ScasegError("the training annotations hold no image", "Check data.train in the recipe.")
+    hits = sorted(_images_by_unseen_class(train, classes).items(), key=lambda hit: (-hit[1], hit[0]))
+    most = ", ".join(f"{name} ({count})" for name, count in hits[:5])
+    raise ScasegError(
+        f"the split leaves no training image: all {len(train.images)} hold segments of unseen classes; "
+        f"in the most images: {most}",
+        "Take such classes out of split.unseen, or add training images without them.",
+    )
+
+
+def _images_by_unseen_class(train: PanopticSet, classes: ClassList) -> Counter[str]:
+    names = {item.category_id: item.name for item in classes.classes if not item.seen}
+    hits: Counter[str] = Counter()
+    for record in train.images:
+        hits.update({names[s.category_id] for s in record.segments if s.category_id in names})
+    return hits
+
+
+def parted_validation(image_ids: Iterable[int], fraction: float) -> tuple[list[int], list[int]]:
+    """Part validation into the images for choices and those that are reported.
+
+    Which images are chosen depends on their ids alone: on neither their order nor a seed.
+
+    Args:
+        image_ids: of the validation annotations.
+        fraction: of them, the part for choices; each part gets at least one image.
+
+    Returns:
+        selection ids and reported validation ids.
+
+    Raises:
+        ScasegError: there are fewer than two images.
+    """
+    ids = sorted(image_ids)
+    if len(ids) < 2:
+        raise ScasegError(
+            f"validation has {len(ids)} image{'' if len(ids) == 1 else 's'}: choices are made on one part of it and "
+            "figures reported on the rest, so it needs two at least",
+            "Add validation images, or name a set of its own for choices under data.selection.",
+        )
+    by_chance = sorted(ids, key=lambda image_id: hashlib.sha256(f"selection {image_id}".encode()).digest())
+    count = min(max(round(fraction * len(ids)), 1), len(ids) - 1)
+    return sorted(by_chance[:count]), sorted(by_chance[count:])
+
+
+def check_same_categories(one: PanopticSet, one_name: str, other: PanopticSet, other_name: str) -> None:
+    """Go on only if two sets have the same categories, in whatever order.
+
+    Raises:
+        ScasegError: they differ; shows the first few that do.
+    """
+    differ = sorted({*one.categories} ^ {*other.categories}, key=lambda category: category.id)
+    if differ:
+        shown = ", ".join(f"{category.name!r} (id {category.id})" for category in differ[:5])
+        more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
+        raise ScasegError(
+            f"the categories of data.{one_name} and data.{other_name} differ in {shown}{more}",
+            "Ids, names and isthing must be the same in all annotation files.",
+        )
+
+
+def check_apart(one: PanopticSet, one_name: str, other: PanopticSet, other_name: str) -> None:
+    """Go on only if no image file is in both sets. (Image ids may be the same in two annotation files.)
+
+    Raises:
+        ScasegError: some are; names one and counts them.
+    """
+    shared = image_files(one) & image_files(other)
+    if shared:
+        folder, name = min(shared)
+        raise ScasegError(
+            f"{len(shared)} image{'s are' if len(shared) > 1 else ' is'} both in {one_name} and in {other_name}, "
+            f"among them {folder / name}",
+            "Figures are reported on images that nothing was learned or chosen from: take them out of one set.",
+        )
+
+
+def image_files(panoptic_set: PanopticSet) -> set[tuple[Path, str]]:
+    """The images' files: folder, with symbolic links resolved, and name."""
+    folder = panoptic_set.images_dir.resolve()
+    return {(folder, record.file_name) for record in panoptic_set.images}
