@@ -47,24 +47,46 @@ STAGES: dict[str, Stage] = {
         Stage("data", "split-dataset", (), ("data.shapes",)),
         Stage("split", "split-dataset", ("data",), ("task", "data", "split")),
         Stage("embeddings", "embed-classes", ("split",), ("clip", "embeddings")),
-        Stage("base", "train-base", ("split", "embeddings"), ("seed", "processes", "gpus", "clip", "base")),
+        Stage("base", "train-base", ("split", "embeddings"), ("seed", "clip", "base")),
         Stage("queries", "train-cat", ("base",), ("seed", "queries")),
         Stage("cat", "train-cat", ("queries", "embeddings"), ("seed", "cat")),
         Stage("union", "union-finetune", ("cat",), ("seed", "union", "evaluation")),
         Stage("evaluation", "evaluate", ("union",), ("evaluation",)),
     )
 }
-# These change how a stage runs and not what comes out of it.
-_NO_EFFECT = {"base": ("workers", "checkpoint_every", "log_every"), "cat": ("checkpoint_every",),
-              "union": ("checkpoint_every",)}  # fmt: skip
+# (stage, section): keys that change how the stage runs and not what comes out of it.
+_NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
+    ("base", "base"): ("workers", "checkpoint_every", "log_every"),
+    ("queries", "queries"): ("images_per_shard",),
+    ("cat", "cat"): ("checkpoint_every",),
+    ("union", "union"): ("checkpoint_every",),
+    ("union", "evaluation"): ("batch_size", "setting", "inductive_increment"),
+    ("evaluation", "evaluation"): ("batch_size",),
+}
 
 
-def _section(recipe: Recipe, dotted: str) -> Any:
+def needs_of(recipe: Recipe, stage: str) -> tuple[str, ...]:
+    """The stages whose results ``stage`` reads; in the inductive setting, evaluation needs no stage 2 or 3."""
+    if stage == "evaluation" and recipe.evaluation.setting == "inductive":
+        return ("base",)
+    return STAGES[stage].needs
+
+
+def stages_for(recipe: Recipe) -> list[str]:
+    """The stages that lead to this recipe's evaluation, in order."""
+    wanted = {"evaluation"}
+    for stage in reversed(STAGES):
+        if stage in wanted:
+            wanted.update(needs_of(recipe, stage))
+    return [stage for stage in STAGES if stage in wanted]
+
+
+def _section(recipe: Recipe, stage: str, dotted: str) -> Any:
     value: Any = recipe.model_dump(mode="json")
     for part in dotted.split("."):
         value = value[part]
     if isinstance(value, dict):
-        value = {key: item for key, item in value.items() if key not in _NO_EFFECT.get(dotted, ())}
+        value = {key: item for key, item in value.items() if key not in _NO_EFFECT.get((stage, dotted), ())}
     return value
 
 
@@ -99,9 +121,9 @@ def stage_key(recipe: Recipe, stage: str) -> str:
     return hash_value(
         {
             "stage": stage,
-            "recipe": {dotted: _section(recipe, dotted) for dotted in spec.sections},
+            "recipe": {dotted: _section(recipe, stage, dotted) for dotted in spec.sections},
             "files": sorted(files.values()),
-            "needs": [stage_key(recipe, need) for need in spec.needs],
+            "needs": [stage_key(recipe, need) for need in needs_of(recipe, stage)],
         }
     )
 
@@ -186,9 +208,11 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
             "stage": stage,
             "key": key,
             "seed": recipe.seed,
+            "gpus": recipe.gpus,
+            "processes": recipe.processes,
             "seconds": round(time.monotonic() - started, 2),
             "summary": summary,
-            "needs": {need: (run.record(need) or {}).get("key") for need in STAGES[stage].needs},
+            "needs": {need: (run.record(need) or {}).get("key") for need in needs_of(recipe, stage)},
             "outputs": {
                 str(path.relative_to(run.path)): {"sha256": hash_file(path), "bytes": path.stat().st_size}
                 for path in outputs

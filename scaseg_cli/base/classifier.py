@@ -9,14 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scaseg_cli.checkpoints import load_module, load_tensors
+from scaseg_cli.embeddings.store import load_embeddings
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.stages import require
+
+BASE_KIND = "base model"
+BASE_REMEDY = "Run `scaseg train-base` again with this recipe."
+_IN_NETWORK = "panoptic_head.cls_embed."
+
 
 class ClassProjector(nn.Sequential):
     """P: R^D -> R^C, an MLP D-D-C with ReLU (docs/method.md, Notation; a reading)."""
 
     def __init__(self, visual_dim: int, embedding_dim: int) -> None:
-        super().__init__(
-            nn.Linear(visual_dim, visual_dim), nn.ReLU(inplace=True), nn.Linear(visual_dim, embedding_dim)
-        )
+        super().__init__(nn.Linear(visual_dim, visual_dim), nn.ReLU(inplace=True), nn.Linear(visual_dim, embedding_dim))
 
 
 class CosineClassifier(nn.Module):
@@ -57,3 +65,18 @@ class CosineClassifier(nn.Module):
         other = CosineClassifier(ClassProjector(visual_dim, embedding_dim), embeddings_KC, self.tau)
         other.load_state_dict(self.state_dict())
         return other.to(self.no_object.device)
+
+
+def load_classifier(recipe: Recipe, run: RunDir) -> CosineClassifier:
+    """The base model's P and a_0 as a classifier over all classes, seen first, on the CPU; reads no mm* package.
+
+    Raises:
+        ScasegError: the base model is not there, of another recipe or stage, damaged, or its keys do not fit.
+    """
+    require(recipe, run, "base")
+    tensors, _ = load_tensors(run.base_file, BASE_KIND, BASE_REMEDY)
+    own = {name.removeprefix(_IN_NETWORK): t for name, t in tensors.items() if name.startswith(_IN_NETWORK)}
+    vectors = load_embeddings(recipe, run).vectors_NC
+    classifier = CosineClassifier(ClassProjector(recipe.base.channels, vectors.shape[1]), vectors, recipe.base.tau)
+    load_module(classifier, own, run.base_file, BASE_REMEDY)
+    return classifier

@@ -128,9 +128,9 @@ class V2CAlignment(nn.Module):
             pairs = zip(images, masks, kept, strict=True)
             cut = [masked_image(i, m, k, clip.mean_colour) if len(m) else i for i, m, k in pairs]
             views.append((self._tokens(f_BQC, matches, kept), cut))
-        targets = clip.encode_image(
-            torch.cat([self._resized(batch, clip.image_size) for _, batch in views])
-        ).chunk(len(views))
+        targets = clip.encode_image(torch.cat([self._resized(batch, clip.image_size) for _, batch in views])).chunk(
+            len(views)
+        )
         bank = self.bank.negatives().clone()
         losses = [alignment_loss(g, c, bank, config.tau) for (g, _), c in zip(views, targets, strict=True)]
         self.bank.push(targets[0])

@@ -213,6 +213,9 @@ class Evaluation(Section):
 
     object_threshold: Fraction = 0.8
     overlap_threshold: Fraction = 0.8
+    setting: Literal["inductive", "transductive", "both"] = Field(
+        "both", description="inductive alone needs no stage 2 or 3"
+    )
     inductive_increment: float = Field(1.0, description="added to the unseen logits in the inductive setting")
     increments: list[float] = Field(
         [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0], description="from which the best is chosen on the selection images"

@@ -1,0 +1,61 @@
+"""Where a run computes: the device, the CPU threads, and the processes of a distributed run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those of the run."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+
+def in_worker() -> bool:
+    """Whether torch.distributed.run started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def world_size(recipe: Recipe) -> int:
+    """Processes that train the base: one a GPU, or ``processes`` on the CPU."""
+    return max(1, recipe.gpus) if recipe.gpus else recipe.processes
+
+
+def choose_device(recipe: Recipe) -> torch.device:
+    """The device of a single-process stage; sets the CPU threads.
+
+    Raises:
+        ScasegError: more GPUs are asked for than there are.
+    """
+    available = torch.cuda.device_count()
+    if recipe.gpus > available:
+        raise ScasegError(
+            f"this machine has {available} CUDA device{'' if available == 1 else 's'}, {recipe.gpus} were asked for",
+            "`--gpus 0` runs on the CPU.",
+        )
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if recipe.gpus else torch.device("cpu")
+
+
+def join_world(recipe: Recipe) -> World:
+    """This process's device and rank; joins the process group when torch.distributed.run started it."""
+    device = choose_device(recipe)
+    if not in_worker():
+        return World(device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if not torch.distributed.is_initialized():
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        torch.distributed.init_process_group(backend, timeout=timedelta(minutes=30))
+    return World(device, torch.distributed.get_rank(), torch.distributed.get_world_size())

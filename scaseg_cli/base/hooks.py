@@ -1,0 +1,204 @@
+"""What the Runner does between iterations: all of it depends on the iteration alone, so that a resumed run is exact."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop
+
+from scaseg_cli.checkpoints import save_state
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import replaced
+from scaseg_cli.results.console import Meter
+from scaseg_cli.seeds import drawn_seed
+
+if TYPE_CHECKING:
+    from scaseg_cli.base.device import World
+    from scaseg_cli.recipe.schema import Base
+
+
+class ResumableLoop(IterBasedTrainLoop):
+    """mmengine's loop over a loader that begins at ``start``; mmengine's would draw and drop what came before."""
+
+    def __init__(self, runner: Any, dataloader: Any, max_iters: int, start: int) -> None:
+        super().__init__(runner, dataloader, max_iters, val_begin=max_iters + 1)
+        self._iter = start
+
+    def run(self) -> torch.nn.Module:
+        """Train from ``start`` to ``max_iters``."""
+        self.runner.call_hook("before_train")
+        self.runner.model.train()
+        batches = iter(self.dataloader)
+        while self._iter < self._max_iters:
+            self.run_iter(next(batches))
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+
+class Seeding(Hook):
+    """Seeds every iteration anew: points, subsets and dropout of iteration i are the same after a resume."""
+
+    def __init__(self, seed: int, world: World) -> None:
+        self.seed, self.rank = seed, world.rank
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed torch, from which all draws in the network come, for iteration ``batch_idx``."""
+        del runner, data_batch
+        torch.manual_seed(drawn_seed(self.seed, "base", batch_idx, self.rank))
+
+
+def learning_rate_factor(base: Base, iteration: int) -> float:
+    """The learning rate at ``iteration``, relative to the recipe's: warm-up, then steps or half a cosine."""
+    if iteration < base.warmup:
+        return (iteration + 1) / base.warmup
+    if base.schedule == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * iteration / base.iterations))
+    return 0.1 ** sum(iteration >= step * base.iterations for step in base.steps)
+
+
+class LearningRate(Hook):
+    """Sets each group's learning rate from the iteration."""
+
+    def __init__(self, factor: Callable[[int], float]) -> None:
+        self.factor = factor
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Set the rate for iteration ``batch_idx``."""
+        del data_batch
+        for group in runner.optim_wrapper.optimizer.param_groups:
+            initial = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = initial * self.factor(batch_idx)
+
+
+class Losses(Hook):
+    """Shows progress with the losses, and writes them to a CSV every ``every`` iterations."""
+
+    def __init__(self, path: Path, every: int = 1, start: int = 0, world: World | None = None) -> None:
+        self.path, self.every, self.start = path, every, start
+        self.first = world is None or world.rank == 0
+        self.meter: Meter | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """Open the progress bar; lines of iterations that will run again are taken out."""
+        if not self.first:
+            return
+        rows = [row for row in self._rows() if int(row["iteration"]) < self.start]
+        with replaced(self.path) as temporary, open(temporary, "w", newline="") as file:
+            if rows:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        self.meter = Meter("base", runner.max_iters, self.start)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, torch.Tensor] | None = None
+    ) -> None:
+        """Advance; stop with a clear error when the loss is not a number."""
+        del data_batch
+        last = batch_idx + 1 == runner.max_iters
+        if batch_idx % self.every and not last:
+            self._advance("")
+            return
+        values = {name: float(value.detach()) for name, value in (outputs or {}).items()}
+        if not math.isfinite(values["loss"]):
+            raise ScasegError(
+                f"the loss is {values['loss']} at iteration {batch_idx}",
+                "Lower the learning rate: --set base.learning_rate=...; the last checkpoint is kept.",
+            )
+        if self.first:
+            row = {"iteration": batch_idx, **{name: f"{value:.5g}" for name, value in values.items()}}
+            empty = self.path.stat().st_size == 0
+            with open(self.path, "a", newline="") as file:
+                writer = csv.DictWriter(file, list(row))
+                if empty:
+                    writer.writeheader()
+                writer.writerow(row)
+        v2c = f" v2c {values['loss_v2c']:.2f}" if "loss_v2c" in values else ""
+        self._advance(f"loss {values['loss']:.2f} class {values['loss_cls']:.2f}{v2c}")
+
+    def after_train(self, runner: Any) -> None:
+        """Close the progress bar."""
+        del runner
+        if self.meter is not None:
+            self.meter.close()
+
+    def last(self) -> dict[str, float]:
+        """The last line's losses."""
+        rows = self._rows()
+        return {name: float(value) for name, value in rows[-1].items() if "loss" in name} if rows else {}
+
+    def _advance(self, note: str) -> None:
+        if self.meter is not None:
+            self.meter.advance(1, note)
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.is_file():
+            return []
+        with open(self.path, newline="") as file:
+            return list(csv.DictReader(file))
+
+
+class Progress(Hook):
+    """Puts a training's progress back when it goes on, and saves it now and then.
+
+    Args:
+        state: what `load_state` gave, or None for a new training.
+        key: the stage's key, saved with it.
+        path: the file.
+        base: the recipe's section.
+        world: this process; the first one writes, with the token banks of all.
+    """
+
+    def __init__(self, state: dict[str, Any] | None, key: str, path: Path, base: Base, world: World) -> None:
+        self.state, self.key, self.path, self.base, self.world = state, key, path, base, world
+
+    def before_train(self, runner: Any) -> None:
+        """Load weights, optimiser and this process's token bank."""
+        if self.state is None:
+            return
+        network = _network_of(runner)
+        network.load_state_dict(self.state["network"])
+        runner.optim_wrapper.load_state_dict(self.state["optimiser"])
+        if network.v2c is not None:
+            banks = self.state["banks"]
+            network.v2c.bank.load_state_dict(banks[self.world.rank % len(banks)])
+        self.state = None
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Save every ``checkpoint_every`` iterations."""
+        del data_batch, outputs
+        done = batch_idx + 1
+        if done % self.base.checkpoint_every and done != self.base.iterations:
+            return
+        network = _network_of(runner)
+        banks = self._banks(network)
+        if self.world.rank == 0:
+            state = {
+                "key": self.key,
+                "iteration": done,
+                "network": network.state_dict(),
+                "optimiser": runner.optim_wrapper.state_dict(),
+                "banks": banks,
+            }
+            save_state(self.path, state)
+
+    def _banks(self, network: Any) -> list[dict[str, torch.Tensor]]:
+        if network.v2c is None:
+            return []
+        own = {name: tensor.cpu() for name, tensor in network.v2c.bank.state_dict().items()}
+        if self.world.size == 1:
+            return [own]
+        gathered: list[Any] = [None] * self.world.size
+        torch.distributed.all_gather_object(gathered, own)
+        return gathered
+
+
+def _network_of(runner: Any) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,0 +1,109 @@
+"""The frozen segmentor of stage 1: what every later stage and the evaluation run.
+
+Shapes: B images, Q queries, D visual width, h w pixels of the mask features, H W of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scaseg_cli.base.classifier import BASE_KIND, BASE_REMEDY
+from scaseg_cli.base.device import choose_device
+from scaseg_cli.base.head import SemanticMask2Former, normalised
+from scaseg_cli.base.network import build_network
+from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
+from scaseg_cli.embeddings.store import load_embeddings
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import read_classes
+from scaseg_cli.stages import require
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+
+
+def save_base(run: RunDir, network: SemanticMask2Former, recipe: Recipe) -> None:
+    """Write the trained network, without the alignment's bank, in one piece."""
+    tensors = {name: t for name, t in network.state_dict().items() if not name.startswith("v2c.")}
+    save_tensors(run.base_file, BASE_KIND, tensors, {"iterations": recipe.base.iterations, "seed": recipe.seed})
+
+
+@dataclass(frozen=True)
+class Segmentor:
+    """The frozen network on its device."""
+
+    network: SemanticMask2Former
+    device: torch.device
+    eval_size: int
+    eval_max_size: int
+
+    @torch.no_grad()
+    def segment(self, images: list[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
+        """Encode images of any sizes.
+
+        Args:
+            images: uint8 RGB [H, W, 3].
+
+        Returns:
+            Per image: v [Q, D], and mask probabilities [Q, H, W] at the image's own size, on the CPU.
+        """
+        resized = [self._resized(image) for image in images]
+        batch = _padded(resized)
+        visual, masks = self.network.encode(normalised(self.network, batch))
+        masks = F.interpolate(masks, batch.shape[-2:], mode="bilinear", align_corners=False)
+        results = []
+        for i, image in enumerate(images):
+            height, width = resized[i].shape[:2]
+            mask = masks[i : i + 1, :, :height, :width]
+            if (height, width) != image.shape[:2]:
+                mask = F.interpolate(mask, image.shape[:2], mode="bilinear", align_corners=False)
+            results.append((visual[i].cpu(), mask[0].sigmoid().cpu()))
+        return results
+
+    def _resized(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        factor = min(self.eval_size / min(height, width), self.eval_max_size / max(height, width))
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        return image if size == (width, height) else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+    @torch.no_grad()
+    def match(self, batch: dict[str, list[Any]]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Visual embeddings v [B, Q, D] of training views, and which query holds which segment, per image."""
+        inputs = normalised(self.network, torch.stack(batch["inputs"]))
+        samples = [sample.to(self.device) for sample in batch["data_samples"]]
+        head = self.network.panoptic_head
+        matches = head.match(self.network.extract_feat(inputs), samples)
+        assert head.visual is not None
+        return head.visual, matches
+
+
+def _padded(images: list[np.ndarray], divisor: int = 32) -> Tensor:
+    """A uint8 batch [B, 3, H, W], padded at the right and below to a multiple of ``divisor``."""
+    height = -(-max(image.shape[0] for image in images) // divisor) * divisor
+    width = -(-max(image.shape[1] for image in images) // divisor) * divisor
+    batch = np.zeros((len(images), height, width, 3), np.uint8)
+    for i, image in enumerate(images):
+        batch[i, : image.shape[0], : image.shape[1]] = image
+    return torch.from_numpy(batch).permute(0, 3, 1, 2)
+
+
+def load_segmentor(recipe: Recipe, run: RunDir) -> Segmentor:
+    """The base model of this recipe, frozen.
+
+    Raises:
+        ScasegError: it is not there, of another recipe or stage, damaged, or its keys do not fit.
+    """
+    require(recipe, run, "base")
+    device = choose_device(recipe)
+    tensors, _ = load_tensors(run.base_file, BASE_KIND, BASE_REMEDY)
+    seen = load_embeddings(recipe, run).vectors_NC[: read_classes(run).num_seen]
+    network = build_network(recipe.base, seen, clip=None)
+    load_module(network, tensors, run.base_file, BASE_REMEDY)
+    network.requires_grad_(False).eval().to(device)
+    return Segmentor(network, device, recipe.base.eval_size, recipe.base.eval_max_size)

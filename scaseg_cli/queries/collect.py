@@ -1,0 +1,139 @@
+"""The pass of the frozen segmentor over the training images that stages 2 and 3 train from.
+
+Shapes: B images, Q queries, D visual width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from scaseg_cli.base.samples import TrainingViews, collate
+from scaseg_cli.base.segmentor import Segmentor, load_segmentor
+from scaseg_cli.checkpoints import load_state, save_state
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.queries.store import QueryStore, save_queries
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.console import meter, say
+from scaseg_cli.results.report import Report
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.seeds import drawn_seed, seeded
+from scaseg_cli.split import open_set, read_classes
+from scaseg_cli.stages import recording, require, stage_key
+
+Rows = tuple[Tensor, Tensor, Tensor]  # matched [M, D], their class ids [M], without a segment [U, D]
+
+
+class QueryReader:
+    """Reads V and V^0 off the frozen segmentor for any views of the training images.
+
+    Args:
+        recipe: its base section says how views are made, its queries section how many unmatched are kept.
+        run: the run folder.
+        segmentor: the frozen network.
+    """
+
+    def __init__(self, recipe: Recipe, run: RunDir, segmentor: Segmentor) -> None:
+        self.recipe, self.segmentor = recipe, segmentor
+        self.views = TrainingViews(
+            open_set(recipe, run, "train"), read_classes(run).class_ids, recipe.base, recipe.seed
+        )
+
+    @torch.no_grad()
+    def read(self, keys: list[tuple[int, int]], word: str) -> Rows:
+        """Matched embeddings with their classes and a sample of the unmatched, of views ``keys`` (image, position).
+
+        ``word`` and the keys fix all draws.
+        """
+        seed = self.recipe.seed
+        torch.manual_seed(drawn_seed(seed, word, keys[0][1]))  # the matching compares masks at random points
+        batch = collate([self.views[key] for key in keys])
+        visual, matches = self.segmentor.match(batch)
+        matched, classes, null = [], [], []
+        for i, (query, segment) in enumerate(matches):
+            matched.append(visual[i, query])
+            classes.append(batch["data_samples"][i].gt_instances.labels[segment.cpu()])
+            free = torch.ones(visual.shape[1], dtype=torch.bool, device=visual.device)
+            free[query] = False
+            unmatched = visual[i, free]
+            order = torch.randperm(len(unmatched), generator=seeded(seed, word, keys[i][1], 1))
+            null.append(unmatched[order[: self.recipe.queries.unmatched_per_image].to(visual.device)])
+        return torch.cat(matched).cpu(), torch.cat(classes), torch.cat(null).cpu()
+
+
+def collect_queries(recipe: Recipe, run: RunDir) -> Report:
+    """Write the query embeddings of the training images; goes on after the last whole shard of the same recipe.
+
+    Raises:
+        ScasegError: the base model is missing or of another recipe, or an image cannot be read.
+    """
+    require(recipe, run, "split", "embeddings", "base")
+    key = stage_key(recipe, "queries")
+    with recording(recipe, run, "queries", run.queries_file) as summary:
+        reader = QueryReader(recipe, run, load_segmentor(recipe, run))
+        shards = _shards(len(reader.views), recipe.queries.views, recipe.queries.images_per_shard)
+        files = [run.path / "queries" / f"shard-{number:05d}.pt" for number in range(len(shards))]
+        parts = _read_shards(reader, shards, files, key, recipe.queries.batch_size)
+        matched, classes, null = (torch.cat(column) for column in zip(*parts, strict=True))
+        if not len(matched):
+            raise ScasegError("no training segment is matched by a query", "Train the base model for longer.")
+        save_queries(QueryStore(matched, classes, null), run, {"views": recipe.queries.views})
+        summary.update(images=len(reader.views), matched=len(matched), unmatched=len(null))
+        summary["classes"] = len(classes.unique())
+    for file in files:
+        file.unlink(missing_ok=True)
+    columns = [Column("what", "", "text"), Column("count", "number", "count")]
+    titles = {
+        "images": "training images",
+        "matched": "queries with a segment",
+        "unmatched": "queries without one (sampled)",
+    }
+    rows = [{"what": title, "count": summary[name]} for name, title in titles.items()]
+    table = Table("queries: embeddings of the frozen segmentor", columns, rows, [])
+    return Report("queries", [table], [run.queries_file], "scaseg train-cat", dict(summary))
+
+
+def _shards(num_images: int, views: int, size: int) -> list[list[tuple[int, int]]]:
+    """All (image, position) keys of all views, in shards that are read and saved one at a time."""
+    keys = [(image, view * num_images + image) for view in range(views) for image in range(num_images)]
+    return [keys[first : first + size] for first in range(0, len(keys), size)]
+
+
+def _read_shards(
+    reader: QueryReader, shards: list[list[tuple[int, int]]], files: list[Path], key: str, batch_size: int
+) -> list[Rows]:
+    parts: list[Rows] = []
+    with meter("queries", sum(len(shard) for shard in shards)) as shown:
+        for shard, file in zip(shards, files, strict=True):
+            saved = load_state(file, key)
+            if saved is None:
+                batches = [shard[first : first + batch_size] for first in range(0, len(shard), batch_size)]
+                rows = []
+                for batch in batches:
+                    rows.append(reader.read(batch, "queries"))
+                    shown.advance(len(batch))
+                matched, classes, null = (torch.cat(column) for column in zip(*rows, strict=True))
+                save_state(file, {"key": key, "matched": matched, "classes": classes, "null": null})
+                parts.append((matched, classes, null))
+            else:
+                parts.append((saved["matched"], saved["classes"], saved["null"]))
+                shown.advance(len(shard))
+    return parts
+
+
+def live_batches(recipe: Recipe, run: RunDir) -> Callable[[int], Rows]:
+    """The source of `train-cat --live`: the segmentor runs at every step, on views of its own."""
+    reader = QueryReader(recipe, run, load_segmentor(recipe, run))
+    num_images, size = len(reader.views), recipe.cat.live_images
+    say(f"cat: live, {size} images through the segmentor at every step")
+
+    def batch(iteration: int) -> Rows:
+        images = torch.randint(num_images, (size,), generator=seeded(recipe.seed, "live", iteration)).tolist()
+        keys = [(image, iteration * size + i) for i, image in enumerate(images)]
+        return reader.read(keys, "live-views")
+
+    return batch

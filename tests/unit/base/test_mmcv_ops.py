@@ -1,0 +1,31 @@
+"""The stand-in for mmcv's compiled operators."""
+
+import sys
+
+import pytest
+
+from scaseg_cli.base import mmcv_ops
+from scaseg_cli.errors import ScasegError
+
+
+@pytest.mark.skipif(mmcv_ops.compiled(), reason="a full mmcv is installed")
+def test_an_operator_says_what_is_missing_when_it_is_called():
+    mmcv_ops.install()
+    from mmcv.ops import nms_rotated  # imports without a compiler
+
+    assert callable(nms_rotated)
+    with pytest.raises(ScasegError, match=r"nms_rotated.*\n.*full mmcv"):
+        sys.modules["mmcv._ext"].nms_rotated()
+
+
+@pytest.mark.skipif(mmcv_ops.compiled(), reason="a full mmcv is installed")
+def test_the_stand_in_has_a_spec_for_mmengines_look_ups():
+    mmcv_ops.install()
+    assert sys.modules["mmcv._ext"].__spec__.name == "mmcv._ext"
+
+
+def test_installing_twice_changes_nothing():
+    mmcv_ops.install()
+    first = sys.modules.get("mmcv._ext")
+    mmcv_ops.install()
+    assert sys.modules.get("mmcv._ext") is first

@@ -1,0 +1,108 @@
+"""The alignment's terms against slow, obvious references, and the bank's queue."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from scaseg_cli.base.v2c import TokenBank, alignment_loss, image_token, masked_image, random_subset
+
+
+def _slow_token(f, matched, enhancement, gamma):
+    with_segment = [row for row, m in zip(f.tolist(), matched.tolist(), strict=True) if m]
+    without = [row for row, m in zip(f.tolist(), matched.tolist(), strict=True) if not m]
+    columns = range(f.shape[1])
+
+    def mean(rows, c):
+        return sum(row[c] for row in rows) / len(rows)
+
+    if enhancement == "multiply":
+        total = gamma * len(with_segment) + len(without)
+        return [(gamma * sum(r[c] for r in with_segment) + sum(r[c] for r in without)) / total for c in columns]
+    chosen, sign = (with_segment, 1.0) if enhancement == "plus" else (without, -1.0)
+    return [mean(with_segment + without, c) + sign * (gamma - 1.0) * mean(chosen, c) for c in columns]
+
+
+@pytest.mark.parametrize("enhancement", ["multiply", "plus", "minus"])
+@pytest.mark.parametrize("gamma", [1.0, 2.0, 3.5])
+def test_image_token_equals_the_definition(enhancement, gamma):
+    torch.manual_seed(0)
+    f = torch.randn(7, 5, dtype=torch.float64)
+    matched = torch.tensor([1, 0, 0, 1, 1, 0, 0], dtype=torch.bool)
+    expected = torch.tensor(_slow_token(f, matched, enhancement, gamma), dtype=torch.float64)
+    torch.testing.assert_close(image_token(f, matched, enhancement, gamma), expected)
+
+
+def test_gamma_one_is_the_plain_mean_for_all_enhancements():
+    f, matched = torch.randn(6, 4), torch.tensor([1, 0, 1, 0, 0, 0], dtype=torch.bool)
+    for enhancement in ("multiply", "plus", "minus"):
+        torch.testing.assert_close(image_token(f, matched, enhancement, 1.0), f.mean(0))
+
+
+@pytest.mark.parametrize("enhancement", ["multiply", "plus", "minus"])
+def test_image_token_is_finite_where_no_query_or_every_query_holds_a_segment(enhancement):
+    f = torch.randn(4, 3)
+    for matched in (torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)):
+        assert image_token(f, matched, enhancement, 2.0).isfinite().all()
+
+
+def test_alignment_loss_equals_the_definition():
+    torch.manual_seed(1)
+    tau, g = 0.07, torch.randn(3, 6, dtype=torch.float64)
+    c, bank = (F.normalize(torch.randn(n, 6, dtype=torch.float64), dim=-1) for n in (3, 5))
+
+    def s(x, y):
+        return float(torch.dot(x, y) / x.norm() / y.norm()) / tau
+
+    terms = []
+    for i in range(3):
+        positive = math.exp(s(g[i], c[i]))
+        terms.append(-math.log(positive / (positive + sum(math.exp(s(g[i], b)) for b in bank))))
+    assert float(alignment_loss(g, c, bank, tau)) == pytest.approx(sum(terms) / 3, rel=1e-9)
+
+
+def test_alignment_loss_without_a_bank_is_one_minus_the_cosine():
+    g, c = torch.tensor([[3.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    assert float(alignment_loss(g, c, torch.empty(0, 2), 0.07)) == pytest.approx(0.5)
+
+
+def test_bank_is_a_queue_of_the_newest_tokens():
+    bank = TokenBank(4, 1)
+    assert bank.negatives().shape == (0, 1)
+    bank.push(torch.tensor([[1.0], [2.0], [3.0]]))
+    assert bank.negatives().flatten().tolist() == [1, 2, 3]
+    bank.push(torch.tensor([[4.0], [5.0]]))
+    assert bank.negatives().flatten().tolist() == [2, 3, 4, 5]
+    bank.push(torch.arange(6.0, 12.0)[:, None])
+    assert bank.negatives().flatten().tolist() == [8, 9, 10, 11]
+
+
+def test_bank_comes_back_from_its_saved_state():
+    bank, other = TokenBank(3, 2), TokenBank(3, 2)
+    bank.push(torch.randn(2, 2))
+    other.load_state_dict(bank.state_dict())
+    torch.testing.assert_close(other.negatives(), bank.negatives())
+
+
+def test_bank_of_size_zero_stays_empty():
+    bank = TokenBank(0, 2)
+    bank.push(torch.randn(3, 2))
+    assert bank.negatives().shape == (0, 2)
+
+
+def test_random_subset_is_never_empty_and_not_always_all():
+    torch.manual_seed(0)
+    sizes = {int(random_subset(3).sum()) for _ in range(100)}
+    assert sizes == {1, 2, 3}
+    assert random_subset(1).tolist() == [True]
+
+
+def test_masked_image_keeps_chosen_segments_and_paints_the_rest():
+    image = torch.full((3, 2, 2), 0.9)
+    masks = torch.zeros(2, 2, 2, dtype=torch.bool)
+    masks[0, 0, 0] = masks[1, 1, 1] = True
+    cut = masked_image(image, masks, torch.tensor([True, False]), (0.1, 0.2, 0.3))
+    assert cut[:, 0, 0].tolist() == pytest.approx([0.9] * 3)
+    assert cut[:, 1, 1].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert cut[:, 0, 1].tolist() == pytest.approx([0.1, 0.2, 0.3])
