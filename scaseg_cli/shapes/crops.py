@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scaseg_cli.shapes.drawing import Floats, develop, paint_thing, random_stuff, random_thing, stuff_colours
+from scaseg_cli.shapes.drawing import Floats, Stuff, develop, paint_thing, random_stuff, random_thing, stuff_colours
 from scaseg_cli.shapes.scenes import draw_scene
 from scaseg_cli.shapes.world import STUFF, THINGS, ShapeClass
 
@@ -33,11 +33,15 @@ def stream(word: str, seed: int, *numbers: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(word.encode()), seed, *numbers])
 
 
-def _background(rng: np.random.Generator, size: int, stuff: Sequence[ShapeClass]) -> Floats:
+def _enlarged(part: Stuff, zoom: float) -> Stuff:
+    return replace(part, cell=part.cell * zoom)
+
+
+def _background(rng: np.random.Generator, size: int, stuff: Sequence[ShapeClass], zoom: float) -> Floats:
     """Mostly some stuff; else the mean colour, as in masked images, or any dark colour."""
     kind = rng.random()
     if kind < 0.6:
-        return stuff_colours(random_stuff(rng, stuff[int(rng.integers(len(stuff)))]), size)
+        return stuff_colours(_enlarged(random_stuff(rng, stuff[int(rng.integers(len(stuff)))]), zoom), size)
     colour = np.array(MEAN_COLOUR if kind < 0.8 else rng.uniform(0.0, 0.6, 3), np.float32)
     return np.tile(colour, (size, size, 1))
 
@@ -48,9 +52,19 @@ def thing_crop(
     size: int,
     radius: tuple[float, float] = (0.18, 0.42),
     stuff: Sequence[ShapeClass] = STUFF,
+    zoom: float = 1.0,
 ) -> Picture:
-    """One thing, not cut off, before a random background; ``radius`` is a fraction of the side."""
-    image = _background(rng, size, stuff)
+    """One thing, not cut off, before a random background.
+
+    Args:
+        rng: the only source of chance.
+        cls: the thing's class.
+        size: S.
+        radius: least and largest, fractions of the side.
+        stuff: classes of which the background may be.
+        zoom: how many times as large as in a scene, in fractions of the side, the background's pattern is.
+    """
+    image = _background(rng, size, stuff, zoom)
     thing = random_thing(rng, cls, radius)
     middle = max(0.0, 0.46 - thing.radius)  # how far the centre may lie from the image's
     x, y = (0.5 + rng.uniform(-middle, middle, 2)).tolist()
@@ -62,9 +76,7 @@ def stuff_patch(
     rng: np.random.Generator, cls: ShapeClass, size: int, zoom: tuple[float, float] = (0.9, 1.5)
 ) -> Picture:
     """An image full of one kind of stuff, ``zoom`` times as large as in a scene; at times half of it is hidden."""
-    part = random_stuff(rng, cls)
-    part = replace(part, cell=part.cell * float(rng.uniform(*zoom)))
-    image = stuff_colours(part, size)
+    image = stuff_colours(_enlarged(random_stuff(rng, cls), float(rng.uniform(*zoom))), size)
     if rng.random() < 0.25:
         cut = int(rng.integers(size // 3, size - size // 3))
         image[:cut] = np.array(MEAN_COLOUR, np.float32)

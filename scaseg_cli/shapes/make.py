@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from scaseg_cli.data.images import ids_to_rgb
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
 from scaseg_cli.recipe.schema import ShapesData
@@ -85,9 +86,8 @@ def _write_set(root: Path, config: ShapesData, name: str, count: int) -> None:
         image_id = 1 + number + _IDS_A_SET * SETS.index(name)
         file_name = f"{image_id:012d}.png"
         ids = _segment_ids(np.random.default_rng([config.seed, SETS.index(name), number, 1]), scene.classes)
-        packed = np.array(ids, np.int64)[scene.index]
         _write_png(images_dir / file_name, scene.image)
-        _write_png(labels_dir / file_name, np.stack([packed >> shift & 255 for shift in (0, 8, 16)], -1).astype("u1"))
+        _write_png(labels_dir / file_name, ids_to_rgb(np.array(ids)[scene.index]))
         side = config.image_size
         images.append({"id": image_id, "file_name": file_name, "width": side, "height": side})
         annotations.append({"image_id": image_id, "file_name": file_name, "segments_info": _segments(scene, ids)})
