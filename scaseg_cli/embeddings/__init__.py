@@ -1,0 +1,6 @@
+"""Class names to semantic embeddings: prompts through CLIP's text encoder, one unit vector a class."""
+
+from scaseg_cli.embeddings.embed import embed_classes
+from scaseg_cli.embeddings.store import ClassEmbeddings, check_clip, load_embeddings
+
+__all__ = ["ClassEmbeddings", "check_clip", "embed_classes", "load_embeddings"]

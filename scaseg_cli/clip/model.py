@@ -1,0 +1,134 @@
+"""A frozen CLIP behind three verbs: encode text, encode images, say which weights it has.
+
+Shapes: B images, n texts, C embedding width, H W pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scaseg_cli.errors import ScasegError
+
+# As open_clip's tokenizers: texts in, token ids [n, context] out; `encode` gives one text's ids without the two marks.
+Tokenizer = Callable[[list[str]], Tensor]
+
+
+class ClipModel:
+    """CLIP in evaluation mode, in float32, without gradients.
+
+    It is no `nn.Module`, so that it can be held by one without its weights being trained or saved there.
+
+    Attributes:
+        dim: C, the width of its embeddings.
+        image_size: the side, in pixels, of the square images that it sees.
+        mean_colour: RGB, 0..1: what is zero after CLIP's own normalisation.
+    """
+
+    def __init__(self, module: nn.Module, tokenizer: Tokenizer, name: str, preprocess: dict[str, Any]) -> None:
+        """Wrap ``module`` (open_clip's interface: encode_text, encode_image, visual).
+
+        Args:
+            module: the model with its weights loaded.
+            tokenizer: its tokenizer.
+            name: what errors call it.
+            preprocess: open_clip's preprocessing settings; of them "mean" and "std" (RGB, 0..1), and "size".
+        """
+        self._module = module.float().eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self.name = name
+        size = preprocess["size"]
+        self.image_size: int = size if isinstance(size, int) else size[0]
+        red, green, blue = (float(value) for value in preprocess["mean"])
+        self.mean_colour: tuple[float, float, float] = (red, green, blue)
+        self._mean = torch.tensor(self.mean_colour)[:, None, None]
+        self._std = torch.tensor([float(value) for value in preprocess["std"]])[:, None, None]
+        self._fast_layout = _is_convolutional(module)
+        if self._fast_layout:
+            self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dim: int = self.encode_text(["a"]).shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self._module.parameters()).device
+
+    def to(self, device: torch.device | str) -> ClipModel:
+        """Move the weights; returns itself."""
+        self._module.to(device)
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, over names, shapes and bytes of the weights, in the order of their names.
+
+        It depends on neither device nor memory layout, so embeddings can name the CLIP that made them.
+        """
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._module.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    @torch.no_grad()
+    def encode_text(self, texts: list[str]) -> Tensor:
+        """Unit embeddings of ``texts``, float32 [n, C]. All texts go through in one batch.
+
+        Raises:
+            ScasegError: a text has more tokens than this CLIP reads.
+        """
+        self._check_lengths(texts)
+        tokens = self._tokenizer(texts).to(self.device)
+        with torch.autocast(self.device.type, enabled=False):
+            return F.normalize(self._module.encode_text(tokens).float(), dim=-1)  # type: ignore[operator]
+
+    @torch.no_grad()
+    def encode_image(self, images_B3HW: Tensor) -> Tensor:
+        """Unit embeddings of whole images (CLIP's image token after its projection), float32 [B, C].
+
+        Args:
+            images_B3HW: float RGB, 0..1, of any size. Resized to CLIP's square without cropping, so that the whole
+                image is seen whatever its shape (a reading; method.md, V2C).
+        """
+        if images_B3HW.ndim != 4 or images_B3HW.shape[1] != 3 or not images_B3HW.is_floating_point():
+            raise ValueError(f"float images [B, 3, H, W] wanted, not {images_B3HW.dtype} {tuple(images_B3HW.shape)}")
+        images = images_B3HW.to(self.device, torch.float32)
+        with torch.autocast(self.device.type, enabled=False):
+            side = (self.image_size, self.image_size)
+            if images.shape[-2:] != side:
+                images = F.interpolate(images, side, mode="bicubic", antialias=True, align_corners=False)
+                images = images.clamp(0.0, 1.0)  # bicubic overshoots at edges; an 8-bit image could not
+            images = (images - self._mean.to(self.device)) / self._std.to(self.device)
+            if self._fast_layout:
+                images = images.contiguous(memory_format=torch.channels_last)
+            return F.normalize(self._module.encode_image(images).float(), dim=-1)  # type: ignore[operator]
+
+    def _check_lengths(self, texts: list[str]) -> None:
+        """open_clip's tokenizers cut long texts without a word; the class name may be what is cut."""
+        encode = getattr(self._tokenizer, "encode", None)
+        context = getattr(self._tokenizer, "context_length", None)
+        if encode is None or context is None:
+            return
+        for text in texts:
+            num_tokens = len(encode(text)) + 2  # the marks of start and end
+            if num_tokens > context:
+                raise ScasegError(
+                    f"the prompt {text!r} has {num_tokens} tokens, and the text encoder of {self.name} reads {context}",
+                    "Shorten the class name or the template.",
+                )
+
+
+def _is_convolutional(module: nn.Module) -> bool:
+    """Whether the image tower is open_clip's ResNet, which runs up to a third faster with channels last on a CPU.
+
+    Vision transformers gain nothing: their one convolution is the first layer.
+    """
+    from open_clip.modified_resnet import ModifiedResNet
+
+    return isinstance(module.visual, ModifiedResNet)

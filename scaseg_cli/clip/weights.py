@@ -1,0 +1,122 @@
+"""Weights from files on disk: PyTorch and safetensors state dicts, and OpenAI's TorchScript archives."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scaseg_cli.checkpoints import load_module
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import read_json
+
+_REMEDY = "Give the weights that belong to clip.model, whole: --set clip.checkpoint=PATH (or another --set clip.model)."
+# OpenAI's archives carry these beside the weights; the architecture says the same.
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a weight file says.
+
+    Attributes:
+        path: the file, for errors.
+        state: parameter names and tensors.
+        quick_gelu: the model was trained with the sigmoid approximation of GELU (all of OpenAI's were).
+        preprocess: "mean" and "std" of the images, where they are known to differ from the model's defaults.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    quick_gelu: bool = False
+    preprocess: dict[str, Any] = field(default_factory=dict)
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a weight file; no code in it is run.
+
+    An ``open_clip_config.json`` beside the file, as in model repositories, says activation and image statistics.
+
+    Raises:
+        ScasegError: the file is damaged, of no known kind, or holds more than tensors.
+    """
+    archive = _is_torchscript(path)
+    state = _plain_state(_read_archive(path) if archive else _read_tensors(path), path)
+    config: dict[str, Any] = {}
+    if (beside := path.with_name("open_clip_config.json")).is_file():
+        config = read_json(beside, "the model's configuration")
+    preprocess = {key: value for key, value in config.get("preprocess_cfg", {}).items() if key in ("mean", "std")}
+    return Weights(path, state, archive or bool(config.get("model_cfg", {}).get("quick_gelu")), preprocess)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return any(name.endswith("/constants.pkl") for name in file.namelist())
+
+
+def _read_archive(path: Path) -> Any:
+    try:
+        state = torch.jit.load(str(path), map_location="cpu").state_dict()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return {name: tensor for name, tensor in state.items() if name not in _NOT_WEIGHTS}
+
+
+def _read_tensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise _damaged(path, error) from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ScasegError:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return ScasegError(
+        f"{path} cannot be read as weights; it is damaged, cut short, or of another kind: {first}", _REMEDY
+    )
+
+
+def _plain_state(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict in what was read: bare, or as "state_dict" of a training checkpoint, maybe of a wrapped model."""
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content or not all(isinstance(item, Tensor) for item in content.values()):
+        raise ScasegError(f"{path} holds no state dict: names with one tensor each are wanted", _REMEDY)
+    wrapped = all(name.startswith("module.") for name in content)
+    return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in content.items()}
+
+
+def put_weights(module: nn.Module, weights: Weights) -> None:
+    """Put ``weights`` into an open_clip model; every name and shape must fit.
+
+    Names of older files are brought to today's as open_clip does, but nothing is resized: an image size that does
+    not fit is the wrong model.
+
+    Raises:
+        ScasegError: names are missing, unexpected or of another shape; up to three are named.
+    """
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict
+
+    own = module.state_dict()
+    state = convert_state_dict(module, dict(weights.state))  # type: ignore[arg-type]
+    if "positional_embedding" in state and "positional_embedding" not in own:
+        state = convert_to_custom_text_state_dict(state)
+    for name in ("logit_scale", "logit_bias"):
+        if name in state and name in own and state[name].numel() == own[name].numel():
+            state[name] = state[name].reshape(own[name].shape)  # a scalar in some files, of length one in others
+    load_module(module, state, weights.path, _REMEDY)

@@ -1,0 +1,83 @@
+"""The stage: all classes' names through CLIP's text encoder, once, and a table of how they lie."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scaseg_cli.clip.load import load_clip
+from scaseg_cli.embeddings.encode import encode_classes
+from scaseg_cli.embeddings.prompts import read_templates
+from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.report import Report
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split.classes import read_classes
+from scaseg_cli.stages import recording, require
+
+_COLUMNS = [
+    Column("model", "CLIP"),
+    Column("checkpoint", "Checkpoint"),
+    Column("num_templates", "Templates", "count"),
+    Column("num_classes", "Classes", "count"),
+    Column("num_unseen", "Unseen", "count"),
+    Column("dim", "Width", "count"),
+    Column("cosine_seen", "Cosine of two seen", "number"),
+    Column("cosine_unseen", "Cosine of unseen and seen", "number"),
+]
+_NEAREST = [
+    Column("unseen", "Unseen class"),
+    Column("nearest", "Nearest seen class"),
+    Column("cosine", "Cosine", "number"),
+]
+
+
+def embed_classes(recipe: Recipe, run: RunDir) -> Report:
+    """Encode the names of all classes and write the embeddings.
+
+    In the inductive setting too the unseen names are encoded here; training then reads only the seen rows.
+
+    Raises:
+        ScasegError: the data has not been split, the templates or the CLIP cannot be read, or two names are alike.
+    """
+    require(recipe, run, "split")
+    classes, templates = read_classes(run), read_templates(recipe.embeddings.templates)
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    with recording(recipe, run, "embeddings", run.embeddings_file) as summary:
+        clip = load_clip(recipe.clip)
+        vectors_NC = encode_classes(clip, classes.names, templates, recipe.embeddings.batch_size)
+        embeddings = ClassEmbeddings(classes.names, vectors_NC, clip.fingerprint, recipe.clip, templates)
+        save_embeddings(run.embeddings_file, embeddings)
+        tables = _tables(embeddings, classes.num_seen)
+        summary.update({**tables[0].rows[0], "clip_fingerprint": clip.fingerprint})
+    return Report("embeddings", tables, [run.embeddings_file], "scaseg train-base", dict(summary))
+
+
+def _tables(embeddings: ClassEmbeddings, num_seen: int) -> list[Table]:
+    vectors_NC = embeddings.vectors_NC.double()
+    seen_SC, unseen_UC = vectors_NC[:num_seen], vectors_NC[num_seen:]
+    between_US = unseen_UC @ seen_SC.T
+    row = {
+        "model": embeddings.clip.model,
+        "checkpoint": embeddings.clip.checkpoint,
+        "num_templates": len(embeddings.templates),
+        "num_classes": len(vectors_NC),
+        "num_unseen": len(unseen_UC),
+        "dim": vectors_NC.shape[1],
+        "cosine_seen": _mean_of_pairs(seen_SC),
+        "cosine_unseen": between_US.mean().item(),
+    }
+    cosines, nearest = between_US.max(dim=1)
+    rows = [
+        {"unseen": embeddings.names[num_seen + i], "nearest": embeddings.names[int(k)], "cosine": cosine.item()}
+        for i, (k, cosine) in enumerate(zip(nearest, cosines, strict=True))
+    ]
+    return [Table("Class embeddings", _COLUMNS, [row]), Table("Nearest seen class by text", _NEAREST, rows)]
+
+
+def _mean_of_pairs(units_SC: Tensor) -> float:
+    """Mean cosine over pairs of two different rows; NaN where there is one row."""
+    num = len(units_SC)
+    return ((units_SC @ units_SC.T).sum().item() - num) / (num * (num - 1)) if num > 1 else float("nan")

@@ -1,0 +1,91 @@
+"""The file of class embeddings, which says of itself what classes, prompts and CLIP it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from scaseg_cli.checkpoints import load_tensors, save_tensors
+from scaseg_cli.clip.model import ClipModel
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import Clip, Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split.classes import read_classes
+
+KIND = "class embeddings"
+REMEDY = "Run `scaseg embed-classes` with this recipe (`scaseg run` does all in order)."
+
+
+@dataclass(frozen=True)
+class ClassEmbeddings:
+    """Semantic embeddings of all N classes.
+
+    Attributes:
+        names: the data's class names by class_id.
+        vectors_NC: one unit vector a class, float32 [N, C].
+        fingerprint: of the CLIP that made them.
+        clip: the recipe's model and checkpoint.
+        templates: the prompts' templates.
+    """
+
+    names: list[str]
+    vectors_NC: Tensor
+    fingerprint: str
+    clip: Clip
+    templates: tuple[str, ...]
+
+
+def save_embeddings(path: Path, embeddings: ClassEmbeddings) -> None:
+    """Write ``embeddings`` in one piece."""
+    meta = {
+        "names": embeddings.names,
+        "fingerprint": embeddings.fingerprint,
+        "clip": embeddings.clip.model_dump(),
+        "templates": list(embeddings.templates),
+    }
+    save_tensors(path, KIND, {"vectors": embeddings.vectors_NC}, meta)
+
+
+def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
+    """The run folder's class embeddings, in the order of its class list.
+
+    Raises:
+        ScasegError: there are none, they are damaged, or they were made for other classes or by another CLIP than the
+            recipe's; names the command.
+    """
+    path = run.embeddings_file
+    tensors, meta = load_tensors(path, KIND, REMEDY)
+    _check_names(path, meta.get("names", []), read_classes(run).names)
+    clip = Clip(**meta["clip"])
+    if clip != recipe.clip:
+        raise ScasegError(f"{path} was made by {_named(clip)}, and the recipe has {_named(recipe.clip)}", REMEDY)
+    return ClassEmbeddings(meta["names"], tensors["vectors"], meta["fingerprint"], clip, tuple(meta["templates"]))
+
+
+def check_clip(embeddings: ClassEmbeddings, clip: ClipModel) -> None:
+    """Go on only if ``clip`` has the very weights that made ``embeddings``: V2C needs both in one space.
+
+    Raises:
+        ScasegError: it has others, as when a weight file was replaced.
+    """
+    if embeddings.fingerprint != clip.fingerprint:
+        raise ScasegError(
+            f"the class embeddings were made by other weights ({embeddings.fingerprint[:12]}) than those of "
+            f"{clip.name} now ({clip.fingerprint[:12]})",
+            REMEDY,
+        )
+
+
+def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
+    if found == wanted:
+        return
+    missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    what = [f"lacks {missing[0]!r}"] if missing else []
+    what += [f"holds {extra[0]!r}, which the split does not"] if extra else []
+    raise ScasegError(f"{path} is not of this split's classes: it {' and '.join(what) or 'has another order'}", REMEDY)
+
+
+def _named(clip: Clip) -> str:
+    return f"{clip.model} with {clip.checkpoint or 'random weights'}"
