@@ -129,7 +129,9 @@ def test_contrast_without_any_positive_is_nothing() -> None:
 def test_contrast_weighs_anchors() -> None:
     generated, real = _normal(2, 5), _normal(4, 5, seed=1)
     ids, real_ids = torch.tensor([0, 1]), torch.tensor([0, 1, 1, 0])
-    single = [float(embedding_contrast(generated[i : i + 1], ids[i : i + 1], real, real_ids, None, 0.3)) for i in (0, 1)]
+    single = [
+        float(embedding_contrast(generated[i : i + 1], ids[i : i + 1], real, real_ids, None, 0.3)) for i in (0, 1)
+    ]
     found = embedding_contrast(generated, ids, real, real_ids, None, 0.3, torch.tensor([0.75, 0.25]))
     assert float(found) == pytest.approx(0.75 * single[0] + 0.25 * single[1], rel=1e-5)
 
