@@ -18,7 +18,7 @@ from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 
-NEXT = "union-finetune"
+NEXT = "scaseg union-finetune"
 
 
 def train_generator(recipe: Recipe, run: RunDir, live_batches: BatchSource | None = None) -> Report:
@@ -110,7 +110,7 @@ def _tables(training: GeneratorTraining) -> list[Table]:
     if not rows:
         return []
     names = [name for name in rows[-1] if name != "iteration"]
-    columns = [Column("iteration", "Iteration", "count"), *(Column(name, name, "number") for name in names)]
+    columns = [Column("iteration", "iteration", "count"), *(Column(name, name, "number") for name in names)]
     picked = [rows[i] for i in sorted({0, len(rows) // 2, len(rows) - 1})]
     window = training.curve.window
     return [Table("Generator's losses, unweighted", columns, picked, [f"Means of {window} iterations each."])]

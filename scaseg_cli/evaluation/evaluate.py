@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
+from scaseg_cli.base.projector import load_projector
 from scaseg_cli.evaluation.score import Candidate, score
 from scaseg_cli.evaluation.summary import PER_CLASS_COLUMNS, Summary
 from scaseg_cli.files import read_json
@@ -15,7 +16,6 @@ from scaseg_cli.results.table import Column, Table, write
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import open_set, read_classes
 from scaseg_cli.stages import needs_of, recording, require
-from scaseg_cli.union.projector import load_projector
 
 GROUPS = {"seen": "s", "unseen": "u", "harmonic": "h"}
 MEASURES = ("pq", "sq", "rq")

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from scaseg_cli.base.classifier import CosineClassifier
+from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.score import Candidate, score
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.union.projector import Snapshot
 
 Model = Literal["base", "method", "control"]
 NOTE = "Chosen on the selection images, by hPQ. These figures flatter what was chosen: report validation figures."

@@ -8,6 +8,7 @@ import torch
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.device import choose_device
+from scaseg_cli.base.projector import Snapshot, save_projector
 from scaseg_cli.cat.generators import load_generator
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
@@ -20,18 +21,17 @@ from scaseg_cli.split import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.union.choose import NOTE, Choices, Figure, Model, choose, score_snapshots
 from scaseg_cli.union.loss import FinetuneLoss
-from scaseg_cli.union.projector import Snapshot, save_projector
 from scaseg_cli.union.pseudo import PseudoEmbeddings
 from scaseg_cli.union.tuning import FineTuning, tune
 
 COLUMNS = [
-    Column("model", "Model"),
-    Column("step", "Step", "count"),
-    Column("increment", "Increment", "number"),
+    Column("model", "model"),
+    Column("step", "step", "count"),
+    Column("increment", "increment", "number"),
     Column("spq", "sPQ", "percent"),
     Column("upq", "uPQ", "percent"),
     Column("hpq", "hPQ", "percent"),
-    Column("chosen", "Chosen as"),
+    Column("chosen", "chosen as"),
 ]
 
 
@@ -59,7 +59,7 @@ def union_finetune(recipe: Recipe, run: RunDir) -> Report:
         }
     for path in progress:
         path.unlink(missing_ok=True)
-    return Report("union", [_table(choices)], outputs, "evaluate", dict(summary))
+    return Report("union", [_table(choices)], outputs, "scaseg evaluate", dict(summary))
 
 
 def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: list[Path]) -> dict[Model, list[Snapshot]]:

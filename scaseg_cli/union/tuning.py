@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.base.classifier import CosineClassifier
+from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore
@@ -19,7 +20,6 @@ from scaseg_cli.recipe.schema import Union
 from scaseg_cli.results.console import meter, say
 from scaseg_cli.seeds import seeded
 from scaseg_cli.union.loss import FinetuneLoss
-from scaseg_cli.union.projector import Snapshot
 from scaseg_cli.union.pseudo import PseudoEmbeddings
 
 NOTE_EVERY = 50  # steps between two looks at the loss, each of which waits for the device

@@ -9,13 +9,13 @@ import pytest
 import torch
 from query_world import query_recipe, query_world
 
+from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.score import Candidate
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.union import choose as choosing
 from scaseg_cli.union.choose import Figure, Model, best, choose, score_snapshots
-from scaseg_cli.union.projector import Snapshot
 
 
 def _figure(model: Model, step: int, increment: float, hpq: float) -> Figure:

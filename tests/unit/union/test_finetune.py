@@ -9,6 +9,7 @@ import pytest
 import torch
 from query_world import query_recipe, query_run, query_world
 
+from scaseg_cli.base.projector import load_projector
 from scaseg_cli.cat.train import train_generator
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
@@ -19,7 +20,6 @@ from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done
 from scaseg_cli.union import choose, finetune
 from scaseg_cli.union.finetune import union_finetune
-from scaseg_cli.union.projector import load_projector
 
 
 def on_queries(recipe: Recipe, run: RunDir, image_set: str, candidates: list[Candidate]) -> dict[str, SimpleNamespace]:
@@ -68,7 +68,7 @@ def test_the_chosen_projectors_are_those_of_the_choices(tmp_path: Path) -> None:
     assert chosen["method"]["increment"] == 0.0
     assert load_tensors(run.last_projector_file, "projector", "")[1]["step"] == 60
     assert chosen["method"]["hpq"] > chosen["base"]["hpq"]
-    assert report.next_command == "evaluate"
+    assert report.next_command == "scaseg evaluate"
     assert report.wrote == [run.projector_file, run.last_projector_file, run.best_increment_file, run.choices_file,
                             run.control_file]  # fmt: skip
 

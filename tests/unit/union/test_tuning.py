@@ -9,12 +9,12 @@ import torch
 from query_world import query_recipe, query_world
 from torch import Tensor
 
+from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore
 from scaseg_cli.recipe.schema import Union
 from scaseg_cli.union.loss import FinetuneLoss
-from scaseg_cli.union.projector import Snapshot
 from scaseg_cli.union.pseudo import PseudoEmbeddings
 from scaseg_cli.union.tuning import FineTuning, snapshot_steps, tune
 
