@@ -71,14 +71,12 @@ def _read_sets(recipe: Recipe, run: RunDir) -> Sets:
     """All annotated images of each part; two parts of one annotation file are read once."""
     root = data_root(recipe, run)
     by_source: dict[ImageSet, PanopticSet] = {}
-    sets: Sets = {}
-    for part in PARTS:
+    for part in ("train", "validation", "selection"):
         source = part_source(recipe, part)
         if source not in by_source:
             by_source[source] = read_panoptic_set(root, source)
-        sets[part] = by_source[source]
-        check_same_categories(sets["train"], "train", sets[part], part)
-    return sets
+            check_same_categories(by_source[recipe.data.train], "train", by_source[source], part)
+    return {part: by_source[part_source(recipe, part)] for part in PARTS}
 
 
 def _choose_images(recipe: Recipe, whole: Sets, classes: ClassList) -> Sets:
@@ -158,7 +156,7 @@ def _notes(sets: Sets, classes: ClassList) -> list[str]:
     for part in ("selection", "validation"):
         both = image_files(sets["train"]) & image_files(sets[part])
         if both:
-            notes.append(f"Images of {part} that are trained on too: {len(both)}; figures on seen classes will flatter.")
+            notes.append(f"Images of {part} that are trained on too: {len(both)}; seen classes will score too high.")
     return notes
 
 

@@ -1,0 +1,169 @@
+import json
+from pathlib import Path
+
+import pytest
+from panoptic_files import CATEGORIES, panoptic_json, striped, write_panoptic_set
+
+from scaseg_cli.data.panoptic import PanopticSet, read_panoptic_set
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import ImageSet
+
+IMAGES = [striped(5, 1, 100), striped(2, 3, 7, 187, crowd=True)]
+WHERE = ImageSet(images="train", annotations="train.json", labels="train_png")
+
+
+def read(root: Path, content) -> PanopticSet:
+    """Read annotations of this content (text is written as it is)."""
+    (root / WHERE.annotations).write_text(content if isinstance(content, str) else json.dumps(content))
+    return read_panoptic_set(root, WHERE)
+
+
+def refusal(root: Path, content) -> str:
+    with pytest.raises(ScasegError) as caught:
+        read(root, content)
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_reads_records_in_the_order_of_the_file(tmp_path):
+    panoptic_set = read(tmp_path, panoptic_json(IMAGES))
+    assert [record.image_id for record in panoptic_set.images] == [5, 2]
+    first, second = panoptic_set.images
+    assert (first.width, first.height) == (8, 6)
+    assert panoptic_set.image_path(first) == tmp_path / "train" / "000000000005.jpg"
+    assert panoptic_set.label_path(first) == tmp_path / "train_png" / "000000000005.png"
+    assert [(s.category_id, s.area, s.bbox, s.iscrowd) for s in first.segments] == [
+        (1, 18, (0, 0, 3, 6), False),
+        (100, 24, (3, 0, 4, 6), False),
+    ]
+    assert all(segment.iscrowd for segment in second.segments)
+    assert [(c.id, c.name, c.isthing) for c in panoptic_set.categories] == [
+        (c["id"], c["name"], bool(c["isthing"])) for c in CATEGORIES
+    ]
+
+
+def test_annotations_may_stand_in_another_order_than_images(tmp_path):
+    content = panoptic_json(IMAGES)
+    content["annotations"].reverse()
+    assert read(tmp_path, content) == read(tmp_path, panoptic_json(IMAGES))
+
+
+def test_only_keeps_the_given_order_and_refuses_unknown_ids(tmp_path):
+    panoptic_set = read(tmp_path, panoptic_json(IMAGES))
+    for order in ([2, 5], [5, 2], [2]):
+        assert [record.image_id for record in panoptic_set.only(order).images] == order
+    with pytest.raises(ScasegError, match=r"1 image ids are not in the annotations .*\[9\]"):
+        panoptic_set.only([2, 9])
+
+
+def test_missing_and_broken_files(tmp_path):
+    with pytest.raises(ScasegError, match=r"train\.json does not exist"):
+        read_panoptic_set(tmp_path, WHERE)
+    whole = json.dumps(panoptic_json(IMAGES))
+    assert "train.json is not valid JSON" in refusal(tmp_path, whole[: len(whole) // 2])
+    assert "is not valid JSON" in refusal(tmp_path, "")
+    assert "holds a list, not a mapping" in refusal(tmp_path, [])
+
+
+def test_top_level_mistakes_come_together(tmp_path):
+    message = refusal(tmp_path, {"images": {}, "categories": None})
+    assert "train.json has 3 mistakes" in message
+    assert "'images' is a mapping, not a list" in message
+    assert "the key 'annotations' is missing" in message
+    assert "'categories' is null, not a list" in message
+
+
+def _set(*path_and_value):
+    """A change of the annotations: the last argument is put where the others lead."""
+    *path, last, value = path_and_value
+
+    def change(content):
+        for key in path:
+            content = content[key]
+        content[last] = value
+
+    return change
+
+
+def _drop(*path):
+    def change(content):
+        for key in path[:-1]:
+            content = content[key]
+        del content[path[-1]]
+
+    return change
+
+
+SEGMENT = ("annotations", 0, "segments_info", 0)
+FAULTS = [
+    (_set("images", 1, "id", 5), "image id 5 stands twice"),
+    (_set("images", 0, "id", "5"), "images[0]: id is '5', not a whole number"),
+    (_set("images", 0, "id", True), "images[0]: id is True, not a whole number"),
+    (_set("images", 0, None), "images[0]: it is null, not a mapping"),
+    (_drop("images", 0, "width"), "images[0]: the key 'width' is missing"),
+    (_set("images", 0, "height", 0), "image 5 is 8 x 0 pixels"),
+    (_drop("images", 1), "an annotation is for image 2, which is not among the images"),
+    (_set("images", 0, "file_name", "../secret.jpg"), "image 5 has the file name '../secret.jpg', which leads out of"),
+    (_set("images", 0, "file_name", ".."), "image 5 has the file name '..', which leads out of"),
+    (_set("images", 0, "file_name", ""), "image 5 has the file name '', which leads out of"),
+    (_set("images", 0, "file_name", "/etc/passwd"), "image 5 has the file name '/etc/passwd', which leads out of"),
+    (_set("annotations", 1, "file_name", "a/../../b.png"), "the annotation of image 2 has the file name 'a/../../b"),
+    (_drop("annotations", 1), "image 2 (000000000002.jpg) has no annotation"),
+    (_set("annotations", 1, "image_id", 5), "image 5 has two annotations"),
+    (_drop("annotations", 0, "segments_info"), "annotations[0]: the key 'segments_info' is missing"),
+    (_set("annotations", 0, "segments_info", {}), "annotations[0]: segments_info is {}, not a list"),
+    (_set(*SEGMENT, "text"), "image 5: a segment: it is text, not a mapping"),
+    (_drop(*SEGMENT, "id"), "image 5: a segment: the key 'id' is missing"),
+    (_drop(*SEGMENT, "iscrowd"), "image 5: segment 70005: the key 'iscrowd' is missing"),
+    (_drop(*SEGMENT, "area"), "image 5: segment 70005: the key 'area' is missing"),
+    (_set(*SEGMENT, "id", 140005), "image 5: segment id 140005 stands twice"),
+    (_set(*SEGMENT, "id", 0), "image 5: segment id 0 is not in 1..16777215 (0 is void)"),
+    (_set(*SEGMENT, "id", 1 << 24), "image 5: segment id 16777216 is not in 1..16777215"),
+    (_set(*SEGMENT, "id", 1.0), "image 5: segment 1.0: id is 1.0, not a whole number"),
+    (_set(*SEGMENT, "category_id", 2), "segment 70005 has category_id 2, which is not among the categories"),
+    (_set(*SEGMENT, "category_id", 1.0), "segment 70005: category_id is 1.0, not a whole number"),
+    (_set(*SEGMENT, "category_id", [1]), "segment 70005: category_id is [1], not a whole number"),
+    (_set(*SEGMENT, "area", "18"), "segment 70005: area is '18', not a number"),
+    (_set(*SEGMENT, "bbox", [1, 2, 3]), "segment 70005: bbox is [1, 2, 3], not four numbers"),
+    (_set(*SEGMENT, "bbox", [1, 2, 3, None]), "segment 70005: bbox is [1, 2, 3, None], not four numbers"),
+    (_set(*SEGMENT, "iscrowd", 2), "segment 70005: iscrowd is 2, not 0 or 1"),
+    (_set("categories", 1, "id", 1), "category id 1 stands twice"),
+    (_set("categories", 1, "name", "cat"), "category name 'cat' stands twice"),
+    (_drop("categories", 1, "isthing"), "categories[1]: the key 'isthing' is missing"),
+    (_set("categories", 1, "isthing", "yes"), "categories[1]: isthing is 'yes', not 0 or 1"),
+    (_set("categories", []), "'categories' is empty"),
+]
+
+
+@pytest.mark.parametrize(("change", "text"), FAULTS, ids=[text for _, text in FAULTS])
+def test_a_fault_is_named_with_file_and_value(tmp_path, change, text):
+    content = panoptic_json(IMAGES)
+    change(content)
+    message = refusal(tmp_path, content)
+    assert text in message
+    assert str(tmp_path / "train.json") in message
+
+
+def test_many_mistakes_are_counted_and_the_first_shown(tmp_path):
+    content = panoptic_json([striped(number, 1, 3, 7, 100) for number in range(1, 5)])
+    for annotation in content["annotations"]:
+        for segment in annotation["segments_info"]:
+            segment["category_id"] = 77
+    message = refusal(tmp_path, content)
+    assert "has 16 mistakes:\n" in message
+    assert message.count("category_id 77") == 5
+    assert message.endswith("and 11 more")
+
+
+def test_an_image_without_segments_and_a_name_in_a_subfolder_are_fine(tmp_path):
+    content = panoptic_json(IMAGES)
+    content["annotations"][0]["segments_info"] = []
+    content["images"][0]["file_name"] = "a/b.jpg"
+    record = read(tmp_path, content).images[0]
+    assert record.segments == ()
+    assert record.file_name == "a/b.jpg"
+
+
+def test_the_written_set_of_the_tests_reads_back(tmp_path):
+    where = write_panoptic_set(tmp_path, "val", IMAGES)
+    assert len(read_panoptic_set(tmp_path, where).images) == 2

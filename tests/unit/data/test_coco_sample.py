@@ -1,0 +1,35 @@
+"""Two real images of COCO, where the folder beside the repository is there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scaseg_cli.data.panoptic import check_files, ids_to_rgb, read_image, read_label, read_panoptic_set
+from scaseg_cli.recipe.schema import ImageSet
+
+ROOT = Path(__file__).parents[3] / ".." / "shared" / "coco_sample"
+WHERE = ImageSet(images="input_images", annotations="panoptic_examples.json", labels="panoptic_examples")
+pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="the two COCO images are not here")
+
+
+def test_reads_real_annotations_images_and_labels():
+    panoptic_set = read_panoptic_set(ROOT, WHERE)
+    check_files(panoptic_set)
+    assert [record.image_id for record in panoptic_set.images] == [142238, 439180]
+    assert [len(record.segments) for record in panoptic_set.images] == [18, 32]
+    assert len(panoptic_set.categories) == 133
+    assert sum(category.isthing for category in panoptic_set.categories) == 80
+    for record in panoptic_set.images:
+        image = read_image(panoptic_set.image_path(record), record)
+        label = read_label(panoptic_set, record)
+        assert image.shape == (*label.shape, 3) == (record.height, record.width, 3)
+        ids, counts = np.unique(label, return_counts=True)
+        areas = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        assert all(areas[segment.id] == segment.area for segment in record.segments)
+        assert areas.keys() - {segment.id for segment in record.segments} == {0}
+        rows, columns = np.nonzero(label == record.segments[0].id)
+        left, top, width, height = record.segments[0].bbox
+        assert (columns.min(), rows.min()) == (left, top)
+        assert (np.ptp(columns) + 1, np.ptp(rows) + 1) == (width, height)
+        assert ids_to_rgb(label).shape == image.shape

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from panoptic_files import TinyImage, panoptic_json, striped, write_panoptic_set
+from PIL import Image
+
+from scaseg_cli.data.panoptic import ids_to_rgb, read_image, read_label, read_panoptic_set, rgb_to_ids
+from scaseg_cli.errors import ScasegError
+
+LARGEST = 256**3 - 1
+
+
+@pytest.fixture
+def one(tmp_path):
+    """A set of one image with the stripes cat, grass, and its record."""
+    panoptic_set = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", [striped(5, 1, 100)]))
+    return panoptic_set, panoptic_set.images[0]
+
+
+def test_the_encoding_is_cocos():
+    ids = np.array([[0, 1, 255], [256, 65536, LARGEST]])
+    rgb = ids_to_rgb(ids)
+    assert rgb.dtype == np.uint8
+    assert rgb[1].tolist() == [[0, 1, 0], [0, 0, 1], [255, 255, 255]]
+    assert rgb[0].tolist() == [[0, 0, 0], [1, 0, 0], [255, 0, 0]]
+    back = rgb_to_ids(rgb)
+    assert back.dtype == np.int32
+    assert np.array_equal(back, ids)
+
+
+def test_reads_the_ids_of_a_label(one):
+    label = read_label(*one)
+    assert label.dtype == np.int32
+    assert np.array_equal(label, striped(5, 1, 100).label)
+    assert (label[:, -1] == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK"])
+def test_images_of_all_modes_become_rgb_that_may_be_written(tmp_path, mode):
+    path = tmp_path / "image.tif"
+    Image.new("RGB", (8, 6), (200, 200, 200)).convert(mode).save(path)
+    image = read_image(path)
+    assert image.shape == (6, 8, 3)
+    assert image.dtype == np.uint8
+    assert abs(int(image[0, 0, 0]) - 200) <= 1
+    image[0, 0, 0] = 0
+
+
+def test_exif_rotation_is_ignored(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    Image.new("RGB", (8, 6)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").shape == (6, 8, 3)
+
+
+@pytest.mark.parametrize(("suffix", "part"), [("jpg", 0.6), ("png", 0.6), ("png", 0.02), ("jpg", 0.0)])
+def test_a_truncated_image_is_refused_by_name(tmp_path, suffix, part):
+    path = tmp_path / f"noise.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(ScasegError, match=rf"noise\.{suffix} cannot be read") as caught:
+        read_image(path)
+    assert "fetch" in caught.value.hint
+
+
+def test_a_damaged_png_is_refused(tmp_path):
+    path = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[500:540] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(ScasegError, match=r"noise\.png cannot be read"):
+        read_image(path)
+
+
+def test_missing_files_are_refused_by_name(one):
+    panoptic_set, record = one
+    panoptic_set.image_path(record).unlink()
+    panoptic_set.label_path(record).unlink()
+    with pytest.raises(ScasegError, match=r"the image .*val/000000000005\.jpg does not exist"):
+        read_image(panoptic_set.image_path(record), record)
+    with pytest.raises(ScasegError, match=r"the panoptic PNG .*000000000005\.png does not exist"):
+        read_label(panoptic_set, record)
+
+
+def test_image_and_label_must_have_the_size_of_the_record(one):
+    panoptic_set, record = one
+    for path in (panoptic_set.image_path(record), panoptic_set.label_path(record)):
+        Image.new("RGB", (9, 6)).save(path)
+    text = r"is 9 x 6 pixels, but the annotation file says 8 x 6 for image 5"
+    with pytest.raises(ScasegError, match=r"000000000005\.jpg " + text):
+        read_image(panoptic_set.image_path(record), record)
+    with pytest.raises(ScasegError, match=r"000000000005\.png " + text):
+        read_label(panoptic_set, record)
+
+
+def test_a_grey_label_is_refused(one):
+    panoptic_set, record = one
+    Image.new("L", (8, 6)).save(panoptic_set.label_path(record))
+    with pytest.raises(ScasegError, match="of image 5 has pixels of mode L, not RGB"):
+        read_label(panoptic_set, record)
+
+
+def test_a_palette_label_is_read_by_its_colours(one):
+    panoptic_set, record = one
+    path = panoptic_set.label_path(record)
+    Image.open(path).quantize(8).save(path)
+    assert Image.open(path).mode == "P"
+    assert np.array_equal(read_label(panoptic_set, record), striped(5, 1, 100).label)
+
+
+def test_segments_of_label_and_annotations_must_be_the_same(tmp_path):
+    image = TinyImage(5, np.array([[11, 11, 0], [12, 12, 0]]), {11: 1, 12: 3})
+    content = panoptic_json([image])
+    content["annotations"][0]["segments_info"][0]["id"] = 13
+    panoptic_set = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", [image], content=content))
+    with pytest.raises(ScasegError) as caught:
+        read_label(panoptic_set, panoptic_set.images[0])
+    assert "of image 5 has 2 mistakes" in caught.value.message
+    assert "it has no pixel of segment 13, which the annotation file names" in caught.value.message
+    assert "it has pixels of segment 11, which the annotation file does not name" in caught.value.message
+
+
+def test_one_lonely_pixel_of_an_unnamed_segment_is_found_anywhere(tmp_path):
+    for place in (0, 5, 11):
+        label = np.full((3, 4), 70_000)
+        label.flat[place] = 9
+        image = TinyImage(5, label, {70_000: 1})
+        panoptic_set = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", [image]))
+        with pytest.raises(ScasegError, match="it has pixels of segment 9"):
+            read_label(panoptic_set, panoptic_set.images[0])
+
+
+def test_a_label_of_void_alone_is_fine_without_segments(tmp_path):
+    image = TinyImage(5, np.zeros((3, 4), dtype=int), {})
+    panoptic_set = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", [image]))
+    assert not read_label(panoptic_set, panoptic_set.images[0]).any()

@@ -1,0 +1,194 @@
+import json
+from pathlib import Path
+
+import pytest
+from panoptic_files import CATEGORIES, striped, write_panoptic_set
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe import Recipe, load_recipe
+from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import open_set, read_classes, read_image_ids, split_dataset
+from scaseg_cli.stages import is_done, require
+
+CAT, DOG, COW, GRASS, SKY = (category["id"] for category in CATEGORIES)
+SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "coco_sample"
+TRAIN = [striped(1, CAT, GRASS), striped(2, COW, GRASS), striped(3, DOG, SKY), striped(4, DOG, COW, crowd=True)]
+VALIDATION = [striped(10 + number, COW, GRASS) for number in range(5)]
+
+
+def own_recipe(root: Path, unseen="[cow]", **sets: ImageSet | None) -> Recipe:
+    """A recipe on own data under ``root``; the embedded world's models do not matter here."""
+    changes = [f"data.root={root}", "data.shapes=null", "data.selection=null", f"split.unseen={unseen}"]
+    changes += [f"data.{part}={json.dumps(where and where.model_dump())}" for part, where in sets.items()]
+    return load_recipe("shapes-zps", tuple(changes))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDir(tmp_path / "run")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return own_recipe(
+        tmp_path,
+        train=write_panoptic_set(tmp_path, "train", TRAIN),
+        validation=write_panoptic_set(tmp_path, "val", VALIDATION),
+    )
+
+
+def refusal(recipe: Recipe, run: RunDir) -> ScasegError:
+    with pytest.raises(ScasegError) as caught:
+        split_dataset(recipe, run)
+    assert not is_done(recipe, run, "split")
+    return caught.value
+
+
+def test_writes_classes_and_lists_and_reports_them(tiny, run):
+    report = split_dataset(tiny, run)
+    lists = read_image_ids(run)
+    assert lists["train"] == [1, 3]
+    assert len(lists["selection"]) == 1
+    assert sorted(lists["selection"] + lists["validation"]) == [10, 11, 12, 13, 14]
+    assert read_classes(run).names == ["cat", "dog", "grass", "sky", "cow"]
+    assert report.next_command == "scaseg embed-classes"
+    assert report.wrote == [run.classes_file, run.images_file]
+    keys = ("list", "images", "with_unseen", "seen_segments", "unseen_segments", "dropped")
+    assert [tuple(row.get(key) for key in keys) for row in report.tables[0].rows] == [
+        ("train", 2, 0, 4, 0, 2),
+        ("selection", 1, 1, 1, 1, None),
+        ("validation", 4, 4, 4, 4, None),
+    ]
+    require(tiny, run, "split")
+    summary = run.record("split")["summary"]
+    assert summary == {"num_seen": 4, "num_unseen": 1, "train": 2, "selection": 1, "validation": 4, "dropped": 2}
+
+
+def test_open_set_gives_the_lists_images(tiny, run):
+    split_dataset(tiny, run)
+    assert [record.image_id for record in open_set(tiny, run, "train").images] == [1, 3]
+    selection, validation = open_set(tiny, run, "selection"), open_set(tiny, run, "validation")
+    assert selection.images_dir == validation.images_dir
+    assert not {r.image_id for r in selection.images} & {r.image_id for r in validation.images}
+
+
+def test_a_second_split_gives_the_same_files(tiny, run, tmp_path):
+    split_dataset(tiny, run)
+    again = RunDir(tmp_path / "again")
+    split_dataset(tiny, again)
+    assert again.images_file.read_bytes() == run.images_file.read_bytes()
+    assert again.classes_file.read_bytes() == run.classes_file.read_bytes()
+
+
+def test_files_of_dropped_images_need_not_be_there_but_those_of_others(tiny, run, tmp_path):
+    (tmp_path / "train" / "000000000002.jpg").unlink()
+    split_dataset(tiny, run)
+    (tmp_path / "train" / "000000000003.jpg").unlink()
+    with pytest.raises(ScasegError, match=r"000000000003\.jpg does not exist"):
+        open_set(tiny, run, "train")
+    assert "000000000003.jpg does not exist" in refusal(tiny, run).message
+
+
+def test_notes_name_classes_that_cannot_be_learned_or_reported(tmp_path, run):
+    recipe = own_recipe(
+        tmp_path,
+        "[cow, dog]",
+        train=write_panoptic_set(tmp_path, "train", TRAIN),
+        validation=write_panoptic_set(tmp_path, "val", VALIDATION),
+    )
+    notes = " ".join(split_dataset(recipe, run).tables[0].notes)
+    assert "Seen classes in no training image: sky." in notes
+    assert "Unseen classes in no validation image: dog." in notes
+
+
+def test_a_named_selection_set_leaves_validation_whole(tmp_path, run):
+    sets = {
+        "train": write_panoptic_set(tmp_path, "train", TRAIN),
+        "selection": write_panoptic_set(tmp_path, "sel", [striped(10, COW, SKY)]),  # an id that validation has too
+        "validation": write_panoptic_set(tmp_path, "val", VALIDATION),
+    }
+    recipe = own_recipe(tmp_path, **sets)
+    split_dataset(recipe, run)
+    assert read_image_ids(run) == {"train": [1, 3], "selection": [10], "validation": [10, 11, 12, 13, 14]}
+    assert open_set(recipe, run, "selection").images_dir == tmp_path / "sel"
+
+
+@pytest.mark.parametrize("part", ["train", "selection", "validation"])
+def test_an_empty_set_is_refused(tmp_path, run, part):
+    sets = {"train": TRAIN, "selection": VALIDATION[:1], "validation": VALIDATION} | {part: []}
+    wheres = {name: write_panoptic_set(tmp_path, name, images) for name, images in sets.items()}
+    word = {"train": "training"}.get(part, part)
+    assert f"the {word} annotations hold no image" in refusal(own_recipe(tmp_path, **wheres), run).message
+
+
+def test_selection_and_validation_of_one_file_are_refused(tmp_path, run):
+    where = write_panoptic_set(tmp_path, "val", VALIDATION)
+    train = write_panoptic_set(tmp_path, "train", TRAIN)
+    recipe = own_recipe(tmp_path, train=train, selection=where, validation=where)
+    assert "5 images are both in selection and in validation" in refusal(recipe, run).message
+
+
+def test_training_images_in_another_files_validation_are_refused(tmp_path, run):
+    train = write_panoptic_set(tmp_path, "all", TRAIN + VALIDATION)
+    other = write_panoptic_set(tmp_path, "val", [*VALIDATION, striped(3, DOG, SKY)])
+    same_images = other.model_copy(update={"images": train.images})
+    assert "both in train and in" in refusal(own_recipe(tmp_path, train=train, validation=same_images), run).message
+
+
+def test_training_and_validation_of_one_file_are_allowed_with_a_note(tmp_path, run):
+    where = write_panoptic_set(tmp_path, "all", TRAIN)
+    report = split_dataset(own_recipe(tmp_path, train=where, validation=where), run)
+    lists = read_image_ids(run)
+    assert lists["train"] == [1, 3]
+    assert sorted(lists["selection"] + lists["validation"]) == [1, 2, 3, 4]
+    assert not set(lists["selection"]) & set(lists["validation"])
+    assert any("that are trained on too" in note for note in report.tables[0].notes)
+
+
+def test_other_categories_in_validation_are_refused(tmp_path, run):
+    others = [*CATEGORIES[:-1], {"id": 187, "name": "heaven", "isthing": 0}]
+    recipe = own_recipe(
+        tmp_path,
+        train=write_panoptic_set(tmp_path, "train", TRAIN),
+        validation=write_panoptic_set(tmp_path, "val", VALIDATION, categories=others),
+    )
+    assert "data.train and data.validation differ in" in refusal(recipe, run).message
+
+
+def test_a_split_that_leaves_no_training_image_is_refused(tiny, run, tmp_path):
+    recipe = own_recipe(tmp_path, "[grass, dog]", train=tiny.data.train, validation=tiny.data.validation)
+    assert "all 4 hold segments of unseen classes" in refusal(recipe, run).message
+
+
+def test_draws_the_embedded_world_once(run):
+    few = ("data.shapes.num_train=6", "data.shapes.num_selection=2", "data.shapes.num_validation=3")
+    recipe = load_recipe("shapes-zps", (*few, "data.shapes.image_size=32", "data.shapes.unseen_fraction=0.0"))
+    report = split_dataset(recipe, run)
+    assert [row["images"] for row in report.tables[0].rows] == [6, 2, 3]
+    assert run.record("data")["summary"] == {"train": 6, "selection": 2, "validation": 3}
+    made = (run.path / "data" / "annotations" / "panoptic_train.json").stat().st_mtime_ns
+    split_dataset(recipe, run)
+    assert (run.path / "data" / "annotations" / "panoptic_train.json").stat().st_mtime_ns == made
+    (run.path / "data" / "annotations" / "panoptic_validation.json").unlink()
+    split_dataset(recipe, run)
+    assert len(open_set(recipe, run, "validation").images) == 3
+    assert (run.path / "data" / "annotations" / "panoptic_train.json").stat().st_mtime_ns != made
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the two COCO images are not here")
+class TestCocoSample:
+    WHERE = ImageSet(images="input_images", annotations="panoptic_examples.json", labels="panoptic_examples")
+
+    def test_the_published_split_leaves_neither_image(self, run):
+        recipe = own_recipe(SAMPLE, "coco-zps", train=self.WHERE, validation=self.WHERE)
+        message = refusal(recipe, run).message
+        assert "all 2 hold segments of unseen classes" in message
+        assert "grass-merged (2), sky-other-merged (2), tree-merged (2)" in message
+
+    def test_an_own_split_works(self, run):
+        recipe = own_recipe(SAMPLE, "[horse, truck]", train=self.WHERE, validation=self.WHERE)
+        split_dataset(recipe, run)
+        assert read_image_ids(run)["train"] == [142238]
+        assert read_classes(run).num_seen == 131
+        assert [record.image_id for record in open_set(recipe, run, "train").images] == [142238]
