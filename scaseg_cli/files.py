@@ -35,7 +35,8 @@ def replaced(path: Path) -> Iterator[Path]:
             "Free some space, or choose another folder with --work-dir.",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it was never made, or took its place
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,12 +12,15 @@ same masks. Shapes: Q queries, K kept queries, H W image, X = H * W pixels, G la
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaseg_cli.evaluation.panoptic_quality import PanopticQuality, PreparedLabel
+
+_BLOCK = 65_536  # score * mask products made at a time: they stay in the cache, and large images need no more memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,7 @@ class FusionRule:
 
     @property
     def num_classes(self) -> int:
+        """N."""
         return len(self.isthing)
 
 
@@ -77,30 +81,44 @@ def fuse(
 
 
 class MaskSet:
-    """The masks of one image's queries, made ready to be fused with any number of class scores."""
+    """The masks of one image's queries, made ready to be fused with any number of class scores.
+
+    Args:
+        masks_QHW: probabilities (after the sigmoid) at the size of the result. A float32 array is kept, not copied.
+
+    Raises:
+        ValueError: masks that are not [Q, H, W], or none.
+    """
 
     def __init__(self, masks_QHW: NDArray[np.floating]) -> None:
-        if masks_QHW.ndim != 3:
-            raise ValueError(f"masks have the shape {masks_QHW.shape}, not [Q, H, W]")
-        self.num_queries, *self.shape = masks_QHW.shape
+        if masks_QHW.ndim != 3 or not masks_QHW.size:
+            raise ValueError(f"masks have the shape {masks_QHW.shape}, not [Q, H, W] with at least one of each")
+        self.num_queries, height, width = masks_QHW.shape
+        self.shape = (height, width)
         self._masks_QX = np.ascontiguousarray(masks_QHW, dtype=np.float32).reshape(self.num_queries, -1)
-        self._inside_QX = self._masks_QX >= 0.5
-        self._areas_Q = self._inside_QX.sum(axis=1)
+        inside_QX = self._masks_QX >= 0.5
+        self._areas: list[int] = [int(np.count_nonzero(row)) for row in inside_QX]
+        # A pixel's code says which query won it and whether that query's own mask is at least 0.5 there. The first
+        # query has the largest, so that of equals the first wins. One byte does for 128 queries.
+        first_code = 2 * (self.num_queries - 1)
+        codes = np.arange(first_code, -1, -2, dtype=np.uint8 if first_code < 255 else np.uint32)
+        self._codes_QX = codes[:, None] | inside_QX
 
     def fuse(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> Fused:
         """Fuse with these class scores; see `fuse`."""
         kept = self._kept(scores, labels, rule)
-        winner_X, inside_X = self._winners(scores, kept)
-        won_K = np.bincount(winner_X, minlength=len(kept))
-        pixels_K = np.bincount(winner_X, inside_X, minlength=len(kept))
-        segment_K, class_ids = self._segments(won_K, pixels_K, kept, labels, rule)
-        flat = np.zeros(inside_X.shape, dtype=np.int32)
-        if len(kept):
-            flat = np.where(inside_X, segment_K[winner_X] + 1, 0).astype(np.int32)
-        best = np.zeros(len(class_ids))
-        chosen = segment_K >= 0
-        np.maximum.at(best, segment_K[chosen], np.asarray(scores, dtype=np.float64)[kept[chosen]])
-        return Fused(flat.reshape(self.shape), np.arange(1, len(class_ids) + 1), class_ids, best)
+        code_X = self._winners(scores, kept)
+        segments = self._segments(self._pixels(code_X, 1), kept, labels, rule)
+        id_of_code = np.zeros(2 * self.num_queries, dtype=np.int32)
+        for segment_id, segment in enumerate(segments, start=1):
+            for query in segment.queries:
+                id_of_code[2 * (self.num_queries - 1 - query) + 1] = segment_id
+        return Fused(
+            id_of_code[code_X].reshape(self.shape),
+            np.arange(1, len(segments) + 1),
+            np.array([segment.class_id for segment in segments], dtype=np.int64),
+            np.array([max(float(scores[query]) for query in segment.queries) for segment in segments]),
+        )
 
     def add_to(
         self,
@@ -115,57 +133,66 @@ class MaskSet:
         Raises:
             ValueError: the label's size is not the masks'.
         """
-        if tuple(self.shape) != label.shape:
-            raise ValueError(f"masks are {tuple(self.shape)}, label is {label.shape}")
+        if self.shape != label.shape:
+            raise ValueError(f"masks are {self.shape}, label is {label.shape}")
         kept = self._kept(scores, labels, rule)
-        winner_X, inside_X = self._winners(scores, kept)
-        columns = len(label.class_ids_G) + 1
-        code_X = (2 * winner_X + inside_X) * columns + label.index_X if len(kept) else winner_X
-        pixels = np.bincount(code_X, minlength=2 * len(kept) * columns)[: 2 * len(kept) * columns]
-        pixels_K2G = pixels.reshape(len(kept), 2, columns)
-        inside_KG = pixels_K2G[:, 1]
-        segment_K, class_ids = self._segments(pixels_K2G.sum(axis=(1, 2)), inside_KG.sum(axis=1), kept, labels, rule)
-        pixels_SG = np.zeros((len(class_ids), columns), dtype=np.int64)
-        chosen = segment_K >= 0
-        np.add.at(pixels_SG, segment_K[chosen], inside_KG[chosen])
-        quality.add_counts(label, pixels_SG, class_ids)
+        code_X = self._winners(scores, kept).astype(np.intp)
+        code_X *= label.num_columns
+        code_X += label.index_X
+        segments = self._segments(self._pixels(code_X, label.num_columns), kept, labels, rule)
+        quality.add_counts(label, [s.pixels for s in segments], [s.class_id for s in segments])
 
     def _kept(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> NDArray[np.intp]:
         if scores.shape != (self.num_queries,) or labels.shape != (self.num_queries,):
             raise ValueError(f"{scores.shape} scores and {labels.shape} labels for {self.num_queries} queries")
         return np.flatnonzero((labels != rule.num_classes) & (scores > rule.object_threshold))
 
-    def _winners(
-        self, scores: NDArray[np.floating], kept: NDArray[np.intp]
-    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """For each pixel the place in ``kept`` of the query that wins it, and whether its own mask is at least 0.5."""
+    def _winners(self, scores: NDArray[np.floating], kept: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
+        """The code [X] of the kept query with the largest score * mask; 0 where none is kept."""
         num_pixels = self._masks_QX.shape[1]
-        if not len(kept):
-            return np.zeros(num_pixels, dtype=np.intp), np.zeros(num_pixels, dtype=bool)
-        weighted_KX = scores[kept].astype(np.float32)[:, None] * self._masks_QX[kept]
-        winner_X = weighted_KX.argmax(axis=0)
-        return winner_X, self._inside_QX[kept[winner_X], np.arange(num_pixels)]
+        code_X: NDArray[np.unsignedinteger] = np.zeros(num_pixels, dtype=self._codes_QX.dtype)
+        weights_K1 = scores[kept].astype(np.float32)[:, None]
+        step = max(1024, _BLOCK // max(1, len(kept)))
+        for start in range(0, num_pixels if len(kept) else 0, step):
+            block = slice(start, start + step)
+            weighted = self._masks_QX[kept, block]
+            weighted *= weights_K1
+            # argmax along the first axis is several times slower than this
+            is_best = weighted == weighted.max(axis=0)
+            (is_best.view(np.uint8) * self._codes_QX[kept, block]).max(axis=0, out=code_X[block])
+        return code_X
+
+    def _pixels(self, index_X: NDArray[np.integer], columns: int) -> NDArray[np.intp]:
+        """Pixels [Q, 2, columns] that each query won: outside and inside its own mask, by column of the label."""
+        counts = np.bincount(index_X, minlength=2 * self.num_queries * columns)
+        return counts.reshape(self.num_queries, 2, columns)[::-1]
 
     def _segments(
-        self,
-        won_K: NDArray[np.integer],
-        pixels_K: NDArray[np.generic],
-        kept: NDArray[np.intp],
-        labels: NDArray[np.integer],
-        rule: FusionRule,
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each kept query its segment's place or -1, and the class ids of the segments."""
-        segment_K = np.full(len(kept), -1, dtype=np.int64)
-        class_ids: list[int] = []
-        stuff: dict[int, int] = {}
-        for k, query in enumerate(kept):
-            area = self._areas_Q[query]
-            if not pixels_K[k] or won_K[k] / area < rule.overlap_threshold:
+        self, pixels_Q2G: NDArray[np.intp], kept: NDArray[np.intp], labels: NDArray[np.integer], rule: FusionRule
+    ) -> list[_Segment]:
+        """The kept queries that are segments, stuff of one class merged; in the order of their first query."""
+        segments: list[_Segment] = []
+        stuff: dict[int, _Segment] = {}
+        rows = zip(kept.tolist(), labels[kept].tolist(), pixels_Q2G[kept].tolist(), strict=True)
+        for query, class_id, (outside, inside) in rows:
+            num_inside = sum(inside)
+            won = num_inside + sum(outside)
+            if not num_inside or won / self._areas[query] < rule.overlap_threshold:
                 continue
-            class_id = int(labels[query])
-            if not rule.isthing[class_id] and class_id in stuff:
-                segment_K[k] = stuff[class_id]
+            if class_id in stuff:
+                merged = stuff[class_id]
+                merged.queries.append(query)
+                merged.pixels[:] = map(add, merged.pixels, inside)
                 continue
-            segment_K[k] = stuff[class_id] = len(class_ids)
-            class_ids.append(class_id)
-        return segment_K, np.array(class_ids, dtype=np.int64)
+            segments.append(_Segment(class_id, [query], inside))
+            if not rule.isthing[class_id]:
+                stuff[class_id] = segments[-1]
+        return segments
+
+
+class _Segment(NamedTuple):
+    """A predicted segment: its class, its queries and its pixels by column of the label."""
+
+    class_id: int
+    queries: list[int]
+    pixels: list[int]

@@ -19,6 +19,7 @@ Shapes: H W image, X = H * W pixels, G labelled segments, S predicted segments, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,25 +29,28 @@ Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparedLabel:
     """An image's label, made ready to be compared with any number of predictions.
 
     Attributes:
         shape: (H, W).
-        index_X: 0 on void, 1 + g on segment g.
-        class_ids_G: class of each segment.
-        is_crowd_G: which segments are crowd regions.
-        areas_G: pixels of each segment.
-        crowd_column: class id to 1 + g of its crowd region.
+        index_X: each pixel's column: 0 on void, 1 + g on segment g.
+        areas: [1 + G] pixels of each column.
+        columns: the columns of a class's segments that are not crowd regions, by class id.
+        crowd_column: the column of a class's crowd region, by class id.
     """
 
     shape: tuple[int, int]
     index_X: NDArray[np.intp]
-    class_ids_G: NDArray[np.int64]
-    is_crowd_G: NDArray[np.bool_]
-    areas_G: NDArray[np.int64]
+    areas: list[int]
+    columns: dict[int, list[int]]
     crowd_column: dict[int, int]
+
+    @property
+    def num_columns(self) -> int:
+        """1 + G."""
+        return len(self.areas)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +89,16 @@ def prepare_label(label_HW: Ints, segment_ids: ArrayLike, class_ids: ArrayLike, 
     if not len(ids) == len(classes) == len(crowd):
         raise ValueError(f"{len(ids)} labelled segments with {len(classes)} class ids and {len(crowd)} crowd flags")
     index_X = dense_index(label_HW, ids, "label")
-    areas = np.bincount(index_X, minlength=len(ids) + 1)[1:]
-    column = {int(classes[g]): int(g) + 1 for g in np.flatnonzero(crowd)}
+    areas = np.bincount(index_X, minlength=len(ids) + 1).tolist()
+    columns: dict[int, list[int]] = {}
+    crowd_column: dict[int, int] = {}
+    for column, (class_id, is_crowd) in enumerate(zip(classes.tolist(), crowd.tolist(), strict=True), start=1):
+        if is_crowd:
+            crowd_column[class_id] = column
+        else:
+            columns.setdefault(class_id, []).append(column)
     height, width = label_HW.shape
-    return PreparedLabel((height, width), index_X, classes, crowd, areas, column)
+    return PreparedLabel((height, width), index_X, areas, columns, crowd_column)
 
 
 def dense_index(map_HW: Ints, ids: NDArray[np.int64], what: str) -> NDArray[np.intp]:
@@ -156,46 +166,51 @@ class PanopticQuality:
             raise ValueError(f"prediction is {prediction_HW.shape}, label is {label.shape}")
         if len(ids) != len(classes):
             raise ValueError(f"{len(ids)} predicted segments with {len(classes)} class ids")
-        columns = len(label.class_ids_G) + 1
+        columns = label.num_columns
         index_X = dense_index(prediction_HW, ids, "prediction")
-        counts = np.bincount(index_X * columns + label.index_X, minlength=(len(ids) + 1) * columns)
-        self.add_counts(label, counts.reshape(-1, columns)[1:], classes)
+        pixels = np.bincount(index_X * columns + label.index_X, minlength=(len(ids) + 1) * columns)
+        self.add_counts(label, pixels.reshape(-1, columns)[1:].tolist(), classes.tolist())
 
-    def add_counts(self, label: PreparedLabel, pixels_SG: Ints, class_ids_S: NDArray[np.int64]) -> None:
+    def add_counts(self, label: PreparedLabel, pixels: Sequence[Sequence[int]], class_ids: Sequence[int]) -> None:
         """Count one image from the pixels that each predicted segment shares with each labelled one.
+
+        Plain Python: with the few segments of an image this is faster than arrays.
 
         Args:
             label: the image's label.
-            pixels_SG: [S, 1 + G]; column 0 is void, column 1 + g is labelled segment g.
-            class_ids_S: class of each predicted segment.
+            pixels: [S][1 + G] ints; column 0 is void, column 1 + g is labelled segment g.
+            class_ids: [S], class of each predicted segment.
 
         Raises:
             ValueError: a predicted segment has no pixel, or a class id is out of range.
         """
-        areas_S = pixels_SG.sum(axis=1)
-        if not areas_S.all():
-            raise ValueError(f"listed segments without a pixel, at {np.flatnonzero(areas_S == 0).tolist()}")
-        for ids in (class_ids_S, label.class_ids_G):
-            if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_classes:
-                raise ValueError(f"class ids {ids.tolist()} are not all below {self.num_classes}")
-        void_S, inside_SG = pixels_SG[:, 0], pixels_SG[:, 1:]
-        unions_SG = (areas_S - void_S)[:, None] + label.areas_G - inside_SG
-        same_SG = (class_ids_S[:, None] == label.class_ids_G) & ~label.is_crowd_G
-        s, g = np.nonzero(same_SG & (2 * inside_SG > unions_SG))
+        self._check(class_ids)
+        self._check([*label.columns, *label.crowd_column])
+        if not all(map(any, pixels)):
+            raise ValueError(f"a listed segment has no pixel: {[list(row) for row in pixels]}")
+        matched: set[int] = set()
+        for row, class_id in zip(pixels, class_ids, strict=True):
+            area = sum(row)
+            for column in label.columns.get(class_id, ()):
+                shared = row[column]
+                union = area - row[0] + label.areas[column] - shared
+                if 2 * shared > union:
+                    self.tp[class_id] += 1
+                    self.iou_sum[class_id] += shared / union
+                    matched.add(column)
+                    break  # segments of a label do not overlap: a second one above a half cannot be
+            else:
+                crowd = label.crowd_column.get(class_id)
+                forgiven = row[0] + (row[crowd] if crowd is not None else 0)
+                if 2 * forgiven <= area:
+                    self.fp[class_id] += 1
+        for class_id, columns in label.columns.items():
+            self.fn[class_id] += sum(column not in matched for column in columns)
 
-        missed_G = ~label.is_crowd_G
-        missed_G[g] = False
-        forgiven_S = void_S.copy()
-        for class_id, column in label.crowd_column.items():
-            forgiven_S += np.where(class_ids_S == class_id, pixels_SG[:, column], 0)
-        wrong_S = 2 * forgiven_S <= areas_S
-        wrong_S[s] = False
-
-        hits = class_ids_S[s]
-        self.tp += np.bincount(hits, minlength=self.num_classes)
-        self.iou_sum += np.bincount(hits, inside_SG[s, g] / unions_SG[s, g], minlength=self.num_classes)
-        self.fp += np.bincount(class_ids_S[wrong_S], minlength=self.num_classes)
-        self.fn += np.bincount(label.class_ids_G[missed_G], minlength=self.num_classes)
+    def _check(self, class_ids: Iterable[int]) -> None:
+        for class_id in class_ids:
+            if not 0 <= class_id < self.num_classes:
+                raise ValueError(f"class id {class_id} is not one of 0..{self.num_classes - 1}")
 
     def merge(self, other: PanopticQuality) -> None:
         """Add what ``other`` has counted on other images.

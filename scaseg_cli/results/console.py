@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import rich.box
 import rich.table
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
@@ -25,6 +28,7 @@ from scaseg_cli.results.table import Table, header
 
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
+_log: Console | None = None
 _PIPE_WIDTH = 120  # columns of a table, at least, when stdout is not a terminal
 _LINE_EVERY = 15.0  # seconds between plain progress lines when stderr is not a terminal
 
@@ -32,6 +36,31 @@ _LINE_EVERY = 15.0  # seconds between plain progress lines when stderr is not a 
 def say(text: str) -> None:
     """One line to the person, on stderr. Rich markup is understood."""
     console.print(text, soft_wrap=True)
+    if _log is not None:
+        _log.print(text, soft_wrap=True)
+
+
+def say_plainly(text: str) -> None:
+    """One line to the person, as it is, brackets and all."""
+    say(escape(text))
+
+
+def say_to_log(text: str) -> None:
+    """One line, as it is, to the log alone."""
+    if _log is not None:
+        _log.print(Text(text), soft_wrap=True)
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """While the block runs, what is said also goes to the end of the file ``path``, without colours."""
+    global _log
+    with open(path, "a", encoding="utf-8", buffering=1) as file:
+        _log = Console(file=file, highlight=False, no_color=True, force_terminal=False)
+        try:
+            yield
+        finally:
+            _log = None
 
 
 class Meter:
@@ -98,9 +127,9 @@ def print_table(table: Table) -> None:
     """Print ``table`` on stdout; in a pipe or a file it is as wide as its content needs, and nothing is cut."""
     out = Console(highlight=False)
     drawn = _drawn(table)
-    if not out.is_terminal:
+    if not sys.stdout.isatty():  # not out.is_terminal, which FORCE_COLOR makes true in a pipe
         natural = Measurement.get(out, out.options.update(max_width=10_000), drawn).maximum
-        out.width = max(_PIPE_WIDTH, natural)
+        out.size = ConsoleDimensions(max(_PIPE_WIDTH, natural), 100)
     out.print(drawn)
     for note in table.notes:
         out.print(Text(note, style="dim"), soft_wrap=True)

@@ -162,9 +162,10 @@ def json_value(value: Any) -> Any:
 def _three_digits(value: float) -> str:
     if isinstance(value, int) or value == 0:
         return str(value) if isinstance(value, int) else "0"
-    power = math.floor(math.log10(abs(value)))
+    exponential = f"{value:.2e}"
+    power = int(exponential.partition("e")[2])  # of the rounded value: 9.996 is 10.0
     if not -4 <= power < 7:
-        return f"{value:.2e}"
+        return exponential
     return f"{value:.{max(0, 2 - power)}f}"
 
 
