@@ -45,8 +45,8 @@ def embed_classes(recipe: Recipe, run: RunDir) -> Report:
     classes, templates = read_classes(run), read_templates(recipe.embeddings.templates)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
+    clip = load_clip(recipe.clip)  # before the record of an earlier result goes
     with recording(recipe, run, "embeddings", run.embeddings_file) as summary:
-        clip = load_clip(recipe.clip)
         vectors_NC = encode_classes(clip, classes.names, templates, recipe.embeddings.batch_size)
         embeddings = ClassEmbeddings(classes.names, vectors_NC, clip.fingerprint, recipe.clip, templates)
         save_embeddings(run.embeddings_file, embeddings)

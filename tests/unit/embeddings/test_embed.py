@@ -56,12 +56,15 @@ def test_without_embeddings_the_command_is_named(recipe, run):
     assert "scaseg embed-classes" in caught.value.hint
 
 
-def test_bad_templates_leave_what_was_there(recipe, run, tmp_path):
+def test_bad_templates_and_bad_clips_leave_what_was_there(recipe, run, tmp_path):
     embed_classes(recipe, run)
     (tmp_path / "bad.txt").write_text("nothing\n")
-    other = load_recipe("shapes-zps", (f"embeddings.templates={tmp_path / 'bad.txt'}",))
-    with pytest.raises(ScasegError, match="line 1"):
-        embed_classes(other, run)
+    for change, message in (
+        (f"embeddings.templates={tmp_path / 'bad.txt'}", "line 1"),
+        ("clip.model=ViT-B-61", "knows no model"),
+    ):
+        with pytest.raises(ScasegError, match=message):
+            embed_classes(load_recipe("shapes-zps", (change,)), run)
     assert is_done(recipe, run, "embeddings")
 
 
