@@ -42,11 +42,20 @@ def fit(
 
     Everything random in a loss must depend on its step alone: then a training that was cut short goes on from
     ``progress`` (if it bears the same ``key``) and ends with the same weights.
+
+    Raises:
+        ScasegError: ``progress`` is damaged or cannot be written.
     """
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=0.05)
-    state = load_state(progress, key)
-    first = 0
-    if state is not None:
+
+    def save(step: int) -> None:
+        state = {"key": key, "step": step, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
+        save_state(progress, state)
+
+    state, first = load_state(progress, key), 0
+    if state is None:
+        save(0)  # a place that cannot be written is found now, not minutes later
+    else:
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
@@ -62,15 +71,7 @@ def fit(
             optimizer.step()
             shown.advance(note=f"loss {loss.item():.3f}")
             if (step + 1) % _SAVE_EVERY == 0 and step + 1 < iterations:
-                save_state(
-                    progress,
-                    {
-                        "key": key,
-                        "step": step + 1,
-                        "module": module.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                    },
-                )
+                save(step + 1)
     module.eval()
 
 

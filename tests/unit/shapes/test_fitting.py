@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.shapes.fitting import fit, seeded_module
 
 ITERATIONS = 230
@@ -64,3 +65,9 @@ def test_weights_depend_on_the_seed_alone_and_leave_the_random_state_alone() -> 
     first = _module()[0].weight
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(first, _module()[0].weight)
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_first_step(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ScasegError, match="cannot write"):
+        _fit(_module(), tmp_path / "file" / "progress", stop_at=0)
