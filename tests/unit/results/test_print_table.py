@@ -53,6 +53,12 @@ def test_a_pipe_cuts_and_folds_nothing(capsys, monkeypatch, settings):
     assert sum("word" in line and "end" in line for line in out) == 1
 
 
+def test_a_note_stays_one_line_and_keeps_its_brackets(capsys):
+    note = "see [recipe] " * 20 + "end"
+    print_table(Table("T", COLUMNS, [{"model": "base"}], [note]))
+    assert lines(capsys.readouterr().out)[-1] == note
+
+
 def test_a_narrow_terminal_folds_text_and_keeps_numbers(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "40")
