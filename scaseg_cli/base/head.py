@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmdet.models.dense_heads import Mask2FormerHead
-from mmdet.models.detectors import Mask2Former
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.base.v2c import V2CAlignment
+
+mmcv_ops.install()  # before anything of mmdet's models
+
+from mmdet.models.dense_heads import Mask2FormerHead  # noqa: E402
+from mmdet.models.detectors import Mask2Former  # noqa: E402
 
 
 class SemanticHead(Mask2FormerHead):

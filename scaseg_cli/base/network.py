@@ -6,24 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from scaseg_cli.base import mmcv_ops
+from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
+from scaseg_cli.base.head import SemanticHead, SemanticMask2Former
+from scaseg_cli.base.v2c import V2CAlignment
 from scaseg_cli.checkpoints import load_module, load_tensors
 from scaseg_cli.errors import ScasegError
 
-mmcv_ops.install()
-
-from mmdet.models import DetDataPreprocessor  # noqa: E402
-from mmdet.models.backbones import ResNet  # noqa: E402  the operators' stand-in comes first
-from mmengine.config import ConfigDict  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
-
-from scaseg_cli.base.classifier import ClassProjector, CosineClassifier  # noqa: E402
-from scaseg_cli.base.head import SemanticHead, SemanticMask2Former  # noqa: E402
-from scaseg_cli.base.v2c import V2CAlignment  # noqa: E402
+from mmdet.models import DetDataPreprocessor  # isort: skip  after head, which makes mmdet's models importable
+from mmdet.models.backbones import ResNet  # isort: skip
 
 if TYPE_CHECKING:
     from scaseg_cli.clip.model import ClipModel

@@ -8,6 +8,7 @@ from pathlib import Path
 
 def main(folder: str) -> int:
     """Train in this process; the exit code is 2 for a user's mistake, as on the command line."""
+    from scaseg_cli import launch
     from scaseg_cli.errors import ScasegError
     from scaseg_cli.recipe import load_recipe
     from scaseg_cli.run_dir import RunDir
@@ -19,7 +20,7 @@ def main(folder: str) -> int:
 
         train(load_recipe(str(run.recipe_file)), run)
     except ScasegError as error:
-        print(f"error: {error}", file=sys.stderr)
+        launch.tell_error(error)
         return 2
     return 0
 
