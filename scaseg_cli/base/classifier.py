@@ -61,8 +61,8 @@ class CosineClassifier(nn.Module):
 
     def over(self, embeddings_KC: Tensor) -> CosineClassifier:
         """A classifier over other classes, with copies of this one's P and a_0."""
-        embedding_dim, visual_dim = self.projector[2].out_features, self.projector[0].in_features
-        other = CosineClassifier(ClassProjector(visual_dim, embedding_dim), embeddings_KC, self.tau)
+        projector = ClassProjector(self.projector.visual_dim, self.projector.embedding_dim)
+        other = CosineClassifier(projector, embeddings_KC, self.tau)
         other.load_state_dict(self.state_dict())
         return other.to(self.no_object.device)
 

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from scaseg_cli import launch
 from scaseg_cli.base.device import World, choose_device, in_worker, join_world, world_size
+from scaseg_cli.base.head import SemanticMask2Former
 from scaseg_cli.base.hooks import (
     LearningRate,
     Losses,
@@ -92,7 +93,7 @@ def train(recipe: Recipe, run: RunDir) -> None:
         save_base(run, network, recipe)
 
 
-def _network(recipe: Recipe, run: RunDir, world: World) -> nn.Module:
+def _network(recipe: Recipe, run: RunDir, world: World) -> SemanticMask2Former:
     """The network before its first step: the same weights in every process."""
     embeddings = load_embeddings(recipe, run)
     num_seen = read_classes(run).num_seen
@@ -110,8 +111,13 @@ def _loader(recipe: Recipe, run: RunDir, world: World, start: int) -> DataLoader
     base = recipe.base
     views = TrainingViews(open_set(recipe, run, "train"), read_classes(run).class_ids, base, recipe.seed)
     order = SampleOrder(len(views), base.batch_size, recipe.seed, start, base.iterations, world.rank, world.size)
-    workers = {"num_workers": base.workers, "persistent_workers": base.workers > 0}
-    return DataLoader(views, batch_sampler=order, collate_fn=collate, **workers)
+    return DataLoader(
+        views,
+        batch_sampler=order,
+        collate_fn=collate,
+        num_workers=base.workers,
+        persistent_workers=base.workers > 0,
+    )
 
 
 def _runner(recipe: Recipe, run: RunDir, world: World, network: nn.Module, start: int) -> Any:
