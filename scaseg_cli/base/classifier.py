@@ -23,8 +23,12 @@ _IN_NETWORK = "panoptic_head.cls_embed."
 class ClassProjector(nn.Sequential):
     """P: R^D -> R^C, an MLP D-D-C with ReLU (docs/method.md, Notation; a reading)."""
 
+    visual_dim: int
+    embedding_dim: int
+
     def __init__(self, visual_dim: int, embedding_dim: int) -> None:
         super().__init__(nn.Linear(visual_dim, visual_dim), nn.ReLU(inplace=True), nn.Linear(visual_dim, embedding_dim))
+        self.visual_dim, self.embedding_dim = visual_dim, embedding_dim
 
 
 class CosineClassifier(nn.Module):
