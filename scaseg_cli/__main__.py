@@ -1,6 +1,8 @@
 """`python -m scaseg_cli` is `scaseg`."""
 
+import sys
+
 from scaseg_cli.cli.app import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,6 +13,7 @@ def main(folder: str) -> int:
     from scaseg_cli.recipe import load_recipe
     from scaseg_cli.run_dir import RunDir
 
+    launch.end_with_parent()
     sys.stdout = sys.stderr  # stdout belongs to the command that launched this
     run = RunDir(Path(folder))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from pydantic import ValidationError
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
+from scaseg_cli.recipe.mistakes import mistakes, not_finite
 from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.recipe.yaml_text import read_yaml, write_yaml
 
 DEFAULT = "shapes-zps"
 LOCAL = Path("scaseg.yaml")
@@ -29,31 +32,40 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in _shipped().glob("*.yaml"))
 
 
-def _find(name: str, beside: Path | None) -> Path:
-    """The file that a recipe's name or path means; relative to ``beside`` first for `extends:`."""
-    candidates = [Path(name)] if beside is None else [beside / name, beside / f"{name}.yaml"]
-    candidates.append(_shipped() / f"{name}.yaml")
+def shipped_file(name: str) -> Path:
+    """The file of the shipped recipe ``name``."""
+    return _shipped() / f"{name}.yaml"
+
+
+def _find(name: str, child: Path | None = None) -> Path:
+    """The file that a recipe's name or path means; that of an `extends:` lies beside the ``child`` or is shipped."""
+    if child is None:
+        candidates = [Path(name)]
+    else:  # a recipe may bear the name of the shipped one that it extends
+        candidates = [path for path in (child.parent / name, child.parent / f"{name}.yaml") if path != child]
+    candidates.append(shipped_file(name))
     for path in candidates:
-        if path.is_file():
+        if os.path.isfile(path):  # False, where Path's own would raise, for a name too long or a closed folder
             return path
     near = difflib.get_close_matches(name, recipe_names(), n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
+    whose = f"{child} extends {name!r}, but there" if child is not None else "there"
     raise ScasegError(
-        f"there is no recipe {name!r}: neither a file nor a shipped recipe",
+        f"{whose} is no recipe {name!r}: neither a file nor a shipped recipe",
         f"{hint}`scaseg recipe list` shows the shipped ones.",
     )
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8-sig"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be read as YAML"
         raise ScasegError(f"recipe {path}{where}: {problem}", "Mend the YAML there.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ScasegError(f"recipe {path} cannot be read: {error}") from error
+        raise ScasegError(f"recipe {path} cannot be read: {error}", "It must be UTF-8 text.") from error
     if not isinstance(content, dict):
         raise ScasegError(f"recipe {path} is not a mapping of keys to values", "Begin with `extends: shapes-zps`.")
     return content
@@ -79,7 +91,7 @@ def _resolve(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         return content
     if not isinstance(parent, str):
         raise ScasegError(f"recipe {path}: extends is {parent!r}", "It must be one recipe's name or file.")
-    return _merged(_resolve(_find(parent, path.parent), (*seen, path)), content)
+    return _merged(_resolve(_find(parent, path), (*seen, path)), content)
 
 
 def _apply(content: dict[str, Any], assignment: str) -> None:
@@ -89,7 +101,7 @@ def _apply(content: dict[str, Any], assignment: str) -> None:
     if not equals or not all(keys):
         raise ScasegError(f"--set {assignment!r} is not of the form key=value", "For example --set base.v2c.gamma=3")
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
         raise ScasegError(f"--set {assignment!r}: the value is not valid YAML", "Quote it.") from error
     for key in keys[:-1]:
@@ -105,60 +117,27 @@ def check_recipe(content: dict[str, Any], origin: str) -> Recipe:
     Raises:
         ScasegError: with every mistake at once, each by its dotted name.
     """
-    content = _floats_for_exponents(content)
-    try:
-        # YAML has no tuples, so lists are let through; all else is strict.
-        return Recipe.model_validate_json(_as_json(content))
-    except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            if problem["type"] == "extra_forbidden":
-                message = "unknown key" + _nearest_key(problem["loc"])
-            elif problem["type"] != "missing":
-                message = f"{message} (it is {problem['input']!r})"
-            lines.append(f"  {name}: {message}" if name else f"  {message}")
-        count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''}"
-        raise ScasegError(
-            f"{origin} has {count}:\n" + "\n".join(lines), "`scaseg recipe show` prints every key with its value."
-        ) from error
+    found = [f"{dotted}: is not a finite number" for dotted in not_finite(content)]
+    if not found:
+        try:
+            # YAML has no tuples, so lists are let through; all else is strict.
+            return Recipe.model_validate_json(_as_json(content, origin))
+        except ValidationError as error:
+            found = mistakes(error)
+    count = f"{len(found)} mistake{'s' if len(found) > 1 else ''}"
+    raise ScasegError(
+        f"{origin} has {count}:\n" + "\n".join(f"  {line}" for line in found),
+        "`scaseg recipe show` prints every key with its value.",
+    )
 
 
-def _as_json(content: dict[str, Any]) -> bytes:
+def _as_json(content: dict[str, Any], origin: str) -> bytes:
     import orjson
 
     try:
-        return orjson.dumps(content)
+        return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
-        raise ScasegError(f"the recipe holds a value that is not text, number, list or mapping: {error}") from error
-
-
-def _floats_for_exponents(value: Any) -> Any:
-    """YAML 1.1 reads 1e-4 as text; a recipe means the number."""
-    if isinstance(value, dict):
-        return {str(key): _floats_for_exponents(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_floats_for_exponents(item) for item in value]
-    if isinstance(value, str) and value[:1].isdigit() and "e" in value.lower():
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _nearest_key(location: tuple[str | int, ...]) -> str:
-    model: Any = Recipe
-    for part in location[:-1]:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        if field is None:
-            return ""
-        model = field.annotation
-    if not hasattr(model, "model_fields"):
-        return ""
-    near = difflib.get_close_matches(str(location[-1]), list(model.model_fields), n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
+        raise ScasegError(f"{origin} holds a value that is no text, number, list or mapping: {error}") from error
 
 
 def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> Recipe:
@@ -173,14 +152,21 @@ def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> R
     """
     if name is None:
         name = str(LOCAL) if LOCAL.is_file() else DEFAULT
-    path = _find(name, None)
-    content = _resolve(path)
-    for assignment in assignments:
-        _apply(content, assignment)
-    return check_recipe(content, f"recipe {path}")
+    path = _find(name)
+    try:
+        content = _resolve(path)
+        for assignment in assignments:
+            _apply(content, assignment)
+        return check_recipe(content, f"recipe {path}")
+    except RecursionError:
+        raise ScasegError(f"recipe {path} is nested without an end", "Look for a YAML alias inside itself.") from None
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The resolved recipe as YAML; it runs again as it is."""
+    return write_yaml(recipe.model_dump(mode="json"))
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the resolved recipe; it runs again as it is."""
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
-    write_text(path, text)
+    """Write the resolved recipe."""
+    write_text(path, recipe_text(recipe))

@@ -1,0 +1,41 @@
+# make demo    install into .venv and run the whole method on the embedded world, on the CPU
+# make test    the test suite; `make check` for style, types and the layers
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# mmengine asks for opencv-python, which needs libGL of the system; where that is missing, the headless build serves.
+HEADLESS = $(BIN)/python -c 'import cv2' 2>/dev/null || { $(PIP) uninstall --yes opencv-python && \
+  $(PIP) install --force-reinstall --no-deps -c constraints.txt opencv-python-headless; }
+
+.PHONY: demo test check install install-dev clean
+demo: install
+	$(BIN)/scaseg run
+
+test: install-dev
+	$(BIN)/pytest
+
+check: install-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: .venv/installed
+install-dev: .venv/installed-dev
+
+# A stamp is newer than what it was made from, so nothing is installed twice.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) install -c constraints.txt -e .
+	@$(HEADLESS)
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@$(HEADLESS)
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,112 @@
+"""The command line: `scaseg`. Every command's work is imported when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from scaseg_cli import __version__
+from scaseg_cli.cli import failures
+from scaseg_cli.cli.embed_classes import embed_classes
+from scaseg_cli.cli.evaluate import evaluate
+from scaseg_cli.cli.recipe import recipe
+from scaseg_cli.cli.run import run
+from scaseg_cli.cli.shapes import shapes
+from scaseg_cli.cli.signals import Terminated, raised_signals
+from scaseg_cli.cli.split_dataset import split_dataset
+from scaseg_cli.cli.status import status
+from scaseg_cli.cli.train_base import train_base
+from scaseg_cli.cli.train_cat import train_cat
+from scaseg_cli.cli.union_finetune import union_finetune
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_RUNS, _STAGES, _MATTER = "Runs", "Stages, in order", "Recipes and data"
+app.command(rich_help_panel=_RUNS)(run)
+app.command(rich_help_panel=_RUNS)(status)
+for _command in (split_dataset, embed_classes, train_base, train_cat, union_finetune, evaluate):
+    app.command(rich_help_panel=_STAGES)(_command)
+app.add_typer(recipe, name="recipe", rich_help_panel=_MATTER)
+app.add_typer(shapes, name="shapes", rich_help_panel=_MATTER)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"scaseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[  # typer's callback does the work
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Semantic-Centric Alignment (SCA) for zero-shot panoptic segmentation.
+
+    `scaseg run` carries out the whole method: it divides the classes of a data set into seen and unseen ones, trains
+    a Mask2Former on the seen ones, aligned with CLIP, trains a generator of unseen classes' query embeddings,
+    fine-tunes the class projector with them, and measures seen, unseen and harmonic panoptic quality.
+
+    Without any option it does so in a small world of drawn shapes that needs no download, on a CPU.
+
+    Example: `scaseg run`
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; None: this process's.
+
+    Returns:
+        The exit code: 0; 2 where the user can mend it, 1 for a bug, 130 for Ctrl-C, 128 + the signal's number for
+        another signal.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        with raised_signals():
+            code = _run(arguments)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return code
+    except BrokenPipeError:
+        _drop_stdout()
+        return failures.BROKEN_PIPE
+    except KeyboardInterrupt:
+        failures.tell("interrupted", failures.GO_ON)
+        return failures.INTERRUPTED
+    except Terminated as error:
+        failures.tell(f"ended by {error}", failures.GO_ON)
+        return 128 + error.number
+    except Exception as error:
+        return failures.report(error, "--debug" in arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    """Hand over to typer, which leaves by SystemExit, also on Ctrl-C and on a broken pipe."""
+    try:
+        get_command(app).main(arguments, prog_name="scaseg")
+    except SystemExit as leaving:
+        if leaving.code == failures.INTERRUPTED:
+            raise KeyboardInterrupt from None
+        if isinstance(leaving.__context__, BrokenPipeError):
+            raise leaving.__context__ from None
+        return leaving.code if isinstance(leaving.code, int) else 0
+    return 0
+
+
+def _drop_stdout() -> None:
+    """Let nothing more be written to a reader that has gone, so that the interpreter's exit is quiet."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

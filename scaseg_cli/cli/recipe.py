@@ -1,0 +1,98 @@
+"""`scaseg recipe`: list, show and check recipes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+recipe = typer.Typer(no_args_is_help=True, help="List, show and check recipes.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else.")]
+
+
+@recipe.command("list")
+def list_recipes(json: AsJson = False) -> None:
+    """List the recipes that come with scaseg.
+
+    Reads the shipped recipes. Writes nothing.
+
+    Example: `scaseg recipe list`
+    """
+    from scaseg_cli.cli.output import print_json
+    from scaseg_cli.recipe import load_recipe, recipe_names, shipped_file
+    from scaseg_cli.results.console import print_table
+    from scaseg_cli.results.table import Column, Table
+
+    columns = [Column("name", "name"), Column("task", "task"), Column("description", "description")]
+    shipped = [load_recipe(str(shipped_file(name))) for name in recipe_names()]
+    rows = [{"name": one.name, "task": one.task, "description": one.description} for one in shipped]
+    table = Table("Shipped recipes", columns, rows)
+    if json:
+        print_json(table.as_json_value())
+    else:
+        print_table(table)
+
+
+@recipe.command("show")
+def show_recipe(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME|FILE]", help="Without it: scaseg.yaml in this folder, else shapes-zps."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, as in a stage command.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Print a recipe with every key and its value, as the stages will see it.
+
+    What is printed is a recipe itself: put it into a file, change it there, and name the file with --recipe.
+
+    Reads the recipe and those that it extends. Writes nothing but stdout.
+
+    Example: `scaseg recipe show shapes-zps > mine.yaml`
+    """
+    from scaseg_cli.cli.output import print_json
+    from scaseg_cli.recipe import load_recipe, recipe_text
+
+    resolved = load_recipe(name, tuple(changes or ()))
+    if json:
+        print_json(resolved.model_dump(mode="json"))
+    else:
+        print(recipe_text(resolved), end="")
+
+
+@recipe.command("check")
+def check_recipes(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME|FILE]...", help="Recipes to check. Without any: scaseg.yaml in this folder, else shapes-zps."
+        ),
+    ] = None,
+) -> None:
+    """Check recipes without running them; every mistake of every file is told.
+
+    The exit code is 2 if any has a mistake. Only the recipe is checked, not the data that it names.
+
+    Reads the recipes and those that they extend. Writes nothing.
+
+    Example: `scaseg recipe check mine.yaml`
+    """
+    from scaseg_cli.cli.failures import USER, tell
+    from scaseg_cli.errors import ScasegError
+    from scaseg_cli.recipe import load_recipe
+    from scaseg_cli.results.console import say_plainly
+
+    faulty = 0
+    wanted: list[str | None] = [*files] if files else [None]
+    for file in wanted:
+        try:
+            found = load_recipe(file)
+        except ScasegError as error:
+            faulty += 1
+            tell(error.message, error.hint)
+        else:
+            say_plainly(f"{file if file is not None else found.name}: good")
+    if faulty:
+        raise typer.Exit(USER)

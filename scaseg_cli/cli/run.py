@@ -1,0 +1,40 @@
+"""`scaseg run`: all stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scaseg_cli.cli.options import Options, with_options
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.results.report import Report
+    from scaseg_cli.run_dir import RunDir
+
+
+@with_options
+def run(options: Options) -> None:
+    """Carry out all stages in order: the whole method, from the data to the result table.
+
+    A stage whose result is up to date for this recipe is skipped; one that was cut short goes on where it stopped.
+    So after Ctrl-C, a crash or a change to the recipe, the same command does what is left and no more.
+
+    Reads the recipe and its data. Writes everything into the run folder: split/, embeddings/, base/, queries/, cat/,
+    union/ and evaluation/, in which results.md, results.csv and results.json are the result table.
+
+    Example: `scaseg run` takes the world of drawn shapes.
+
+    Example: `scaseg run -r coco.yaml --gpus 8 --set base.amp=bf16`
+    """
+    from scaseg_cli import pipeline
+    from scaseg_cli.cli.running import run_stage
+
+    stages: list[dict[str, Any]] = []
+
+    def work(recipe: Recipe, folder: RunDir) -> Report:
+        reports = pipeline.run_all(recipe, folder)
+        for report in reports:
+            stages.append({"stage": report.stage, "ran": report.summary["ran"], "seconds": report.summary["seconds"]})
+        return reports[-1]
+
+    run_stage(options, "split", work, lambda: {"stages": stages})

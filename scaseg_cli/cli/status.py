@@ -1,0 +1,27 @@
+"""`scaseg status`: how far a run is."""
+
+from __future__ import annotations
+
+from scaseg_cli.cli.options import Options, with_options
+
+
+@with_options
+def status(options: Options) -> None:
+    """Show how far a run is: which stages are done, stale, begun or missing.
+
+    Stale means that the recipe has changed since the stage ran, or that its files have; `scaseg run` makes it anew.
+
+    Reads the recipe and the records in the run folder. Writes nothing.
+
+    Example: `scaseg status -w runs/shapes-zps`
+    """
+    from scaseg_cli.cli.output import print_json
+    from scaseg_cli.cli.running import load
+    from scaseg_cli.pipeline import stage_states
+    from scaseg_cli.results.console import print_table
+
+    table = stage_states(*load(options))
+    if options.json:
+        print_json(table.as_json_value())
+    else:
+        print_table(table)

@@ -1,0 +1,25 @@
+"""`scaseg train-base`."""
+
+from __future__ import annotations
+
+from scaseg_cli.cli.options import Options, with_options
+
+
+@with_options
+def train_base(options: Options) -> None:
+    """Stage 1: train Mask2Former on the seen classes, its queries aligned with CLIP's image token (V2C).
+
+    This is the long stage. It goes on from its last checkpoint when it was cut short, and ends with the same weights
+    as if it had not been. With more than one GPU or process, each takes its part of every batch.
+
+    Reads the split, the embeddings and the training images. Writes base/base.safetensors and base/losses.csv into
+    the run folder.
+
+    Example: `scaseg train-base --set base.iterations=2000`
+
+    Example: `scaseg train-base -r coco.yaml --gpus 8`
+    """
+    from scaseg_cli import pipeline
+    from scaseg_cli.cli.running import run_stage
+
+    run_stage(options, "base", pipeline.train_base)

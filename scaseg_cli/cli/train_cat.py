@@ -1,0 +1,23 @@
+"""`scaseg train-cat`."""
+
+from __future__ import annotations
+
+from scaseg_cli.cli.options import Options, with_options
+
+
+@with_options
+def train_cat(options: Options) -> None:
+    """Stage 2 (CAT): train the generator of query embeddings, from which unseen classes are drawn.
+
+    One pass of the frozen base model over the training images writes the query embeddings once; the generator is
+    then trained from that file. The pass is skipped when its file is up to date.
+
+    Reads the base model, the embeddings and the training images. Writes queries/queries.safetensors and
+    cat/generator.safetensors into the run folder.
+
+    Example: `scaseg train-cat --set cat.tau_r=0.1`
+    """
+    from scaseg_cli import pipeline
+    from scaseg_cli.cli.running import run_stage
+
+    run_stage(options, "queries", pipeline.train_cat)

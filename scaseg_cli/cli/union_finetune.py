@@ -1,0 +1,23 @@
+"""`scaseg union-finetune`."""
+
+from __future__ import annotations
+
+from scaseg_cli.cli.options import Options, with_options
+
+
+@with_options
+def union_finetune(options: Options) -> None:
+    """Stage 3: fine-tune the class projector on real seen and generated unseen query embeddings together.
+
+    Snapshots are compared on the selection images, and the best is kept, as is the last. A control is fine-tuned in
+    the same way without generated embeddings, so that what the generator adds can be told.
+
+    Reads the base model, the query embeddings, the generator and the selection images. Writes union/best.safetensors,
+    union/last.safetensors, union/control.safetensors and union/choices.json into the run folder.
+
+    Example: `scaseg union-finetune --set union.pseudo_unseen=100`
+    """
+    from scaseg_cli import pipeline
+    from scaseg_cli.cli.running import run_stage
+
+    run_stage(options, "union", pipeline.union_finetune)

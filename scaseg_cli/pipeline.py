@@ -1,0 +1,189 @@
+"""The stages in order: what each command carries out, and the run of them all.
+
+Stage functions are imported when they are called: a command loads what it needs and no more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.files import read_json
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.console import say
+from scaseg_cli.results.report import Report
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.stages import STAGES, is_done, stages_for
+
+
+def split_dataset(recipe: Recipe, run: RunDir) -> Report:
+    """Divide classes and images; draws the embedded world first where the recipe asks for it."""
+    from scaseg_cli.split.split import split_dataset
+
+    return split_dataset(recipe, run)
+
+
+def embed_classes(recipe: Recipe, run: RunDir) -> Report:
+    """Embed the class names."""
+    _say_one_process(recipe, "embeddings")
+    from scaseg_cli.embeddings import embed_classes
+
+    return embed_classes(recipe, run)
+
+
+def train_base(recipe: Recipe, run: RunDir) -> Report:
+    """Stage 1: the segmentor, in as many processes as the recipe says."""
+    from scaseg_cli.base.train import train_base
+
+    return train_base(recipe, run)
+
+
+def collect_queries(recipe: Recipe, run: RunDir) -> Report:
+    """The pass of the frozen segmentor that stages 2 and 3 train from."""
+    _say_one_process(recipe, "queries")
+    from scaseg_cli.queries.collect import collect_queries
+
+    return collect_queries(recipe, run)
+
+
+def train_generator(recipe: Recipe, run: RunDir) -> Report:
+    """Stage 2 proper: the generator, from the query store or, with ``cat.live``, from the segmentor itself."""
+    _say_one_process(recipe, "cat")
+    from scaseg_cli.cat.train import train_generator
+
+    if not recipe.cat.live:
+        return train_generator(recipe, run)
+    from scaseg_cli.queries.collect import live_batches
+
+    return train_generator(recipe, run, live_batches(recipe, run))
+
+
+def train_cat(recipe: Recipe, run: RunDir) -> Report:
+    """Stage 2: the query embeddings, unless they are up to date, and the generator.
+
+    With ``cat.live`` the embeddings are collected too: the union fine-tuning trains from them.
+    """
+    collected = None
+    if is_done(recipe, run, "queries"):
+        say("queries: up to date")
+    else:
+        collected = collect_queries(recipe, run)
+    report = train_generator(recipe, run)
+    if collected is None:
+        return report
+    return dataclasses.replace(
+        report, tables=[*collected.tables, *report.tables], wrote=[*collected.wrote, *report.wrote]
+    )
+
+
+def union_finetune(recipe: Recipe, run: RunDir) -> Report:
+    """Stage 3: the class projector."""
+    _say_one_process(recipe, "union")
+    from scaseg_cli.union.finetune import union_finetune
+
+    return union_finetune(recipe, run)
+
+
+def evaluate(recipe: Recipe, run: RunDir) -> Report:
+    """The result table."""
+    _say_one_process(recipe, "evaluation")
+    from scaseg_cli.evaluation.evaluate import evaluate
+
+    return evaluate(recipe, run)
+
+
+# The functions of a whole run; the stage "data" is part of split_dataset.
+STEPS: dict[str, Callable[[Recipe, RunDir], Report]] = {
+    "split": split_dataset,
+    "embeddings": embed_classes,
+    "base": train_base,
+    "queries": collect_queries,
+    "cat": train_generator,
+    "union": union_finetune,
+    "evaluation": evaluate,
+}
+
+
+def run_all(recipe: Recipe, run: RunDir) -> list[Report]:
+    """Carry out every stage that is not up to date, in order.
+
+    Returns:
+        One report a stage, the evaluation's last. Its summary says whether the stage ``ran`` and the ``seconds`` that
+        it took, now or when it ran; the report of a stage that is up to date is read from the run folder.
+    """
+    reports = []
+    for stage in stages_for(recipe):
+        if stage not in STEPS:
+            continue
+        if _up_to_date(recipe, run, stage):
+            say(f"{stage}: up to date")
+            report, ran, seconds = _report_of(run, stage), False, (run.record(stage) or {}).get("seconds")
+        else:
+            say(f"{stage}: {STAGES[stage].command}")
+            started = time.monotonic()
+            report, ran = STEPS[stage](recipe, run), True
+            seconds = round(time.monotonic() - started, 2)
+            say(f"{stage}: done in {_in_words(seconds)}")
+        reports.append(dataclasses.replace(report, summary={**report.summary, "ran": ran, "seconds": seconds}))
+    return reports
+
+
+def stage_states(recipe: Recipe, run: RunDir) -> Table:
+    """What lies in the run folder for this recipe: each stage is done, stale (made by another recipe), or missing."""
+    rows: list[dict[str, Any]] = []
+    for stage in stages_for(recipe):
+        if stage not in STEPS:
+            continue
+        record = run.record(stage)
+        if _up_to_date(recipe, run, stage):
+            state = "done"
+        elif record is not None:
+            state = "stale"
+        else:
+            state = "begun" if (run.path / stage).is_dir() else "missing"
+        seconds = record.get("seconds") if record is not None else None
+        rows.append({"stage": stage, "state": state, "seconds": seconds, "command": STAGES[stage].command})
+    columns = [
+        Column("stage", "stage"),
+        Column("state", "state"),
+        Column("seconds", "seconds", "number"),
+        Column("command", "command"),
+    ]
+    return Table(f"{recipe.name} in {run.path}", columns, rows)
+
+
+def _up_to_date(recipe: Recipe, run: RunDir, stage: str) -> bool:
+    parts = ("data", "split") if stage == "split" and recipe.data.shapes is not None else (stage,)
+    return all(is_done(recipe, run, part) for part in parts)
+
+
+def _report_of(run: RunDir, stage: str) -> Report:
+    """The report of a finished stage, from its record and its result table."""
+    record = run.record(stage) or {}
+    tables = []
+    if stage == "evaluation":
+        tables.append(_table_from(read_json(run.results_file, "the result table")))
+    wrote: list[Path] = [run.path / name for name in record.get("outputs", {})]
+    return Report(stage, tables, wrote, None, dict(record.get("summary", {})))
+
+
+def _table_from(value: dict[str, Any]) -> Table:
+    columns = [Column(**column) for column in value["columns"]]
+    return Table(value["title"], columns, value["rows"], value["notes"])
+
+
+def _say_one_process(recipe: Recipe, stage: str) -> None:
+    if recipe.gpus > 1 or recipe.processes > 1:
+        say(f"{stage}: one process does this; more than one serves train-base alone")
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,81 @@
+"""A recipe's mistakes in words: each by its dotted key, all of them at once."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from scaseg_cli.recipe.schema import Recipe
+
+_LONGEST = 60  # characters of a wrong value that are shown
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """One line a key that is wrong, in the recipe's order."""
+    lines: dict[str, list[str]] = {}
+    inputs: dict[str, str] = {}
+    for problem in error.errors():
+        model, names = _walk(problem["loc"])
+        dotted = ".".join(names)
+        lines.setdefault(dotted, [])
+        match problem["type"]:
+            case "extra_forbidden":
+                text = "unknown key" + _nearest(names[-1], model)
+            case "missing":
+                text = "is missing"
+            case "value_error":
+                text = problem["msg"].removeprefix("Value error, ")
+            case _:
+                text = problem["msg"].replace("Input should be", "should be")
+                inputs[dotted] = f" (it is {_short(problem['input'])})"
+        lines[dotted].append(text)
+    return [
+        f"{dotted}: {', or '.join(texts)}{inputs.get(dotted, '')}" if dotted else "; ".join(texts)
+        for dotted, texts in lines.items()
+    ]
+
+
+def not_finite(value: Any, dotted: str = "") -> Iterator[str]:
+    """The dotted keys below which ``value`` holds an infinity or no number at all; JSON has neither."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from not_finite(item, f"{dotted}.{key}" if dotted else str(key))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from not_finite(item, f"{dotted}.{place}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield dotted
+
+
+def _walk(location: tuple[str | int, ...]) -> tuple[type[BaseModel] | None, list[str]]:
+    """The section that holds the key at ``location``, and the key's names; pydantic's words for union members go."""
+    model: type[BaseModel] | None = Recipe
+    names: list[str] = []
+    for place, part in enumerate(location):
+        last = place == len(location) - 1
+        if isinstance(part, int) or (model is not None and (last or part in model.model_fields)):
+            names.append(str(part))
+        if not last:
+            field = model.model_fields.get(str(part)) if model is not None else None
+            model = _section_of(field.annotation) if field is not None else None
+    return model, names
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return next((part for part in members if isinstance(part, type) and issubclass(part, BaseModel)), None)
+
+
+def _nearest(name: str, model: type[BaseModel] | None) -> str:
+    near = difflib.get_close_matches(name, list(model.model_fields), n=1) if model is not None else []
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -1,0 +1,68 @@
+"""YAML as recipes are written in it: version 1.2's plain values, and no key twice.
+
+PyYAML reads version 1.1, where ``amp: off`` is false, ``1e-4`` is text, ``010`` is eight and the later of two equal
+keys wins. A recipe that was misread so would train something else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+_TAG = "tag:yaml.org,2002:"
+_INT = re.compile(r"[-+]?[0-9]+$|0x[0-9a-fA-F]+$|0o[0-7]+$")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
+_CORE = (
+    ("null", re.compile(r"(~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
+    ("bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
+    ("int", _INT, list("-+0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
+    ("merge", re.compile(r"<<$"), ["<"]),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain values by YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  # PyYAML's own name; its 1.1 rules are left out
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"the key {key.value!r} stands there twice"
+                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+            seen.add(str(key.value))
+        return node
+
+    def construct_core_int(self, node: yaml.ScalarNode) -> int:
+        text = self.construct_scalar(node)
+        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes so that versions 1.1 and 1.2 read the same: what either takes for a number or a truth value is quoted."""
+
+
+for _name, _pattern, _first in _CORE:
+    _Loader.add_implicit_resolver(_TAG + _name, _pattern, _first)
+for _name, _pattern in (("float", _FLOAT), ("int", _INT)):
+    _Dumper.add_implicit_resolver(_TAG + _name, _pattern, list("-+.0123456789"))
+_Loader.add_constructor(_TAG + "int", _Loader.construct_core_int)
+
+
+def read_yaml(text: str) -> Any:
+    """The value that ``text`` says.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, or a key stands twice in one mapping.
+    """
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader: nothing but plain values is made
+
+
+def write_yaml(value: Any) -> str:
+    """``value`` as YAML, keys in their order."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
