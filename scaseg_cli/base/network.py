@@ -40,6 +40,8 @@ def _resnet_config(backbone: Backbone) -> dict[str, Any]:
         "frozen_stages": backbone.frozen_stages,
         "norm_cfg": {"type": "BN", "requires_grad": not backbone.frozen_norm},
         "norm_eval": backbone.frozen_norm,
+        # a residual branch that begins at zero stays there where the norm that scales it is not trained
+        "zero_init_residual": not backbone.frozen_norm,
         "style": "pytorch",
     }
 
