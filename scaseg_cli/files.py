@@ -28,6 +28,7 @@ def replaced(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that their owner alone may read
         os.replace(temporary, path)
     except OSError as error:
         raise ScasegError(
@@ -37,6 +38,12 @@ def replaced(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it was never made, or took its place
             temporary.unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_text(path: Path, text: str) -> None:

@@ -83,7 +83,7 @@ def train_backbone(
         "shapes-backbone.safetensors"
     ),
     seed: Seed = 0,
-    iterations: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of 128 pictures.")] = 700,
+    iterations: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of 128 pictures.")] = 800,
 ) -> None:
     """Train the small backbone of the embedded world on seen classes; about four minutes. One comes with scaseg.
 
