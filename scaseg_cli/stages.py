@@ -10,7 +10,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -19,7 +19,8 @@ from typing import Any
 
 from scaseg_cli import __version__
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import hash_file, hash_value
+from scaseg_cli.files import hash_file, hash_value, write_text
+from scaseg_cli.recipe import save_recipe
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 
@@ -151,6 +152,9 @@ def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
         if record is None:
             raise ScasegError(f"{run.path} has no finished {stage} stage", command)
         if record.get("key") != stage_key(recipe, stage):
+            changed = _changed_file(recipe, run, stage)
+            if changed is not None:
+                raise ScasegError(f"{run.path / stage} was made when {changed}", command)
             raise ScasegError(
                 f"{run.path / stage} was made by another recipe than the one in use",
                 f"{command} Or name another folder with --work-dir.",
@@ -162,6 +166,21 @@ def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
             status = path.stat()
             if _file_key(str(path), status.st_mtime_ns, status.st_size) != output["sha256"]:
                 raise ScasegError(f"{path} is not what the {stage} stage wrote: cut short, or changed", command)
+
+
+def _changed_file(recipe: Recipe, run: RunDir, stage: str) -> str | None:
+    """In words, the file from outside that ``stage``, or a stage before it, read and that is another one now."""
+    for earlier in needs_of(recipe, stage):
+        changed = _changed_file(recipe, run, earlier)
+        if changed is not None:
+            return changed
+    for name, sha256 in (run.record(stage) or {}).get("outside_files", {}).items():
+        path = Path(name)
+        if not path.is_file():
+            return f"{path} was there, which is gone now"
+        if hash_file(path) != sha256:
+            return f"{path} had another content than it has now"
+    return None
 
 
 def versions() -> dict[str, str]:
@@ -187,21 +206,42 @@ def commit() -> str | None:
     return done.stdout.strip()
 
 
+def _is_whole(run: RunDir, record: dict[str, Any]) -> bool:
+    """Whether there are files in ``record``, and all of them are there as it says."""
+    outputs = record["outputs"]
+    return bool(outputs) and all(
+        (run.path / name).is_file() and hash_file(run.path / name) == output["sha256"]
+        for name, output in outputs.items()
+    )
+
+
 @contextmanager
 def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterator[dict[str, Any]]:
     """Run a stage; when the block ends well, write its record with the hashes of ``outputs``.
 
     Yields a dict: what the stage puts into it is kept in the record as its summary. While the block runs an older
-    record is gone, so that a stage cut short is never taken for finished; its own files stay, for resuming.
+    record is gone, so that a stage cut short is never taken for finished; its own files stay, for resuming. A stage
+    that fails before it has replaced any of the older result's files leaves that result as it was, record and recipe
+    included.
     """
     run.folder(stage)
     key = stage_key(recipe, stage)
     old = run.record(stage)
+    old_recipe = run.recipe_file.read_text(encoding="utf-8") if run.recipe_file.is_file() else None
+    save_recipe(recipe, run.recipe_file)
     if old is not None:
         run.record_file(stage).unlink()
     summary: dict[str, Any] = {}
     started = time.monotonic()
-    yield summary
+    try:
+        yield summary
+    except BaseException:
+        if old is not None and _is_whole(run, old):
+            with suppress(ScasegError):  # where it cannot be written, the error itself says why
+                if old_recipe is not None:
+                    write_text(run.recipe_file, old_recipe)
+                run.write_record(stage, old)
+        raise
     run.write_record(
         stage,
         {
