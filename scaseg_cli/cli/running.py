@@ -42,9 +42,6 @@ def run_stage(options: Options, stage: str, work: Work, extra: Callable[[], dict
         check_devices(recipe)
         _check_needs(recipe, run, stage)
         with occupied(run), _logged(run):
-            from scaseg_cli.recipe import save_recipe
-
-            save_recipe(recipe, run.recipe_file)
             report = work(recipe, run)
     show(report, options, extra() if extra is not None else {})
 
