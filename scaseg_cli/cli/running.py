@@ -75,10 +75,10 @@ def check_devices(recipe: Recipe) -> None:
 
 def _check_needs(recipe: Recipe, run: RunDir, stage: str) -> None:
     """The same check as the stage's own, before the run folder is touched."""
-    from scaseg_cli.stages import STAGES, require
+    from scaseg_cli.stages import needs_of, require
 
     if stage not in ("data", "split"):
-        require(recipe, run, *STAGES[stage].needs)
+        require(recipe, run, *needs_of(recipe, stage))
 
 
 @contextlib.contextmanager
