@@ -130,13 +130,20 @@ def stage_key(recipe: Recipe, stage: str) -> str:
 
 
 def is_done(recipe: Recipe, run: RunDir, stage: str) -> bool:
-    """Whether ``stage`` has finished in this run folder for exactly this recipe, and its files are still there."""
+    """Whether ``stage`` has finished in this run folder for exactly this recipe, and its files are as it wrote them."""
     record = run.record(stage)
     if record is None or record.get("key") != stage_key(recipe, stage):
         return False
-    return all(
-        (run.path / name).is_file() and (run.path / name).stat().st_size == output["bytes"]
-        for name, output in record["outputs"].items()
+    return all(_is_as_written(run.path / name, output) for name, output in record["outputs"].items())
+
+
+def _is_as_written(path: Path, output: dict[str, Any]) -> bool:
+    """Whether a file is what its stage's record says. Its bytes are read: `require` would refuse it later."""
+    if not path.is_file():
+        return False
+    status = path.stat()
+    return status.st_size == output["bytes"] and (
+        _file_key(str(path), status.st_mtime_ns, status.st_size) == output["sha256"]
     )
 
 
@@ -163,8 +170,7 @@ def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
             path = run.path / name
             if not path.is_file():
                 raise ScasegError(f"{path} is gone", command)
-            status = path.stat()
-            if _file_key(str(path), status.st_mtime_ns, status.st_size) != output["sha256"]:
+            if not _is_as_written(path, output):
                 raise ScasegError(f"{path} is not what the {stage} stage wrote: cut short, or changed", command)
 
 
@@ -209,10 +215,7 @@ def commit() -> str | None:
 def _is_whole(run: RunDir, record: dict[str, Any]) -> bool:
     """Whether there are files in ``record``, and all of them are there as it says."""
     outputs = record["outputs"]
-    return bool(outputs) and all(
-        (run.path / name).is_file() and hash_file(run.path / name) == output["sha256"]
-        for name, output in outputs.items()
-    )
+    return bool(outputs) and all(_is_as_written(run.path / name, output) for name, output in outputs.items())
 
 
 @contextmanager
