@@ -74,11 +74,12 @@ def main(arguments: list[str] | None = None) -> int:
         another signal.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # None where whoever started us closed it
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
         with raised_signals():
             code = _run(arguments)
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
             return code
     except BrokenPipeError:
         _drop_stdout()

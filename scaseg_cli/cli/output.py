@@ -18,8 +18,7 @@ def stdout_as_stderr() -> Iterator[None]:
     processes, since the file descriptor itself is redirected.
     """
     with contextlib.ExitStack() as undo:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         with contextlib.suppress(OSError):  # one of them was closed by whoever started us: nothing to redirect then
             saved = os.dup(1)
             undo.callback(os.close, saved)

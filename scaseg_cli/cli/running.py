@@ -156,8 +156,9 @@ def show(report: Report, options: Options, extra: dict[str, Any]) -> None:
     else:
         for table in report.tables:
             print_table(table)
+    verb = "wrote" if report.summary.get("ran", True) else "there already:"
     for path in _shortened(report.wrote):
-        say_plainly(f"wrote {path}")
+        say_plainly(f"{verb} {path}")
     if report.next_command is not None:
         say_plainly(f"next: {report.next_command}")
 

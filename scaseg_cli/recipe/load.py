@@ -137,7 +137,9 @@ def _as_json(content: dict[str, Any], origin: str) -> bytes:
     try:
         return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
-        raise ScasegError(f"{origin} holds a value that is no text, number, list or mapping: {error}") from error
+        raise ScasegError(
+            f"{origin} holds what JSON has no place for: {error}", "Numbers take up to 64 bits."
+        ) from error
 
 
 def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> Recipe:

@@ -32,6 +32,7 @@ def mistakes(error: ValidationError) -> list[str]:
                 text = problem["msg"].removeprefix("Value error, ")
             case _:
                 text = problem["msg"].replace("Input should be", "should be")
+                text = text.replace("a valid array", "a list").replace("an object", "a mapping of keys to values")
                 inputs[dotted] = f" (it is {_short(problem['input'])})"
         lines[dotted].append(text)
     return [

@@ -1,0 +1,42 @@
+"""`scaseg shapes make`; the trainings of the small checkpoints are tested where they are written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Call = Callable[..., Any]
+
+
+def test_make_writes_as_many_images_as_asked(scaseg: Call, tmp_path: Path) -> None:
+    counts = ("--num-train", "3", "--num-selection", "2", "--num-validation", "1", "--image-size", "32", "--seed", "5")
+    code, out, err = scaseg("shapes", "make", "world", *counts)
+    assert (code, out) == (0, "")
+    assert err.splitlines()[-1] == "wrote world"
+    found = {
+        name: len(list((tmp_path / "world" / name).glob("*.png"))) for name in ("train", "selection", "validation")
+    }
+    assert found == {"train": 3, "selection": 2, "validation": 1}
+    content = json.loads((tmp_path / "world" / "annotations" / "panoptic_train.json").read_text())
+    assert content["info"]["config"]["seed"] == 5
+    assert content["images"][0]["width"] == 32
+
+
+def test_make_refuses_counts_that_are_none(scaseg: Call, tmp_path: Path) -> None:
+    code, out, err = scaseg("shapes", "make", "--num-train", "0")
+    assert (code, out) == (2, "")
+    assert "data.shapes.num_train: should be greater than 0 (it is 0)" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_make_leaves_other_data_alone(scaseg: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "train").mkdir(parents=True)
+    code, _, err = scaseg("shapes", "make", "mine", "--num-train", "2")
+    assert code == 2
+    assert "mine already holds train/" in err
+
+
+def test_a_training_wants_one_step_at_least(scaseg: Call) -> None:
+    code, _, err = scaseg("shapes", "train-clip", "--iterations", "0")
+    assert code == 2
+    assert "--iterations" in err
