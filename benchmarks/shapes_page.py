@@ -1,0 +1,278 @@
+"""From the records of the embedded world's benchmark to its page: tables, and sentences made from them by rule.
+
+Whichever way a comparison comes out, the same rule says so. Figures are fractions until they are shown.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import mean, stdev
+from typing import Any
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.table import Column, Table, shown
+
+GROUPS = {"seen": "sPQ", "unseen": "uPQ", "harmonic": "hPQ"}
+TITLES = {
+    "recipe": "the recipe",
+    "no-pull": "without the pull",
+    "published": "generator as published",
+    "published-150": "generator as published, n_u = 150",
+    "ridge": "ridge Gaussian",
+    "ridge-no-pull": "ridge Gaussian without the pull",
+    "no-v2c": "without V2C",
+}
+MODELS = {
+    "base": "inductive, no increment",
+    "inductive": "inductive, increment as in the recipe",
+    "base-best-increment": "base, best increment",
+    "control": "control, no increment",
+    "control-best-increment": "control, best increment",
+    "transductive": "transductive, no increment",
+    "transductive-best-increment": "transductive, best increment",
+}
+CONTROLS = ("base-best-increment", "control", "control-best-increment")
+TUNED = ("transductive", "transductive-best-increment")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a result: the model ``name`` of the variant's evaluation."""
+
+    variant: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        """What a person reads; only another variant than the recipe is named."""
+        model = MODELS[self.name]
+        return model if self.variant == "recipe" else f"{TITLES[self.variant]}: {model}"
+
+
+@dataclass
+class Results:
+    """The records of all runs.
+
+    Attributes:
+        seeds: in the order they were added.
+        keys: the evaluation's key of each variant with the first seed: equal keys are equal runs.
+        records: of each stage, by variant and seed.
+    """
+
+    seeds: list[int] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    records: dict[tuple[str, int], Mapping[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def add(self, variant: str, seed: int, key: str, records: Mapping[str, dict[str, Any]]) -> None:
+        """Take in a finished run."""
+        if seed not in self.seeds:
+            self.seeds.append(seed)
+        self.keys.setdefault(variant, key)
+        self.records[variant, seed] = records
+
+    def of(self, row: Row, group: str = "harmonic") -> list[float]:
+        """PQ of each seed.
+
+        Raises:
+            ScasegError: it is not defined, since the validation images lack the classes.
+        """
+        found = [self.records[row.variant, seed]["evaluation"]["summary"][row.name][group]["pq"] for seed in self.seeds]
+        if None in found:
+            raise ScasegError("the validation images lack seen or unseen classes", "Use more of them.")
+        return found
+
+    def better_control(self) -> list[tuple[str, float]]:
+        """Of each seed, the control with the highest validation hPQ. That it is picked there is in its favour."""
+        controls = {name: self.of(Row("recipe", name)) for name in CONTROLS}
+        best = [max(controls, key=lambda name, i=i: controls[name][i]) for i in range(len(self.seeds))]  # type: ignore[misc]
+        return [(name, controls[name][i]) for i, name in enumerate(best)]
+
+
+def with_spread(values: list[float]) -> str:
+    """Mean and sample standard deviation, per cent; the mean alone where there is one value."""
+    text = shown(mean(values), "percent")
+    return text if len(values) < 2 else f"{text} ± {shown(stdev(values), 'percent')}"
+
+
+def compared(name: str, values: list[float], other: str, others: list[float]) -> str:
+    """One sentence: in how many seeds ``values`` are above ``others``, and by how much."""
+    differences = [100 * (x - y) for x, y in zip(values, others, strict=True)]
+    counts = {
+        "above": sum(d > 0 for d in differences),
+        "below": sum(d < 0 for d in differences),
+        "equal to": sum(d == 0 for d in differences),
+    }
+    said = [f"{word} in {count}" for word, count in counts.items() if count]
+    said[0] = said[0].replace(" in ", f" *{other}* in ")
+    text = f"*{name.capitalize()}* is {' and '.join(said)} of {len(differences)} seeds: hPQ differs by "
+    text += f"{mean(differences):+.1f} points"
+    if len(differences) > 1:
+        text += f" in the mean ({min(differences):+.1f} to {max(differences):+.1f})"
+    agree = not (counts["above"] and counts["below"])
+    return f"{text}." if agree else f"{text}. The seeds do not agree, so neither is shown to be better."
+
+
+def result_table(results: Results, title: str, rows: list[Row], pairs: list[tuple[Row, Row]]) -> Table:
+    """Mean and spread of each row; below, a sentence for each pair."""
+    columns = [Column("row", "model"), *(Column(group, f"{name} %") for group, name in GROUPS.items())]
+    cells = [
+        {"row": row.title, **{group: with_spread(results.of(row, group)) for group in GROUPS}, **_bold(row)}
+        for row in rows
+    ]
+    notes = [compared(one.title, results.of(one), two.title, results.of(two)) for one, two in pairs]
+    return Table(title, columns, cells, notes)
+
+
+def _bold(row: Row) -> dict[str, str]:
+    return {"_style": "bold"} if row.variant == "recipe" and row.name in TUNED else {}
+
+
+def _variant_table(results: Results, title: str, *variants: str, against_control: bool = False) -> Table:
+    """Variants of stages 2 and 3 beside the recipe; a sentence for each, with and without an increment."""
+    rows = [Row(variant, name) for variant in ("recipe", *variants) for name in TUNED]
+    pairs = [(Row("recipe", row.name), row) for row in rows[len(TUNED) :]]
+    if against_control:
+        control = Row("recipe", "control-best-increment")
+        pairs += [(Row(variant, TUNED[1]), control) for variant in variants]
+    return result_table(results, title, rows, pairs)
+
+
+def result_tables(results: Results) -> list[Table]:
+    """Means over the seeds, by question."""
+
+    def row(name: str) -> Row:
+        return Row("recipe", name)
+
+    plain, tuned = map(row, TUNED)
+    pairs = [(plain, row("inductive")), (plain, row("control")), (tuned, row("control-best-increment"))]
+    v2c = [Row(variant, name) for name in MODELS if name != "control" for variant in ("recipe", "no-v2c")]
+    v2c_pairs = [(Row("recipe", name), Row("no-v2c", name)) for name in ("base", "inductive", CONTROLS[0], *TUNED)]
+    return [
+        result_table(results, "The method and its controls", [row(name) for name in MODELS], pairs),
+        _variant_table(results, "What the pull does", "no-pull"),
+        _variant_table(results, "The generator as published", "published", "published-150", against_control=True),
+        _variant_table(results, "The ridge Gaussian in place of the VAE", "ridge", "ridge-no-pull"),
+        result_table(results, "With and without V2C", v2c, v2c_pairs),
+    ]
+
+
+def gain_table(results: Results) -> Table:
+    """Of each seed: the gain over the better control, and the ratio of transductive to inductive."""
+    controls = results.better_control()
+    inductive = results.of(Row("recipe", "inductive"))
+    plain, tuned = (results.of(Row("recipe", name)) for name in TUNED)
+    rows: list[dict[str, Any]] = []
+    for i, seed in enumerate(results.seeds):
+        name, control = controls[i]
+        ratio = plain[i] / inductive[i] if inductive[i] else None
+        rows.append(
+            {"seed": str(seed), "which": MODELS[name], "control": control, "inductive": inductive[i], "ratio": ratio}
+            | {"plain": plain[i], "gain": plain[i] - control, "tuned": tuned[i], "tuned_gain": tuned[i] - control}
+        )
+    columns = [
+        Column("seed", "seed"),
+        Column("which", "better control"),
+        Column("control", "its hPQ", "percent"),
+        Column("plain", "transductive hPQ", "percent"),
+        Column("gain", "gain", "percent"),
+        Column("tuned", "at best increment", "percent"),
+        Column("tuned_gain", "gain", "percent"),
+        Column("inductive", "inductive hPQ", "percent"),
+        Column("ratio", "transductive / inductive", "number"),
+    ]
+    means = {c.key: mean(row[c.key] for row in rows) for c in columns[2:] if None not in [row[c.key] for row in rows]}
+    rows.append({"seed": "mean", **means, "_style": "bold"})
+    better = [control for _, control in controls]
+    notes = [
+        compared(MODELS[name], values, "the better control", better)
+        for name, values in zip(TUNED, (plain, tuned), strict=True)
+    ]
+    ratios = [row["ratio"] for row in rows[:-1]]
+    above = sum(ratio is not None and ratio > 1 for ratio in ratios)
+    notes.append(f"The ratio of transductive to inductive hPQ is above 1 in {above} of {len(ratios)} seeds.")
+    notes.append("The better control is picked on the validation images, seed by seed, which is in its favour.")
+    return Table("Gain over the better control, and ratio to inductive", columns, rows, notes)
+
+
+def seed_table(results: Results) -> Table:
+    """hPQ of each row and seed, so that nobody has to trust a mean."""
+    columns = [Column("row", "model"), *(Column(str(seed), f"seed {seed}", "percent") for seed in results.seeds)]
+    rows = [Row("recipe", name) for name in MODELS]
+    rows += [Row(variant, name) for variant in TITLES if variant not in ("recipe", "no-v2c") for name in TUNED]
+    rows += [Row("no-v2c", name) for name in MODELS]
+    cells: list[dict[str, Any]] = []
+    for row in rows:
+        values = dict(zip(map(str, results.seeds), results.of(row), strict=True))
+        cells.append({"row": row.title, **values, **_bold(row)})
+    best = [max(cells, key=lambda cell, seed=str(seed): cell[seed])["row"] for seed in results.seeds]  # type: ignore[misc]
+    note = "Highest: " + "; ".join(f"*{title}* in seed {seed}" for seed, title in zip(results.seeds, best, strict=True))
+    return Table("hPQ of each seed", columns, cells, [note + "."])
+
+
+def time_table(results: Results, jobs: int) -> Table:
+    """Mean seconds of each stage in the runs of the recipe as it is, with ``jobs`` runs at once."""
+    records = [results.records["recipe", seed] for seed in results.seeds]
+    means = {stage: mean(record[stage]["seconds"] for record in records) for stage in records[0]}
+    rows: list[dict[str, Any]] = [{"stage": stage, "seconds": seconds} for stage, seconds in means.items()]
+    total = sum(means.values())
+    rows.append({"stage": "all", "seconds": total, "_style": "bold"})
+    longest = max(means, key=lambda stage: means[stage])
+    note = f"The longest stage is {longest}, with {shown(means[longest] / total, 'percent')} % of the time. "
+    note += "Other runs went on at the same time. " if jobs > 1 else ""
+    note += "A stage that was cut short counts from when it went on."
+    return Table(
+        "Seconds of each stage", [Column("stage", "stage"), Column("seconds", "seconds", "number")], rows, [note]
+    )
+
+
+def _runs_table(results: Results, variants: Mapping[str, tuple[str, ...]]) -> Table:
+    rows = []
+    for variant, changes in variants.items():
+        text = ", ".join(f"`{change}`" for change in changes) or "none"
+        same = next(other for other in variants if results.keys[other] == results.keys[variant])
+        rows.append({"run": TITLES[variant], "changes": text if same == variant else f"{text}: same as {TITLES[same]}"})
+    return Table("Runs of each seed", [Column("run", "run"), Column("changes", "changes to the recipe")], rows)
+
+
+def _facts(results: Results, recipe: Recipe, jobs: int) -> list[str]:
+    """What was run on what, in words."""
+    records = next(iter(results.records.values()))
+    split, found = records["split"]["summary"], records["evaluation"]["versions"]
+    versions = ", ".join(f"{name} {found[name]}" for name in ("scaseg", "python", "torch", "mmdet", "numpy"))
+    increment = f"{recipe.evaluation.inductive_increment:+g}"
+    return [
+        f"Recipe `{recipe.name}`: {split['num_seen']} seen and {split['num_unseen']} unseen classes; {split['train']} "
+        f"training images without unseen classes, {split['selection']} selection and {split['validation']} validation "
+        f"images; {recipe.base.iterations} iterations of the base model, {recipe.cat.iterations} of the generator, "
+        f"{recipe.union.iterations} of the fine-tuning.",
+        "A seed changes everything that is drawn in training. The images and the two small pre-trained networks are "
+        "the same for all seeds.",
+        f"A machine with {os.cpu_count()} CPU cores; GPUs used: {recipe.gpus}; CPU threads a run: "
+        f"{recipe.threads or 1}; runs at once: {jobs}. Versions: {versions}.",
+        "**Choices (snapshots, best increments) were made on the selection images; every figure is from the "
+        "validation images.**",
+        f"The recipe's increment in the inductive setting is {increment}. *Base* is the model of stage 1. *Control* is "
+        "fine-tuned in the same way without generated embeddings.",
+        f"± is the sample standard deviation over {len(results.seeds)} seeds."
+        if len(results.seeds) > 1
+        else "There is one seed, so no spread is known.",
+    ]
+
+
+def page(results: Results, recipe: Recipe, variants: Mapping[str, tuple[str, ...]], command: str, jobs: int) -> str:
+    """The whole page, in Markdown."""
+    parts = [
+        "# The embedded world: benchmark\n",
+        "`benchmarks/shapes.py` wrote this page, with every sentence below a table made from its figures by rule.\n",
+        f"## What was run\n\n```\n{command}\n```\n",
+        *(f"- {fact}" for fact in _facts(results, recipe, jobs)),
+        "\n" + _runs_table(results, variants).to_markdown(),
+        "## Results\n",
+        *(table.to_markdown() for table in (*result_tables(results), gain_table(results), seed_table(results))),
+        "## Time\n",
+        time_table(results, jobs).to_markdown(),
+    ]
+    return "\n".join(parts)
