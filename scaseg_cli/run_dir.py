@@ -94,6 +94,11 @@ class RunDir:
         """The result table as JSON; CSV and Markdown lie beside it."""
         return self.path / "evaluation" / "results.json"
 
+    @property
+    def examples_file(self) -> Path:
+        """A picture of a few validation images, their labels and their predictions."""
+        return self.path / "evaluation" / "examples.png"
+
     def folder(self, stage: str) -> Path:
         """The folder of ``stage``, made if need be.
 

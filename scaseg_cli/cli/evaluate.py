@@ -13,7 +13,7 @@ def evaluate(options: Options) -> None:
     projectors. With --set evaluation.setting=inductive only stage 1 is needed.
 
     Reads the stages' results and the validation images. Writes evaluation/results and evaluation/per-class, each as
-    .json, .csv and .md, into the run folder.
+    .json, .csv and .md, and evaluation/examples.png, a picture of a few images, into the run folder.
 
     Example: `scaseg evaluate`
 

@@ -110,10 +110,18 @@ def _read_categories(items: list[Any], mistakes: Mistakes) -> tuple[Category, ..
             mistakes.add(f"category name {item['name']!r} stands twice")
         ids.add(item["id"])
         names.add(item["name"])
-        categories.append(Category(item["id"], item["name"], bool(item["isthing"])))
+        categories.append(Category(item["id"], item["name"], bool(item["isthing"]), _colour(item.get("color"))))
     if not items:
         mistakes.add("'categories' is empty")
     return tuple(categories)
+
+
+def _colour(value: Any) -> tuple[int, int, int] | None:
+    """A category's colour, which the format leaves open; None for anything but three bytes."""
+    if not isinstance(value, list) or len(value) != 3:
+        return None
+    red, green, blue = value
+    return (red, green, blue) if all(type(part) is int and 0 <= part <= 255 for part in value) else None
 
 
 def _read_annotations(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,15 @@ VOID = 0  # the segment id of pixels that belong to no segment
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A class as the data knows it; ``id`` is the dataset's own category_id."""
+    """A class as the data knows it; ``id`` is the dataset's own category_id.
+
+    ``colour`` is RGB, for pictures, where the data has one; categories that differ in it alone are the same.
+    """
 
     id: int
     name: str
     isthing: bool
+    colour: tuple[int, int, int] | None = field(default=None, compare=False)
 
 
 class Segment(NamedTuple):

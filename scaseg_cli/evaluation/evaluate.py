@@ -7,6 +7,7 @@ from typing import Any
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
+from scaseg_cli.evaluation.examples import Shown, draw_examples
 from scaseg_cli.evaluation.score import Candidate, score
 from scaseg_cli.evaluation.summary import PER_CLASS_COLUMNS, Summary
 from scaseg_cli.files import read_json
@@ -25,6 +26,7 @@ COLUMNS = [
     Column("increment", "increment", "number"),
     *(Column(f"{letter}{m}", f"{letter}{m.upper()}", "percent") for m in MEASURES for letter in GROUPS.values()),
 ]
+_MAIN = ("inductive", "transductive")  # the rows that stand for the two settings
 _CHOSEN = "increment chosen on the selection images"
 
 
@@ -46,7 +48,9 @@ class Row:
 
 
 def evaluate(recipe: Recipe, run: RunDir) -> Report:
-    """Score what the run folder holds on the validation images; writes the result table and the per-class table.
+    """Score what the run folder holds on the validation images.
+
+    Writes the result table, the per-class table and a picture of a few images.
 
     Raises:
         ScasegError: an earlier stage is missing or of another recipe, or an image cannot be read.
@@ -55,13 +59,17 @@ def evaluate(recipe: Recipe, run: RunDir) -> Report:
     rows = _rows(recipe, run)
     folder = run.results_file.parent
     outputs = [folder / f"{stem}{suffix}" for stem in ("results", "per-class") for suffix in (".json", ".csv", ".md")]
+    outputs.append(run.examples_file)
+    images = open_set(recipe, run, "validation")
     with recording(recipe, run, "evaluation", *outputs) as summary:
         summaries = score(recipe, run, "validation", [row.candidate for row in rows])
-        table = _table(recipe, run, rows, summaries)
+        table = _table(recipe, len(images.images), rows, summaries)
         main = next(row for row in reversed(rows) if row.setting != "control" and row.name != "last")
         per_class = _per_class_table(f"{main.setting}, {main.model}: by class", summaries[main.name], run)
         write(table, folder, "results")
         write(per_class, folder, "per-class")
+        shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in _MAIN]
+        draw_examples(recipe, run, images, shown)
         summary.update({row.name: summaries[row.name].as_json_value() for row in rows})
     return Report("evaluation", [table], outputs, None, dict(summary))
 
@@ -98,7 +106,14 @@ def _rows(recipe: Recipe, run: RunDir) -> list[Row]:
     return rows
 
 
-def _table(recipe: Recipe, run: RunDir, rows: list[Row], summaries: dict[str, Summary]) -> Table:
+def _in_brief(row: Row) -> str:
+    """What a row of `_MAIN` is, in as few words as fit above a column of the picture."""
+    if row.name == "transductive":
+        return "fine-tuned with generated unseen queries"
+    return f"base model, unseen logits {row.candidate.increment:+g}"
+
+
+def _table(recipe: Recipe, num_images: int, rows: list[Row], summaries: dict[str, Summary]) -> Table:
     values: list[dict[str, Any]] = []
     for row in rows:
         found = summaries[row.name]
@@ -107,12 +122,11 @@ def _table(recipe: Recipe, run: RunDir, rows: list[Row], summaries: dict[str, Su
             for group, letter in GROUPS.items()
             for measure in MEASURES
         }
-        style = {"_style": "bold"} if row.name in ("inductive", "transductive") else {}
+        style = {"_style": "bold"} if row.name in _MAIN else {}
         last = {"_section": True} if row is not rows[-1] and rows[rows.index(row) + 1].setting != row.setting else {}
         values.append(
             {"setting": row.setting, "model": row.model, "increment": row.candidate.increment, **cells, **style, **last}
         )
-    num_images = len(open_set(recipe, run, "validation").images)
     notes = [
         f"{num_images} validation images. s: seen, u: unseen, h: harmonic mean of both. "
         "Increments and the best snapshot were chosen on the selection images, none of which is reported."

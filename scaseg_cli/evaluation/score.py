@@ -68,9 +68,9 @@ def score(recipe: Recipe, run: RunDir, image_set: Part, candidates: list[Candida
             records = images.images[first : first + config.batch_size]
             segmented = segmentor.segment([read_image(images.image_path(r), r) for r in records])
             visual_BQD = torch.stack([visual for visual, _ in segmented])
-            shares = _class_shares(candidates, visual_BQD, classes.num_seen)
+            shares = class_shares(candidates, visual_BQD, classes.num_seen)
             for b, record in enumerate(records):
-                label, masks = _prepared(images, record, classes), MaskSet(segmented[b][1].numpy())
+                label, masks = prepared_label(images, record, classes), MaskSet(segmented[b][1].numpy())
                 for name, (scores_BQ, labels_BQ) in shares.items():
                     masks.add_to(counts[name], label, scores_BQ[b], labels_BQ[b], rule)
             shown.advance(len(records))
@@ -78,7 +78,7 @@ def score(recipe: Recipe, run: RunDir, image_set: Part, candidates: list[Candida
     return {name: summarise(quality.per_class(), is_seen, classes.isthing) for name, quality in counts.items()}
 
 
-def _class_shares(
+def class_shares(
     candidates: list[Candidate], visual_BQD: Tensor, num_seen: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Of each candidate, every query's highest class share [B, Q] and its class [B, Q]; N stands for no-object."""
@@ -95,7 +95,12 @@ def _class_shares(
     return shares
 
 
-def _prepared(images: PanopticSet, record: ImageRecord, classes: ClassList) -> PreparedLabel:
+def prepared_label(images: PanopticSet, record: ImageRecord, classes: ClassList) -> PreparedLabel:
+    """The label of an image, ready to be compared with predictions.
+
+    Raises:
+        ScasegError: its panoptic PNG cannot be read or does not fit its annotation.
+    """
     segments = record.segments
     return prepare_label(
         read_label(images, record),

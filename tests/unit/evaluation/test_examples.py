@@ -1,0 +1,233 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from panoptic_files import CATEGORIES, striped, write_panoptic_set
+from PIL import Image
+
+from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
+from scaseg_cli.data.panoptic import Category, ImageRecord, PanopticSet, Segment, read_label, read_panoptic_set
+from scaseg_cli.evaluation import examples
+from scaseg_cli.evaluation.examples import (
+    Shown,
+    chosen_images,
+    class_looks,
+    draw_examples,
+    labelled_regions,
+    predicted_regions,
+)
+from scaseg_cli.evaluation.fusion import Fused
+from scaseg_cli.evaluation.panoptic_quality import prepare_label
+from scaseg_cli.evaluation.picture import CELL, ClassLook, Region, draw_image, draw_regions, draw_sheet, palette_colour
+from scaseg_cli.evaluation.score import Candidate
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split.classes import class_list, write_classes
+
+CAT, DOG, COW, GRASS, SKY = (category["id"] for category in CATEGORIES)
+GREY = np.full((64, 64, 3), 90, np.uint8)
+SEEN, UNSEEN = ClassLook("red square", (220, 30, 30), False), ClassLook("blue ring", (30, 30, 220), True)
+
+
+def square(top: int, side: int = 30) -> np.ndarray:
+    mask = np.zeros((64, 64), bool)
+    mask[top : top + side, top : top + side] = True
+    return mask
+
+
+def record(image_id: int, *category_ids: int) -> ImageRecord:
+    segments = tuple(Segment(i + 1, c, 9, (0, 0, 3, 3), False) for i, c in enumerate(category_ids))
+    return ImageRecord(image_id, f"{image_id}.jpg", f"{image_id}.png", 8, 6, segments)
+
+
+@pytest.fixture
+def data(tmp_path):
+    colours = {DOG: [10, 20, 30], CAT: "red", COW: [1, 2, 256], GRASS: [1.0, 2, 3], SKY: None}
+    categories = [{**category, "color": colours[category["id"]]} for category in CATEGORIES]
+    where = write_panoptic_set(tmp_path, "val", [striped(4, DOG, COW), striped(2, CAT, GRASS)], categories)
+    images = read_panoptic_set(tmp_path, where)
+    return images, class_list(images.categories, ["cow"]), where
+
+
+def test_the_first_images_by_id_that_hold_unseen_classes_are_shown_and_others_after_them(tmp_path, data):
+    images = (record(9, COW), record(3, CAT), record(5, DOG, COW), record(1, SKY), record(7, COW))
+    whole = PanopticSet(tmp_path, tmp_path, (), images)
+    assert [r.image_id for r in chosen_images(whole, data[1], 2)] == [5, 7]
+    assert [r.image_id for r in chosen_images(whole, data[1], 4)] == [5, 7, 9, 1]
+
+
+def test_classes_have_the_colour_of_the_data_or_one_of_the_palette(data):
+    images, classes, _ = data
+    looks = class_looks(images.categories, classes)
+    assert [look.name for look in looks] == ["cat", "dog", "grass", "sky", "cow"]
+    assert [look.unseen for look in looks] == [False, False, False, False, True]
+    assert looks[1].colour == (10, 20, 30)
+    assert [looks[i].colour for i in (0, 2, 3, 4)] == [palette_colour(i) for i in (0, 2, 3, 4)]
+
+
+def test_categories_that_differ_in_colour_alone_are_the_same():
+    assert Category(CAT, "cat", True, (1, 2, 3)) == Category(CAT, "cat", True)
+
+
+def test_colours_of_the_palette_are_unlike_each_other():
+    colours = np.array([palette_colour(i) for i in range(40)])
+    distances = np.abs(colours[:, None] - colours[None]).max(-1) + 255 * np.eye(40)
+    assert distances[:12, :12].min() > 60
+    assert distances.min() > 20
+    assert colours.min() >= 0
+    assert colours.max() <= 255
+
+
+def test_wrong_are_the_segments_that_count_as_false_positives():
+    label = np.zeros((4, 8), np.int32)
+    label[:, :3], label[:, 3:6] = 1, 2  # the last two columns are void
+    prepared = prepare_label(label, [1, 2], [0, 1], [False, False])
+    found = np.zeros((4, 8), np.int32)
+    found[:, :2], found[:, 3:6], found[:, 6:] = 1, 2, 3
+    fused = Fused(found, np.array([1, 2, 3]), np.array([0, 0, 1]), np.ones(3))
+    looks = [SEEN, UNSEEN]
+    regions = predicted_regions(fused, prepared, looks)
+    assert [(region.look, region.wrong) for region in regions] == [(SEEN, False), (SEEN, True), (UNSEEN, False)]
+    assert [int(region.mask_HW.sum()) for region in regions] == [8, 12, 8]
+
+
+def test_labelled_regions_are_the_segments_of_the_label(data):
+    images, classes, _ = data
+    looks = class_looks(images.categories, classes)
+    regions = labelled_regions(images, images.images[0], classes, looks)
+    assert [region.look.name for region in regions] == ["dog", "cow"]
+    ids = read_label(images, images.images[0])
+    for region, segment in zip(regions, images.images[0].segments, strict=True):
+        assert (region.mask_HW == (ids == segment.id)).all()
+
+
+def test_a_small_image_is_enlarged_by_a_whole_factor_without_new_colours():
+    image = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    cell = np.asarray(draw_image(image))
+    assert cell.shape == (160, 256, 3)
+    assert (cell[::4, ::4] == image).all()
+    assert (cell[3::4, 3::4] == image).all()
+
+
+def test_a_large_image_is_made_to_fit():
+    assert draw_image(np.zeros((480, 640, 3), np.uint8)).size == (CELL, 192)
+    assert draw_image(np.zeros((4000, 2, 3), np.uint8)).size == (1, CELL)
+
+
+def test_an_unseen_segment_has_a_white_outline_and_a_seen_one_has_not():
+    seen, unseen = (np.asarray(draw_regions(GREY, [Region(square(20), look)])).astype(int) for look in (SEEN, UNSEEN))
+    top, left = 4 * 20, 4 * 20 + 3
+    assert (unseen[top, left + 20] == 255).all()
+    assert (seen[top, left + 20] < 60).all()
+
+
+def test_a_segment_has_its_colour_and_nothing_is_grey():
+    drawn = np.asarray(draw_regions(GREY, [Region(square(20), SEEN)])).astype(int)
+    red, green, blue = drawn[4 * 20 + 10, 4 * 20 + 10]
+    assert red > green + 80
+    assert red > blue + 80
+    outside = drawn[:70]
+    assert (outside.max(-1) == outside.min(-1)).all()
+    assert len(np.unique(outside)) == 2
+
+
+def test_a_wrong_segment_is_marked_in_red_on_its_name():
+    right, wrong = (
+        np.asarray(draw_regions(GREY, [Region(square(20), UNSEEN, wrong)])).astype(int) for wrong in (False, True)
+    )
+
+    def num_red(cell: np.ndarray) -> int:
+        return int(((cell[..., 0] > 150) & (cell[..., 1:].max(-1) < 60)).sum())
+
+    assert num_red(right) == 0
+    assert num_red(wrong) > 20
+
+
+def test_names_of_neighbours_do_not_cover_each_other():
+    """Each of two small segments side by side keeps a whole tag of its own, white for both."""
+    masks = [np.zeros((64, 64), bool) for _ in range(2)]
+    masks[0][30:34, 28:32], masks[1][30:34, 32:36] = True, True
+
+    def num_white(*regions: Region) -> int:
+        return int((np.asarray(draw_regions(GREY, regions)) == 255).all(-1).sum())
+
+    both = [Region(mask, UNSEEN) for mask in masks]
+    assert num_white(*both) > 1.8 * num_white(both[0])  # on one another they would have 1.3 times as much
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 500), (700, 9)])
+def test_any_size_and_any_name_is_drawn(shape):
+    look = ClassLook("a name\nthat is far too long for any cell " * 5, (0, 0, 0), True)
+    cell = draw_regions(np.zeros((*shape, 3), np.uint8), [Region(np.ones(shape, bool), look, True)])
+    sheet = draw_sheet("title", ["note " * 100], [("image", "remark " * 50)], [("caption", [cell])])
+    assert max(cell.size) <= CELL
+    assert sheet.height > cell.height
+
+
+class Masks:
+    """In the segmentor's place: query 0 holds the left half, query 1 the right one."""
+
+    def segment(self, images):
+        height, width = images[0].shape[:2]
+        masks = torch.full((2, height, width), 0.01)
+        masks[0, :, : width // 2], masks[1, :, width // 2 :] = 0.99, 0.99
+        return [(torch.eye(2, 4), masks)]
+
+
+def classifier() -> CosineClassifier:
+    """Query 0 is a dog; query 1 is grass, and nearly as much a cow."""
+    projector = ClassProjector(4, 4)
+    for layer in (projector[0], projector[2]):
+        torch.nn.init.eye_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    rows = [[0, 0, 1, 0], [1, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1], [0, 1.0, 0.1, 0]]
+    made = CosineClassifier(projector, F.normalize(torch.tensor(rows), dim=1), 0.07)
+    with torch.no_grad():
+        made.no_object.copy_(torch.tensor([-1.0, -1.0, 0, 0]))
+    return made.requires_grad_(False).eval()
+
+
+@pytest.fixture
+def run(tmp_path, data, monkeypatch):
+    images, classes, where = data
+    changes = [f"data.root={tmp_path}", "data.shapes=null", "data.selection=null", "split.unseen=[cow]"]
+    changes += [f"data.{part}={json.dumps(where.model_dump())}" for part in ("train", "validation")]
+    run = RunDir(tmp_path / "run")
+    write_classes(run, "zps", classes)
+    monkeypatch.setattr(examples, "load_segmentor", lambda *_: Masks())
+    return load_recipe("shapes-zps", (*changes, "evaluation.object_threshold=0.2")), run, images
+
+
+def test_the_picture_is_written_whole_and_shows_what_each_candidate_finds(run, monkeypatch):
+    recipe, run_dir, images = run
+    drawn = []
+
+    def kept(image, regions):
+        drawn.append([(region.look.name, region.wrong) for region in regions])
+        return draw_regions(image, regions)
+
+    monkeypatch.setattr(examples, "draw_regions", kept)
+    made = classifier()
+    plain, raised = Candidate("inductive", made), Candidate("transductive", made, 1.0)
+    draw_examples(recipe, run_dir, images, [Shown("inductive", "", plain), Shown("transductive", "", raised)], 1)
+    assert drawn == [
+        [("dog", False), ("cow", False)],
+        [("dog", False), ("grass", True)],
+        [("dog", False), ("cow", False)],
+    ]
+    assert [path.name for path in run_dir.examples_file.parent.iterdir()] == ["examples.png"]
+    with Image.open(run_dir.examples_file) as picture:
+        assert picture.format == "PNG"
+        assert picture.width == 4 * CELL + 3 * 10 + 2 * 18
+
+
+def test_the_same_picture_comes_out_again_byte_for_byte(run):
+    recipe, run_dir, images = run
+    shown = [Shown("inductive", "remark", Candidate("inductive", classifier(), 1.0))]
+    written = []
+    for _ in range(2):
+        draw_examples(recipe, run_dir, images, shown)
+        written.append(run_dir.examples_file.read_bytes())
+    assert written[0] == written[1]
