@@ -84,18 +84,12 @@ class Losses(Hook):
         self.path, self.every, self.start = path, every, start
         self.first = world is None or world.rank == 0
         self.meter: Meter | None = None
+        self._begun = False
 
     def before_train(self, runner: Any) -> None:
-        """Open the progress bar; lines of iterations that will run again are taken out."""
-        if not self.first:
-            return
-        rows = [row for row in self._rows() if int(row["iteration"]) < self.start]
-        with replaced(self.path) as temporary, open(temporary, "w", newline="") as file:
-            if rows:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
-        self.meter = Meter("base", runner.max_iters, self.start)
+        """Open the progress bar."""
+        if self.first:
+            self.meter = Meter("base", runner.max_iters, self.start)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, torch.Tensor] | None = None
@@ -113,13 +107,7 @@ class Losses(Hook):
                 "Lower the learning rate: --set base.learning_rate=...; the last checkpoint is kept.",
             )
         if self.first:
-            row = {"iteration": batch_idx, **{name: f"{value:.5g}" for name, value in values.items()}}
-            empty = self.path.stat().st_size == 0
-            with open(self.path, "a", newline="") as file:
-                writer = csv.DictWriter(file, list(row))
-                if empty:
-                    writer.writeheader()
-                writer.writerow(row)
+            self._write({"iteration": batch_idx, **{name: f"{value:.5g}" for name, value in values.items()}})
         v2c = f" v2c {values['loss_v2c']:.2f}" if "loss_v2c" in values else ""
         self._advance(f"loss {values['loss']:.2f} class {values['loss_cls']:.2f}{v2c}")
 
@@ -133,6 +121,20 @@ class Losses(Hook):
         """The last line's losses."""
         rows = self._rows()
         return {name: float(value) for name, value in rows[-1].items() if "loss" in name} if rows else {}
+
+    def _write(self, row: dict[str, Any]) -> None:
+        """Add a line. Before the first one, lines of iterations that have run again are taken out: not earlier, so
+        that a training whose first batch cannot be read leaves the lines of the one before."""
+        if self._begun:
+            with open(self.path, "a", newline="") as file:
+                csv.DictWriter(file, list(row)).writerow(row)
+            return
+        rows = [earlier for earlier in self._rows() if int(earlier["iteration"]) < self.start]
+        with replaced(self.path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows([*rows, row])
+        self._begun = True
 
     def _advance(self, note: str) -> None:
         if self.meter is not None:
