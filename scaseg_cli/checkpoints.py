@@ -64,6 +64,11 @@ def load_module(module: nn.Module, tensors: dict[str, Tensor], path: Path, remed
     module.load_state_dict(tensors)
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, without torch's advice below it; its kind where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training's progress in one piece: tensors, numbers, text, lists and dicts alone."""
     with replaced(path) as temporary:
@@ -82,7 +87,7 @@ def load_state(path: Path, key: str) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ScasegError(
-            f"{path} is damaged or cut short: {str(error).splitlines()[0]}",
+            f"{path} is damaged or cut short: {first_line(error)}",
             "Delete it and start the command again: the stage then begins anew.",
         ) from error
     return state if isinstance(state, dict) and state.get("key") == key else None

@@ -121,11 +121,18 @@ class RunDir:
         return self.path / stage / "record.json"
 
     def record(self, stage: str) -> dict[str, Any] | None:
-        """What made ``stage``, or None where it has not finished."""
+        """What made ``stage``, or None where it has not finished.
+
+        Raises:
+            ScasegError: the record is damaged.
+        """
         path = self.record_file(stage)
         if not path.is_file():
             return None
-        content = read_json(path, "the stage's record")
+        try:
+            content = read_json(path, "the stage's record")
+        except ScasegError as error:
+            raise ScasegError(error.message, f"Delete it: the {stage} stage then counts as not done.") from error
         return content if isinstance(content, dict) else None
 
     def write_record(self, stage: str, content: dict[str, Any]) -> None:

@@ -97,8 +97,8 @@ def _file_key(path: str, modified: int, size: int) -> str:
     return hash_file(Path(path))
 
 
-def _outside_files(recipe: Recipe, stage: str) -> list[Path]:
-    """Files from outside the run folder that a stage reads, where they are there."""
+def _outside_names(recipe: Recipe, stage: str) -> list[Path]:
+    """What the recipe names of what a stage reads from outside the run folder: files, or names of known things."""
     named: list[str | None] = []
     if stage == "split":
         named += [recipe.split.unseen if isinstance(recipe.split.unseen, str) else None]
@@ -109,7 +109,12 @@ def _outside_files(recipe: Recipe, stage: str) -> list[Path]:
         named += [recipe.clip.checkpoint, recipe.embeddings.templates]
     elif stage == "base":
         named += [recipe.clip.checkpoint, recipe.base.backbone.checkpoint]
-    return [Path(name) for name in named if name is not None and Path(name).is_file()]
+    return [Path(name) for name in named if name is not None]
+
+
+def _outside_files(recipe: Recipe, stage: str) -> list[Path]:
+    """Files from outside the run folder that a stage reads, where they are there."""
+    return [path for path in _outside_names(recipe, stage) if path.is_file()]
 
 
 def stage_key(recipe: Recipe, stage: str) -> str:
@@ -180,8 +185,11 @@ def _changed_file(recipe: Recipe, run: RunDir, stage: str) -> str | None:
         changed = _changed_file(recipe, run, earlier)
         if changed is not None:
             return changed
+    named = _outside_names(recipe, stage)
     for name, sha256 in (run.record(stage) or {}).get("outside_files", {}).items():
         path = Path(name)
+        if path not in named:
+            continue
         if not path.is_file():
             return f"{path} was there, which is gone now"
         if hash_file(path) != sha256:

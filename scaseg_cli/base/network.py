@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.base.head import SemanticHead, SemanticMask2Former
 from scaseg_cli.base.v2c import V2CAlignment
-from scaseg_cli.checkpoints import load_module, load_tensors
+from scaseg_cli.checkpoints import first_line, load_module, load_tensors
 from scaseg_cli.errors import ScasegError
 
 from mmdet.models import DetDataPreprocessor  # isort: skip  after head, which makes mmdet's models importable
@@ -226,9 +226,9 @@ def _weights_file(path: Path, remedy: str) -> dict[str, Tensor]:
             return load_file(str(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise ScasegError(f"{path} is damaged or cut short: {str(error).splitlines()[0]}", remedy) from error
+        raise ScasegError(f"{path} is damaged or cut short: {first_line(error)}", remedy) from error
     except Exception as error:  # pickle's refusals have no common class
-        raise ScasegError(f"{path} holds more than weights: {str(error).splitlines()[0]}", remedy) from error
+        raise ScasegError(f"{path} holds more than weights: {first_line(error)}", remedy) from error
     return content.get("state_dict", content)
 
 

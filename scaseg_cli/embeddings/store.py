@@ -57,6 +57,8 @@ def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
     """
     path = run.embeddings_file
     tensors, meta = load_tensors(path, KIND, REMEDY)
+    if set(tensors) != {"vectors"}:
+        raise ScasegError(f"{path} has the tensors {sorted(tensors)}", REMEDY)
     _check_names(path, meta.get("names", []), read_classes(run).names)
     clip = Clip(**meta["clip"])
     if clip != recipe.clip:
