@@ -1,0 +1,100 @@
+"""Whole runs on a tiny embedded world, each command in a process of its own as a shell starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Large enough that every training has a checkpoint well before its end, so that it can be cut in the middle.
+RECIPE = """
+extends: shapes-zps
+name: tiny
+threads: 1
+data:
+  shapes: {num_train: 96, num_selection: 12, num_validation: 16, image_size: 64, seed: 3}
+base:
+  {iterations: 16, batch_size: 4, checkpoint_every: 2, warmup: 0, log_every: 1, num_points: 128, decoder_layers: 1}
+queries: {views: 1, batch_size: 4, images_per_shard: 8}
+cat: {iterations: 400, batch_size: 64, checkpoint_every: 5}
+union: {iterations: 300, batch_size: 32, num_null: 16, pseudo_unseen: 2, candidates: 2, checkpoint_every: 5}
+evaluation: {object_threshold: 0.0, overlap_threshold: 0.5, batch_size: 4, increments: [0.0, 1.0]}
+"""
+STAGES = ("split", "embeddings", "base", "queries", "cat", "union", "evaluation")
+_LIMIT = 240.0  # seconds that one command may take here
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A finished run.
+
+    Attributes:
+        folder: where its commands ran; the recipe is tiny.yaml there.
+        run: its run folder.
+        report: what `scaseg run --json` printed.
+    """
+
+    folder: Path
+    run: Path
+    report: dict[str, Any]
+
+
+def write_recipe(folder: Path) -> Path:
+    """The tiny recipe as a file in ``folder``."""
+    path = folder / "tiny.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start `scaseg` in ``folder``, in a session of its own; its stderr goes to the file stderr.txt there."""
+    with open(folder / "stderr.txt", "a", encoding="utf-8") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "scaseg_cli", *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+
+
+def scaseg(folder: Path, *arguments: str) -> str:
+    """Run `scaseg` in ``folder`` to a good end; returns what it wrote to stdout."""
+    process = start(folder, *arguments)
+    out, _ = process.communicate(timeout=_LIMIT)
+    assert process.returncode == 0, (folder / "stderr.txt").read_text(encoding="utf-8")
+    return out
+
+
+def scaseg_json(folder: Path, *arguments: str) -> Any:
+    """Run `scaseg ... --json` to a good end; all of stdout must be one JSON document."""
+    return json.loads(scaseg(folder, *arguments, "--json"))
+
+
+def signal_when(path: Path, number: signal.Signals, folder: Path, *arguments: str) -> int:
+    """Start `scaseg`, wait until ``path`` is there, send the signal; returns the exit code."""
+    process = start(folder, *arguments)
+    latest = time.monotonic() + _LIMIT
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > latest:
+            process.kill()
+            raise AssertionError(f"{path} never came:\n{(folder / 'stderr.txt').read_text(encoding='utf-8')}")
+        time.sleep(0.01)
+    process.send_signal(number)
+    process.communicate(timeout=_LIMIT)
+    return process.returncode
+
+
+def hashes(run: Path) -> dict[str, str]:
+    """The SHA-256 of every stage's every file, from the records."""
+    records = [json.loads((run / stage / "record.json").read_text()) for stage in STAGES]
+    return {name: output["sha256"] for record in records for name, output in record["outputs"].items()}
