@@ -1,0 +1,185 @@
+"""Files that another recipe, another stage or nobody wrote: refused by the stage that reads them, and named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import scaseg
+from damaged_world import World, cut
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import scaseg_cli
+
+
+def _other_run(world: World, *changes: str) -> Path:
+    """Class embeddings of another split or CLIP, in a run folder of their own."""
+    arguments = ("-r", "tiny.yaml", "-w", "other", *(word for change in changes for word in ("--set", change)))
+    assert scaseg(world.capfd, "split-dataset", *arguments).code == 0
+    assert scaseg(world.capfd, "embed-classes", *arguments).code == 0
+    return world.folder / "other" / "embeddings" / "embeddings.safetensors"
+
+
+FOREIGN_EMBEDDINGS = {
+    "other order": ("split.unseen=[red ring]", "is not of this split's classes: it has another order"),
+    "other CLIP": ("clip.checkpoint=null", "was made by shapes-clip with random weights, and the recipe has shapes-cl"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN_EMBEDDINGS)
+def test_embeddings_of_other_classes_or_another_clip(world: World, name: str) -> None:
+    change, said = FOREIGN_EMBEDDINGS[name]
+    file = world.folder / "run" / "embeddings" / "embeddings.safetensors"
+    shutil.copy(_other_run(world, change), file)
+    commands = ("train-base", "train-cat", "union-finetune", "evaluate")
+    for command in commands:
+        world.refuses(command, saying=("not what the embeddings stage wrote: cut short, or changed", "embed-classes"))
+    world.adopt("embeddings")
+    for command in commands:
+        world.refuses(command, saying=(said, "embed-classes"))
+
+
+def test_embeddings_of_other_categories_name_one(world: World) -> None:
+    shutil.copytree(world.folder / "data", world.folder / "renamed")
+    for path in world.folder.glob("renamed/annotations/*.json"):
+        path.write_text(path.read_text().replace('"red ring"', '"crimson ring"'))
+    other = _other_run(world, "data.root=renamed", "split.unseen=[blue square]")
+    shutil.copy(other, world.folder / "run" / "embeddings" / "embeddings.safetensors")
+    world.adopt("embeddings")
+    world.refuses("train-base", saying=("it lacks 'red ring' and holds 'crimson ring', which the split does not",))
+
+
+def test_weights_of_clip_that_were_replaced(world: World) -> None:
+    """A checkpoint file under the same name with other weights: V2C would align with another space."""
+    shipped = Path(scaseg_cli.__file__).parent / "shapes" / "clip.safetensors"
+    mine = world.folder / "mine.safetensors"
+    shutil.copy(shipped, mine)
+    with_mine = ("--set", "clip.checkpoint=mine.safetensors")
+    assert world.scaseg("embed-classes", *with_mine).code == 0
+    with safe_open(mine, "pt") as file:
+        tensors, meta = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    name = next(iter(tensors))
+    save_file({**tensors, name: tensors[name] + 1}, mine, meta)
+    world.refuses("train-base", *with_mine, saying=("mine.safetensors had another content than it has now",))
+    cut(mine)
+    world.refuses("embed-classes", *with_mine, saying=("mine.safetensors", "damaged|cut short"))
+    world.refuses("train-base", "--set", "clip.checkpoint=null", saying=("embeddings was made by another recipe",))
+
+
+OUTPUTS = {
+    # stage: its file, the commands that read it
+    "embeddings": ("embeddings.safetensors", ("train-base", "union-finetune")),
+    "base": ("base.safetensors", ("train-cat", "union-finetune", "evaluate")),
+    "queries": ("queries.safetensors", ("union-finetune",)),
+    "cat": ("generator.safetensors", ("union-finetune",)),
+    "union": ("best.safetensors", ("evaluate",)),
+}
+
+
+def _readers() -> list[tuple[str, str]]:
+    return [(stage, command) for stage, (_, commands) in OUTPUTS.items() for command in commands]
+
+
+def _lose_a_tensor(path: Path) -> None:
+    with safe_open(path, "pt") as file:
+        tensors, meta = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    del tensors[min(tensors)]
+    save_file(tensors, path, meta)
+
+
+@pytest.mark.parametrize(("stage", "command"), _readers())
+def test_a_file_that_its_stage_did_not_write(world: World, stage: str, command: str) -> None:
+    file = world.folder / "run" / stage / OUTPUTS[stage][0]
+    cut(file)
+    world.refuses(command, saying=(rf"{stage}/\S+ is not what the {stage} stage wrote: cut short, or changed",))
+    file.unlink()
+    world.refuses(command, saying=(rf"{stage}/\S+ is gone", "Run `scaseg "))
+
+
+@pytest.mark.parametrize(("stage", "command"), _readers())
+def test_a_file_of_another_stage_or_with_tensors_missing(world: World, stage: str, command: str) -> None:
+    """As the last check: the record agrees with the file, and the file itself is wrong."""
+    file = world.folder / "run" / stage / OUTPUTS[stage][0]
+    saved = file.read_bytes()
+    kinds = {
+        "embeddings": "class embeddings", "base": "base model", "queries": "query embeddings", "cat": "generator",
+        "union": "projector",
+    }  # fmt: skip
+    # The base model's tensors are read by the pass over the images alone, which another number of views asks for.
+    changes = ("--set", "queries.views=2") if command == "train-cat" else ()
+    later = {"embeddings": "base", "base": "union", "queries": "cat", "cat": "union", "union": "base"}[stage]
+    shutil.copy(world.folder / "run" / later / OUTPUTS[later][0], file)
+    world.adopt(stage)
+    world.refuses(command, *changes, saying=(rf"{stage}/\S+ holds {kinds[later]}, not {kinds[stage]}", "Run `scaseg "))
+    file.write_bytes(saved)
+    cut(file)
+    world.adopt(stage)
+    world.refuses(command, *changes, saying=(rf"{stage}/\S+ is damaged or cut short", "Run `scaseg "))
+    file.write_bytes(saved)
+    _lose_a_tensor(file)
+    world.adopt(stage)
+    world.refuses(command, *changes, saying=(rf"{stage}/\S+ (lacks|has the tensors)", "Run `scaseg "))
+
+
+def test_query_embeddings_changed_in_place_are_made_anew(world: World) -> None:
+    """train-cat writes the file itself: what it tells others to run must mend it."""
+    file = world.folder / "run" / "queries" / "queries.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    world.refuses("union-finetune", saying=("queries.safetensors is not what the queries stage wrote", "train-cat"))
+    assert world.scaseg("train-cat").code == 0
+    assert file.read_bytes() == content
+    assert world.scaseg("union-finetune").code == 0
+
+
+def test_evaluation_without_stages_2_and_3(world: World) -> None:
+    for stage in ("queries", "cat", "union"):
+        shutil.rmtree(world.folder / "run" / stage)
+    world.refuses("evaluate", saying=("run has no finished union stage", "Run `scaseg union-finetune`"))
+    assert world.scaseg("evaluate", "--set", "evaluation.setting=inductive").code == 0
+
+
+def test_a_base_model_of_another_recipe(world: World) -> None:
+    wider = ("--set", "base.channels=32")
+    for command, at in (("train-cat", "base"), ("union-finetune", "cat|base"), ("evaluate", "union|base")):
+        world.refuses(command, *wider, saying=(rf"run/({at}) was made by another recipe", "Run `scaseg ", "--work-dir"))
+    # another recipe's file under this recipe's record
+    for stage in ("split", "embeddings", "base"):
+        shutil.copytree(world.folder / "run" / stage, world.folder / "wide" / stage)
+    narrow = world.folder / "wide" / "base" / "base.safetensors"
+    assert scaseg(world.capfd, "train-base", "-r", "tiny.yaml", "-w", "wide", *wider).code == 0
+    shutil.copy(narrow, world.folder / "run" / "base" / "base.safetensors")
+    world.adopt("base")
+    for command in ("train-cat", "union-finetune", "evaluate"):
+        changes = ("--set", "queries.views=2") if command == "train-cat" else ()
+        world.refuses(command, *changes, saying=("base.safetensors has other shapes for \\S+, ", "scaseg train-base"))
+
+
+PROGRESS = {
+    # a progress file, the command that goes on from it, and what makes the command begin the stage anew
+    "base/progress.pt": ("train-base", ()),
+    "queries/shard-00000.pt": ("train-cat", ("--set", "queries.views=2")),
+    "cat/progress.pt": ("train-cat", ()),
+    "union/progress-method.pt": ("union-finetune", ()),
+    "union/progress-control.pt": ("union-finetune", ()),
+}
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None], ids=["empty", "text", "cut short"])
+@pytest.mark.parametrize("name", PROGRESS)
+def test_damaged_progress(world: World, name: str, content: bytes | None) -> None:
+    file, (command, changes) = world.folder / "run" / name, PROGRESS[name]
+    if content is None:
+        torch.save({"key": "x", "tensor": torch.zeros(1000)}, file)
+        cut(file)
+    else:
+        file.write_bytes(content)
+    world.refuses(command, *changes, saying=(rf"{name} is damaged or cut short", "Delete it and start the command"))
+
+
+def test_a_damaged_record(world: World) -> None:
+    cut(world.folder / "run" / "base" / "record.json")
+    world.refuses("train-cat", saying=(r"base/record\.json is not valid JSON", "Delete it"))
