@@ -8,7 +8,8 @@ from scaseg_cli.recipe import load_recipe
 
 def test_steps_drop_tenfold_at_their_parts_of_the_schedule():
     base = load_recipe(None, ("base.schedule=steps", "base.iterations=100", "base.warmup=0")).base
-    assert [learning_rate_factor(base, i) for i in (0, 89, 90, 94, 95, 99)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    factors = [learning_rate_factor(base, i) for i in (0, 89, 90, 94, 95, 99)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 def test_warm_up_rises_to_the_full_rate():
