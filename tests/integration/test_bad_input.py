@@ -26,6 +26,10 @@ def _remove(path: Path) -> None:
     path.unlink()
 
 
+def _crop(image_file: Path) -> None:
+    Image.open(image_file).crop((0, 0, 60, 64)).save(image_file)
+
+
 def _add_segment(label_file: Path) -> None:
     pixels = np.array(Image.open(label_file))
     pixels[:3, :3] = (1, 2, 3)
@@ -148,6 +152,8 @@ PIXELS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "label cut short": (
         "annotations/panoptic_{part}", cut, r"the panoptic PNG data/\S+\.png cannot be read: .*\n.*cut short"
     ),
+    "image of another size": ("{part}", _crop, "is 60 x 64 pixels, but the annotation file says 64 x 64"),
+    "label of another size": ("annotations/panoptic_{part}", _crop, "is 60 x 64 pixels, but the annotation file says"),
     "segment the PNG lacks": (
         "annotations/panoptic_{part}", _drop_segment, r"no pixel of segment \d+, which the annotation file names"
     ),
