@@ -1,0 +1,53 @@
+"""A worker of a distributed training that also writes down what its process ended with, for a test to compare."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from scaseg_cli.base import train as training
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.run_dir import RunDir
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def main(folder: str) -> None:
+    """Train, then write rank-N.json into the run folder."""
+    networks: list[nn.Module] = []
+    build = training._network
+
+    def kept(*args: Any) -> nn.Module:
+        networks.append(build(*args))
+        return networks[-1]
+
+    training._network = kept
+    run = RunDir(Path(folder))
+    training.train(load_recipe(str(run.recipe_file)), run)
+    (network,) = networks
+    state = network.state_dict()
+    value = {
+        "weights": _digest({name: t for name, t in state.items() if not name.startswith("v2c.")}),
+        "bank": _digest({name: t for name, t in state.items() if name.startswith("v2c.")}),
+        "bank_filled": int(network.v2c.bank.filled),
+        "finite": all(math.isfinite(float(t.sum())) for t in state.values()),
+    }
+    rank = torch.distributed.get_rank()
+    (run.path / f"rank-{rank}.json").write_text(json.dumps(value))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
