@@ -54,6 +54,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "ridge": ("cat.generator=ridge",),
     "ridge-no-pull": ("cat.generator=ridge", *NO_PULL),
     "no-v2c": ("base.v2c.enabled=false",),
+    "longer": ("base.iterations=1200",),
 }
 _POLL = 0.5  # seconds between two looks at the processes
 

@@ -24,7 +24,9 @@ TITLES = {
     "ridge": "ridge Gaussian",
     "ridge-no-pull": "ridge Gaussian without the pull",
     "no-v2c": "without V2C",
+    "longer": "longer base training",
 }
+OTHER_BASE = ("no-v2c", "longer")  # variants with a base model of their own
 MODELS = {
     "base": "inductive, no increment",
     "inductive": "inductive, increment as in the recipe",
@@ -150,12 +152,19 @@ def result_tables(results: Results) -> list[Table]:
     pairs = [(plain, row("inductive")), (plain, row("control")), (tuned, row("control-best-increment"))]
     v2c = [Row(variant, name) for name in MODELS if name != "control" for variant in ("recipe", "no-v2c")]
     v2c_pairs = [(Row("recipe", name), Row("no-v2c", name)) for name in ("base", "inductive", CONTROLS[0], *TUNED)]
+    longer = [Row("longer", name) for name in MODELS]
+    longer_pairs = [
+        (Row("longer", TUNED[0]), plain),
+        (Row("longer", TUNED[0]), Row("longer", "inductive")),
+        (Row("longer", TUNED[1]), Row("longer", "control-best-increment")),
+    ]
     return [
         result_table(results, "The method and its controls", [row(name) for name in MODELS], pairs),
         _variant_table(results, "What the pull does", "no-pull"),
         _variant_table(results, "The generator as published", "published", "published-150", against_control=True),
         _variant_table(results, "The ridge Gaussian in place of the VAE", "ridge", "ridge-no-pull"),
         result_table(results, "With and without V2C", v2c, v2c_pairs),
+        result_table(results, "A longer base training", longer, longer_pairs),
     ]
 
 
@@ -201,8 +210,8 @@ def seed_table(results: Results) -> Table:
     """hPQ of each row and seed, so that nobody has to trust a mean."""
     columns = [Column("row", "model"), *(Column(str(seed), f"seed {seed}", "percent") for seed in results.seeds)]
     rows = [Row("recipe", name) for name in MODELS]
-    rows += [Row(variant, name) for variant in TITLES if variant not in ("recipe", "no-v2c") for name in TUNED]
-    rows += [Row("no-v2c", name) for name in MODELS]
+    rows += [Row(variant, name) for variant in TITLES if variant not in ("recipe", *OTHER_BASE) for name in TUNED]
+    rows += [Row(variant, name) for variant in OTHER_BASE for name in MODELS]
     cells: list[dict[str, Any]] = []
     for row in rows:
         values = dict(zip(map(str, results.seeds), results.of(row), strict=True))
