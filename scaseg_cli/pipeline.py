@@ -166,12 +166,14 @@ def _report_of(run: RunDir, stage: str) -> Report:
     record = run.record(stage) or {}
     tables = []
     if stage == "evaluation":
-        tables.append(_table_from(read_json(run.results_file, "the result table")))
+        tables.append(read_table(run.results_file))
     wrote: list[Path] = [run.path / name for name in record.get("outputs", {})]
     return Report(stage, tables, wrote, None, dict(record.get("summary", {})))
 
 
-def _table_from(value: dict[str, Any]) -> Table:
+def read_table(path: Path) -> Table:
+    """A table from the JSON that a stage wrote of it."""
+    value = read_json(path, "the table")
     columns = [Column(**column) for column in value["columns"]]
     return Table(value["title"], columns, value["rows"], value["notes"])
 

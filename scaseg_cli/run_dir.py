@@ -95,6 +95,11 @@ class RunDir:
         return self.path / "evaluation" / "results.json"
 
     @property
+    def per_class_file(self) -> Path:
+        """The per-class table as JSON; CSV and Markdown lie beside it."""
+        return self.path / "evaluation" / "per-class.json"
+
+    @property
     def examples_file(self) -> Path:
         """A picture of a few validation images, their labels and their predictions."""
         return self.path / "evaluation" / "examples.png"

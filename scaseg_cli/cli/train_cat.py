@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Annotated
+
+import typer
+
 from scaseg_cli.cli.options import Options, with_options
 
 
 @with_options
-def train_cat(options: Options) -> None:
+def train_cat(
+    options: Options,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Run the segmentor at every step, as published. The same as --set cat.live=true."),
+    ] = False,
+) -> None:
     """Stage 2 (CAT): train the generator of query embeddings, from which unseen classes are drawn.
 
     One pass of the frozen base model over the training images writes the query embeddings once; the generator is
@@ -16,8 +27,12 @@ def train_cat(options: Options) -> None:
     cat/generator.safetensors into the run folder.
 
     Example: `scaseg train-cat --set cat.tau_r=0.1`
+
+    Example: `scaseg train-cat --live`
     """
     from scaseg_cli import pipeline
     from scaseg_cli.cli.running import run_stage
 
+    if live:
+        options = dataclasses.replace(options, changes=(*options.changes, "cat.live=true"))
     run_stage(options, "queries", pipeline.train_cat)

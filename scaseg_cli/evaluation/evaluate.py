@@ -137,9 +137,3 @@ def _table(recipe: Recipe, num_images: int, rows: list[Row], summaries: dict[str
 def _per_class_table(title: str, summary: Summary, run: RunDir) -> Table:
     note = "A class that no label and no predicted segment has counts nowhere."
     return Table(title, PER_CLASS_COLUMNS, summary.rows(read_classes(run).names), [note])
-
-
-def read_per_class(run: RunDir) -> Table:
-    """The per-class table of a finished evaluation."""
-    content = read_json(run.results_file.with_name("per-class.json"), "the per-class table")
-    return Table(content["title"], PER_CLASS_COLUMNS, content["rows"], content["notes"])

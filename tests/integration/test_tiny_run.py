@@ -109,3 +109,22 @@ def test_tables_go_to_stdout_and_talk_does_not(tiny_run: TinyRun) -> None:
     out = scaseg(tiny_run.folder, "run", "-r", "tiny.yaml")
     assert out.startswith("tiny: panoptic quality")
     assert "up to date" not in out
+
+
+def test_a_live_generator_reads_the_segmentor_and_can_be_used(tiny_run: TinyRun, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run.folder, tmp_path, dirs_exist_ok=True)
+    before = hashlib.sha256((tmp_path / "runs/tiny/cat/generator.safetensors").read_bytes()).hexdigest()
+    short = ("-r", "tiny.yaml", "--set", "cat.iterations=3", "--set", "cat.live_images=4")
+    report = scaseg_json(tmp_path, "train-cat", *short, "--live")
+    assert hashlib.sha256((tmp_path / "runs/tiny/cat/generator.safetensors").read_bytes()).hexdigest() != before
+    assert "cat.live=true" in report["next_command"]
+    assert states(tmp_path, *short[2:], "--set", "cat.live=true")["cat"] == "done"
+    assert states(tmp_path, *short[2:])["cat"] == "stale"
+
+
+def test_the_table_by_class_is_shown_on_request(tiny_run: TinyRun, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run.folder, tmp_path, dirs_exist_ok=True)
+    tables = scaseg_json(tmp_path, "evaluate", "-r", "tiny.yaml", "--per-class")["tables"]
+    assert len(tables) == 2
+    assert len(tables[1]["rows"]) == 40
+    assert {row["class"] for row in tables[1]["rows"] if not row["seen"]} >= {"red ring", "blue checks"}
