@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,10 @@ def train(recipe: Recipe, run: RunDir) -> None:
     start = 0 if state is None else state["iteration"]
     if world.rank == 0 and start:
         say(f"base: going on from iteration {start}")
-    runner = _runner(recipe, run, world, network, start)
-    runner.register_hook(Progress(state, key, state_file(run), recipe.base, world), priority="LOWEST")
-    runner.train()
+    with tempfile.TemporaryDirectory(prefix="scaseg-mmengine-") as scratch:
+        runner = _runner(recipe, run, world, network, start, scratch)
+        runner.register_hook(Progress(state, key, state_file(run), recipe.base, world), priority="LOWEST")
+        runner.train()
     if world.rank == 0:
         save_base(run, network, recipe)
 
@@ -120,8 +122,11 @@ def _loader(recipe: Recipe, run: RunDir, world: World, start: int) -> DataLoader
     )
 
 
-def _runner(recipe: Recipe, run: RunDir, world: World, network: nn.Module, start: int) -> Any:
-    """mmengine's Runner without its own checkpoints and logs: ours resume exactly and load with weights_only."""
+def _runner(recipe: Recipe, run: RunDir, world: World, network: nn.Module, start: int, scratch: str) -> Any:
+    """mmengine's Runner without its own checkpoints and logs: ours resume exactly and load with weights_only.
+
+    What it writes of its own accord goes to ``scratch``.
+    """
     import mmengine.device.utils as mmengine_device
     from mmengine.logging import MMLogger
     from mmengine.model import MMDistributedDataParallel
@@ -137,7 +142,7 @@ def _runner(recipe: Recipe, run: RunDir, world: World, network: nn.Module, start
     off = dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"))
     runner = Runner(
         model=network,
-        work_dir=str(run.path / "base" / "mmengine"),
+        work_dir=scratch,
         train_dataloader=_loader(recipe, run, world, start),
         train_cfg={"type": ResumableLoop, "max_iters": base.iterations, "start": start},
         optim_wrapper=_optimiser(base),

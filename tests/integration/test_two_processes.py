@@ -68,7 +68,7 @@ def test_two_processes_train_as_one_does_and_later_stages_go_on(world: World) ->
     assert record is not None
     assert record["processes"] == 2
     left = {path.name for path in (run.path / "base").iterdir()}
-    assert left == {"base.safetensors", "losses.csv", "mmengine", "record.json", "workers.log"}
+    assert left == {"base.safetensors", "losses.csv", "record.json", "workers.log"}
     assert world.scaseg("train-cat", *_as_options(WITHOUT_V2C)).code == 0
     assert run.record("queries") is not None
 
