@@ -31,18 +31,27 @@ def world_size(recipe: Recipe) -> int:
     return max(1, recipe.gpus) if recipe.gpus else recipe.processes
 
 
+def check_devices(recipe: Recipe) -> None:
+    """Go on only if the machine has the CUDA devices that ``recipe`` asks for.
+
+    Raises:
+        ScasegError: it has fewer.
+    """
+    available = torch.cuda.device_count()
+    if recipe.gpus > available:
+        raise ScasegError(
+            f"this machine has {available} CUDA device{'' if available == 1 else 's'}, {recipe.gpus} were asked for",
+            "--gpus 0 runs on the CPU.",
+        )
+
+
 def choose_device(recipe: Recipe) -> torch.device:
     """The device of a single-process stage; sets the CPU threads.
 
     Raises:
         ScasegError: more GPUs are asked for than there are.
     """
-    available = torch.cuda.device_count()
-    if recipe.gpus > available:
-        raise ScasegError(
-            f"this machine has {available} CUDA device{'' if available == 1 else 's'}, {recipe.gpus} were asked for",
-            "`--gpus 0` runs on the CPU.",
-        )
+    check_devices(recipe)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if recipe.gpus else torch.device("cpu")

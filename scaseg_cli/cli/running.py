@@ -39,7 +39,7 @@ def run_stage(options: Options, stage: str, work: Work, extra: Callable[[], dict
     """
     recipe, run = load(options)
     with stdout_as_stderr(), _quiet(options.debug):
-        check_devices(recipe)
+        _check_devices(recipe)
         _check_needs(recipe, run, stage)
         with occupied(run), _logged(run):
             report = work(recipe, run)
@@ -55,22 +55,11 @@ def load(options: Options) -> tuple[Recipe, RunDir]:
     return recipe, RunDir(options.work_dir if options.work_dir is not None else recipe.folder)
 
 
-def check_devices(recipe: Recipe) -> None:
-    """Go on only if the machine has the CUDA devices that ``recipe`` asks for.
+def _check_devices(recipe: Recipe) -> None:
+    if recipe.gpus:  # the CPU is there, and torch need not be loaded to know
+        from scaseg_cli.base.device import check_devices
 
-    Raises:
-        ScasegError: it has fewer.
-    """
-    if recipe.gpus == 0:
-        return
-    import torch
-
-    found = torch.cuda.device_count()
-    if found < recipe.gpus:
-        raise ScasegError(
-            f"this machine has {found} CUDA device{'' if found == 1 else 's'}, {recipe.gpus} were asked for",
-            "--gpus 0 runs on the CPU.",
-        )
+        check_devices(recipe)
 
 
 def _check_needs(recipe: Recipe, run: RunDir, stage: str) -> None:
