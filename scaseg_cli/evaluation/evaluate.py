@@ -24,10 +24,14 @@ COLUMNS = [
     Column("setting", "setting"),
     Column("model", "model"),
     Column("increment", "increment", "number"),
-    *(Column(f"{letter}{m}", f"{letter}{m.upper()}", "percent") for m in MEASURES for letter in GROUPS.values()),
+    *(
+        Column(f"{letter}{m}", f"{letter}{m.upper()}", "percent", is_detail=m != "pq")
+        for m in MEASURES
+        for letter in GROUPS.values()
+    ),
 ]
 _MAIN = ("inductive", "transductive")  # the rows that stand for the two settings
-_CHOSEN = "increment chosen on the selection images"
+_CHOSEN = "best increment"
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def _rows(recipe: Recipe, run: RunDir) -> list[Row]:
 
     if setting != "transductive":
         add("base", "inductive", "base", base)
-        add("inductive", "inductive", "base, increment as in the recipe", base, increment)
+        add("inductive", "inductive", "base", base, increment)
     if setting == "inductive":
         return rows
     chosen = read_json(run.choices_file, "the choices of union-finetune")["chosen"]
@@ -96,13 +100,13 @@ def _rows(recipe: Recipe, run: RunDir) -> list[Row]:
     add("base-best-increment", "control", f"base, {_CHOSEN}", base, chosen["base"]["increment"])
     if chosen["control"] is not None:
         control = load_projector(recipe, run, run.control_file)
-        model = "fine-tuned without generated embeddings"
+        model = "no generator"
         add("control", "control", model, control)
         add("control-best-increment", "control", f"{model}, {_CHOSEN}", control, chosen["control"]["increment"])
-    add("last", "transductive", "fine-tuned, last", load_projector(recipe, run, run.last_projector_file))
+    add("last", "transductive", "last snapshot", load_projector(recipe, run, run.last_projector_file))
     wanted = chosen["method_increment"]["increment"]
-    add("transductive-best-increment", "transductive", f"fine-tuned, {_CHOSEN}", tuned["increment"], wanted)
-    add("transductive", "transductive", "fine-tuned, best", tuned["best"])
+    add("transductive-best-increment", "transductive", "best snapshot and increment", tuned["increment"], wanted)
+    add("transductive", "transductive", "best snapshot", tuned["best"])
     return rows
 
 
@@ -128,8 +132,9 @@ def _table(recipe: Recipe, num_images: int, rows: list[Row], summaries: dict[str
             {"setting": row.setting, "model": row.model, "increment": row.candidate.increment, **cells, **style, **last}
         )
     notes = [
-        f"{num_images} validation images. s: seen, u: unseen, h: harmonic mean of both. "
-        "Increments and the best snapshot were chosen on the selection images, none of which is reported."
+        f"{num_images} validation images. s: seen, u: unseen, h: harmonic mean of both. Increment: added to the unseen "
+        "logits. Best: chosen on the selection images, none of which is reported.",
+        "Transductive: fine-tuned with generated unseen embeddings. No generator: fine-tuned alike without them.",
     ]
     return Table(f"{recipe.name}: panoptic quality", COLUMNS, values, notes)
 

@@ -124,21 +124,30 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
 
 
 def print_table(table: Table) -> None:
-    """Print ``table`` on stdout; in a pipe or a file it is as wide as its content needs, and nothing is cut."""
+    """Print ``table`` on stdout.
+
+    In a pipe or a file it is as wide as its content needs, and nothing is cut. On a terminal too narrow for it the
+    columns of detail are left out, and a line says which.
+    """
     out = Console(highlight=False)
-    drawn = _drawn(table)
+    drawn, notes = _drawn(table), list(table.notes)
+    natural = Measurement.get(out, out.options.update(max_width=10_000), drawn).maximum
     if not sys.stdout.isatty():  # not out.is_terminal, which FORCE_COLOR makes true in a pipe
-        natural = Measurement.get(out, out.options.update(max_width=10_000), drawn).maximum
         out.size = ConsoleDimensions(max(_PIPE_WIDTH, natural), 100)
+    elif natural > out.width and any(column.is_detail for column in table.columns):
+        left_out = [column.title for column in table.columns if column.is_detail]
+        drawn = _drawn(table, with_detail=False)
+        notes.append(f"For want of room: without {', '.join(left_out)}.")
     out.print(drawn)
-    for note in table.notes:
+    for note in notes:
         out.print(Text(note, style="dim"), soft_wrap=True)
 
 
-def _drawn(table: Table) -> rich.table.Table:
+def _drawn(table: Table, with_detail: bool = True) -> rich.table.Table:
     """Rich's table; cells are `Text`, so that a name in brackets is never taken for markup."""
     drawn = rich.table.Table(title=Text(table.title), box=rich.box.SIMPLE_HEAD, title_justify="left")
-    for column in table.columns:
+    chosen = [place for place, column in enumerate(table.columns) if with_detail or not column.is_detail]
+    for column in (table.columns[place] for place in chosen):
         drawn.add_column(
             Text(header(column)),
             justify="right" if column.is_numeric else "left",
@@ -146,5 +155,7 @@ def _drawn(table: Table) -> rich.table.Table:
             overflow="fold",
         )
     for row, cells in zip(table.rows, table.shown_rows(), strict=True):
-        drawn.add_row(*map(Text, cells), style=row.get("_style"), end_section=bool(row.get("_section")))
+        drawn.add_row(
+            *(Text(cells[place]) for place in chosen), style=row.get("_style"), end_section=bool(row.get("_section"))
+        )
     return drawn

@@ -29,16 +29,23 @@ class Column:
         title: what a person reads above it.
         kind: "text"; "count", a whole number; "percent", a fraction shown times 100 with one decimal; "number",
             shown with three significant digits; "flag", shown as yes or no.
+        is_detail: left out on a terminal that is too narrow for the whole table.
     """
 
     key: str
     title: str
     kind: Kind = "text"
+    is_detail: bool = False
 
     @property
     def is_numeric(self) -> bool:
         """Whether the column is set flush right."""
         return self.kind in ("count", "percent", "number")
+
+    def as_json_value(self) -> dict[str, Any]:
+        """What `Column` takes."""
+        detail = {"is_detail": True} if self.is_detail else {}
+        return {"key": self.key, "title": self.title, "kind": self.kind, **detail}
 
 
 @dataclass
@@ -75,7 +82,7 @@ class Table:
         self._check()
         return {
             "title": self.title,
-            "columns": [{"key": column.key, "title": column.title, "kind": column.kind} for column in self.columns],
+            "columns": [column.as_json_value() for column in self.columns],
             "rows": [{column.key: json_value(row.get(column.key)) for column in self.columns} for row in self.rows],
             "notes": list(self.notes),
         }

@@ -73,6 +73,19 @@ def test_a_narrow_terminal_folds_text_and_keeps_numbers(capsys, monkeypatch):
     ]
 
 
+def test_a_narrow_terminal_leaves_details_out_and_says_so(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    columns = [Column("model", "model"), Column("hpq", "hPQ", "percent"), Column("hsq", "hSQ", "percent", True)]
+    row = {"model": "a model's name", "hpq": 0.123, "hsq": 0.456}
+    for width, shown in ((30, False), (80, True)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_table(Table("T", columns, [row]))
+        out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        assert "12.3" in out
+        assert ("45.6" in out) is shown
+        assert ("For want of room: without hSQ." in out) is not shown
+
+
 def test_a_terminal_without_unicode_gets_a_table(tmp_path):
     program = (
         "from scaseg_cli.results.console import print_table\n"
