@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from scaseg_cli.errors import ScasegError
@@ -62,6 +62,44 @@ def load_module(module: nn.Module, tensors: dict[str, Tensor], path: Path, remed
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ScasegError(f"{path} {what} {', '.join(names[:3])}{more}", remedy)
     module.load_state_dict(tensors)
+
+
+def read_state_dict(path: Path, remedy: str) -> dict[str, Tensor]:
+    """The weights in a file that others made: safetensors, or a PyTorch file read as weights alone.
+
+    Raises:
+        ScasegError: missing, damaged, or no state dict.
+    """
+    if not path.is_file():
+        raise ScasegError(f"{path} does not exist", remedy)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise many kinds for a damaged file
+        raise unreadable(path, error, remedy) from error
+    return plain_state(content, path, remedy)
+
+
+def unreadable(path: Path, error: Exception, remedy: str) -> ScasegError:
+    """The error of a file that is no weights."""
+    return ScasegError(
+        f"{path} cannot be read as weights; it is damaged, cut short, or of another kind: {first_line(error)}", remedy
+    )
+
+
+def plain_state(content: Any, path: Path, remedy: str) -> dict[str, Tensor]:
+    """The state dict in what was read: bare, or as "state_dict" of a training checkpoint, maybe of a wrapped model.
+
+    Raises:
+        ScasegError: there is none.
+    """
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content or not all(isinstance(item, Tensor) for item in content.values()):
+        raise ScasegError(f"{path} holds no state dict: names with one tensor each are wanted", remedy)
+    wrapped = all(name.startswith("module.") for name in content)
+    return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in content.items()}
 
 
 def first_line(error: Exception) -> str:

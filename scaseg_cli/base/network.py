@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.base.head import SemanticHead, SemanticMask2Former
 from scaseg_cli.base.v2c import V2CAlignment
-from scaseg_cli.checkpoints import first_line, load_module, load_tensors
+from scaseg_cli.checkpoints import load_module, load_tensors, read_state_dict
 from scaseg_cli.errors import ScasegError
 
 from mmdet.models import DetDataPreprocessor  # isort: skip  after head, which makes mmdet's models importable
@@ -60,8 +57,8 @@ def _without_max_pool(resnet: nn.Module, backbone: Backbone) -> None:
         resnet.maxpool = nn.Identity()
 
 
-def _attention(base: Base, batch_first: bool = True) -> dict[str, Any]:
-    return {"embed_dims": base.channels, "num_heads": base.heads, "dropout": 0.0, "batch_first": batch_first}
+def _attention(base: Base) -> dict[str, Any]:
+    return {"embed_dims": base.channels, "num_heads": base.heads, "dropout": 0.0, "batch_first": True}
 
 
 def _mlp(width: int, hidden: int) -> dict[str, Any]:
@@ -212,24 +209,10 @@ def load_backbone(resnet: nn.Module, checkpoint: str | None) -> None:
         path, tensors = Path(checkpoint), _torchvision_weights(checkpoint.removeprefix("torchvision://"), remedy)
     else:
         path = Path(checkpoint)
-        tensors = _weights_file(path, remedy)
+        tensors = read_state_dict(path, remedy)
     body = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     body = {name: tensor for name, tensor in body.items() if not name.startswith("fc.")}
     load_module(resnet, body, path, remedy)
-
-
-def _weights_file(path: Path, remedy: str) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ScasegError(f"the backbone checkpoint {path} does not exist", remedy)
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(str(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise ScasegError(f"{path} is damaged or cut short: {first_line(error)}", remedy) from error
-    except Exception as error:  # pickle's refusals have no common class
-        raise ScasegError(f"{path} holds more than weights: {first_line(error)}", remedy) from error
-    return content.get("state_dict", content)
 
 
 def _torchvision_weights(name: str, remedy: str) -> dict[str, Tensor]:

@@ -128,9 +128,8 @@ class V2CAlignment(nn.Module):
             pairs = zip(images, masks, kept, strict=True)
             cut = [masked_image(i, m, k, clip.mean_colour) if len(m) else i for i, m, k in pairs]
             views.append((self._tokens(f_BQC, matches, kept), cut))
-        targets = clip.encode_image(torch.cat([self._resized(batch, clip.image_size) for _, batch in views])).chunk(
-            len(views)
-        )
+        seen = [clip.resized(image[None]) for _, batch in views for image in batch]  # images differ in size
+        targets = clip.encode_image(torch.cat(seen)).chunk(len(views))
         bank = self.bank.negatives().clone()
         losses = [alignment_loss(g, c, bank, config.tau) for (g, _), c in zip(views, targets, strict=True)]
         self.bank.push(targets[0])
@@ -143,14 +142,3 @@ class V2CAlignment(nn.Module):
             matched[query if kept is None else query[kept[i][segment]]] = True
             tokens.append(image_token(f_BQC[i], matched, self.config.enhancement, self.config.gamma))
         return torch.stack(tokens)
-
-    @staticmethod
-    def _resized(images: list[Tensor], size: int) -> Tensor:
-        return torch.stack(
-            [
-                image
-                if image.shape[-2:] == (size, size)
-                else F.interpolate(image[None], (size, size), mode="bicubic", antialias=True, align_corners=False)[0]
-                for image in images
-            ]
-        )

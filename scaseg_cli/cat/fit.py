@@ -64,11 +64,6 @@ class Curve:
         self.rows, self.sums, self.count = state["rows"], state["sums"], state["count"]
 
 
-def dimensions(classifier: CosineClassifier) -> tuple[int, int]:
-    """D and C of a classifier."""
-    return next(classifier.projector.parameters()).shape[1], classifier.embeddings.shape[1]
-
-
 class GeneratorTraining:
     """The VAE with its optimizer and its curve, one iteration after another.
 
@@ -86,10 +81,10 @@ class GeneratorTraining:
         self.config, self.seed, self.device = config, seed, device
         classifier = classifier.to(device).requires_grad_(False)
         self.objective = CatObjective(config, classifier, num_seen)
-        visual_dim, embedding_dim = dimensions(classifier)
+        sizes = classifier.projector.visual_dim, classifier.projector.embedding_dim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(seed, "cat-weights").initial_seed())
-            self.network = VariationalGenerator(visual_dim, embedding_dim, config.hidden, config.latent).to(device)
+            self.network = VariationalGenerator(*sizes, config.hidden, config.latent).to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.cat.batches import BatchSource, StoredBatches
-from scaseg_cli.cat.fit import MIN_MATCHED, GeneratorTraining, dimensions, fit_vae
+from scaseg_cli.cat.fit import MIN_MATCHED, GeneratorTraining, fit_vae
 from scaseg_cli.cat.generators import save_generator
 from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.errors import ScasegError
@@ -101,7 +101,7 @@ def _check_store(store: QueryStore, run: RunDir, least: int) -> None:
 
 
 def _sizes(classifier: CosineClassifier) -> dict[str, int]:
-    return dict(zip(("visual_dim", "embedding_dim"), dimensions(classifier), strict=True))
+    return {"visual_dim": classifier.projector.visual_dim, "embedding_dim": classifier.projector.embedding_dim}
 
 
 def _tables(training: GeneratorTraining) -> list[Table]:

@@ -98,16 +98,20 @@ class ClipModel:
         """
         if images_B3HW.ndim != 4 or images_B3HW.shape[1] != 3 or not images_B3HW.is_floating_point():
             raise ValueError(f"float images [B, 3, H, W] wanted, not {images_B3HW.dtype} {tuple(images_B3HW.shape)}")
-        images = images_B3HW.to(self.device, torch.float32)
         with torch.autocast(self.device.type, enabled=False):
-            side = (self.image_size, self.image_size)
-            if images.shape[-2:] != side:
-                images = F.interpolate(images, side, mode="bicubic", antialias=True, align_corners=False)
-                images = images.clamp(0.0, 1.0)  # bicubic overshoots at edges; an 8-bit image could not
+            images = self.resized(images_B3HW)
             images = (images - self._mean.to(self.device)) / self._std.to(self.device)
             if self._fast_layout:
                 images = images.contiguous(memory_format=torch.channels_last)
             return F.normalize(self._module.encode_image(images).float(), dim=-1)  # type: ignore[operator]
+
+    def resized(self, images_B3HW: Tensor) -> Tensor:
+        """Whole images in CLIP's square, float32 [B, 3, S, S] on its device; as they are where they have that size."""
+        images, side = images_B3HW.to(self.device, torch.float32), (self.image_size, self.image_size)
+        if images.shape[-2:] == side:
+            return images
+        images = F.interpolate(images, side, mode="bicubic", antialias=True, align_corners=False)
+        return images.clamp(0.0, 1.0)  # bicubic overshoots at edges; an 8-bit image could not
 
     def _check_lengths(self, texts: list[str]) -> None:
         """open_clip's tokenizers cut long texts without a word; the class name may be what is cut."""

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scaseg_cli.checkpoints import load_module
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.checkpoints import load_module, plain_state, read_state_dict, unreadable
 from scaseg_cli.files import read_json
 
 _REMEDY = "Give the weights that belong to clip.model, whole: --set clip.checkpoint=PATH (or another --set clip.model)."
@@ -45,7 +44,7 @@ def read_weights(path: Path) -> Weights:
         ScasegError: the file is damaged, of no known kind, or holds more than tensors.
     """
     archive = _is_torchscript(path)
-    state = _plain_state(_read_archive(path) if archive else _read_tensors(path), path)
+    state = _read_archive(path) if archive else read_state_dict(path, _REMEDY)
     config: dict[str, Any] = {}
     if (beside := path.with_name("open_clip_config.json")).is_file():
         config = read_json(beside, "the model's configuration")
@@ -60,44 +59,12 @@ def _is_torchscript(path: Path) -> bool:
         return any(name.endswith("/constants.pkl") for name in file.namelist())
 
 
-def _read_archive(path: Path) -> Any:
+def _read_archive(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.jit.load(str(path), map_location="cpu").state_dict()
     except (RuntimeError, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    return {name: tensor for name, tensor in state.items() if name not in _NOT_WEIGHTS}
-
-
-def _read_tensors(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise _damaged(path, error) from error
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> ScasegError:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return ScasegError(
-        f"{path} cannot be read as weights; it is damaged, cut short, or of another kind: {first}", _REMEDY
-    )
-
-
-def _plain_state(content: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict in what was read: bare, or as "state_dict" of a training checkpoint, maybe of a wrapped model."""
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not content or not all(isinstance(item, Tensor) for item in content.values()):
-        raise ScasegError(f"{path} holds no state dict: names with one tensor each are wanted", _REMEDY)
-    wrapped = all(name.startswith("module.") for name in content)
-    return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in content.items()}
+        raise unreadable(path, error, _REMEDY) from error
+    return plain_state({name: item for name, item in state.items() if name not in _NOT_WEIGHTS}, path, _REMEDY)
 
 
 def put_weights(module: nn.Module, weights: Weights) -> None:

@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scaseg_cli.base.v2c import TokenBank, alignment_loss, image_token, masked_image, random_subset
+from scaseg_cli.base.v2c import TokenBank, V2CAlignment, alignment_loss, image_token, masked_image, random_subset
+from scaseg_cli.clip.load import load_clip
+from scaseg_cli.recipe import load_recipe
 
 
 def _slow_token(f, matched, enhancement, gamma):
@@ -106,3 +108,17 @@ def test_masked_image_keeps_chosen_segments_and_paints_the_rest():
     assert cut[:, 0, 0].tolist() == pytest.approx([0.9] * 3)
     assert cut[:, 1, 1].tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert cut[:, 0, 1].tolist() == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_targets_of_images_of_any_size_are_those_that_clip_itself_gives():
+    """One way to resize for CLIP: V2C's own would leave out what encode_image does to overshooting edges."""
+    recipe = load_recipe("shapes-zps", ("base.v2c.views=complete", "base.v2c.bank_size=4"))
+    clip = load_clip(recipe.clip)
+    torch.manual_seed(0)
+    images = [(torch.rand(3, *size) > 0.5).float() for size in ((96, 150), (64, 64), (40, 70))]
+    alignment = V2CAlignment(recipe.base.v2c, clip)
+    none = [(torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))] * 3
+    masks = [torch.zeros(0, *image.shape[1:], dtype=torch.bool) for image in images]
+    alignment(torch.randn(3, 5, clip.dim), none, images, masks)
+    expected = torch.cat([clip.encode_image(image[None]) for image in images])
+    torch.testing.assert_close(alignment.bank.negatives(), expected, atol=1e-5, rtol=1e-5)
