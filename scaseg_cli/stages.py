@@ -104,7 +104,9 @@ def _outside_names(recipe: Recipe, stage: str) -> list[Path]:
         named += [recipe.split.unseen if isinstance(recipe.split.unseen, str) else None]
         if recipe.data.root is not None:
             sets = (recipe.data.train, recipe.data.selection, recipe.data.validation)
-            named += [str(Path(recipe.data.root) / part.annotations) for part in sets if part is not None]
+            files = [part.annotations for part in sets if part is not None and part.annotations is not None]
+            files += [recipe.data.categories] if recipe.data.categories is not None else []
+            named += [str(Path(recipe.data.root) / name) for name in files]
     elif stage == "embeddings":
         named += [recipe.clip.checkpoint, recipe.embeddings.templates]
     elif stage == "base":

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, Sampler
 from scaseg_cli.data.images import read_image, read_label
 
 if TYPE_CHECKING:
-    from scaseg_cli.data.records import ImageRecord, PanopticSet
+    from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.recipe.schema import Base
 
 Key = tuple[int, int]  # image index, position in the stream of samples
@@ -34,7 +34,7 @@ class TrainingViews(Dataset):
         seed: of the augmentation.
     """
 
-    def __init__(self, images: PanopticSet, class_ids: dict[int, int], base: Base, seed: int) -> None:
+    def __init__(self, images: LabelledSet, class_ids: dict[int, int], base: Base, seed: int) -> None:
         self.images, self.class_ids, self.base, self.seed = images, class_ids, base, seed
         # small images are decoded once; COCO's would not fit
         small = images.images and max(r.width * r.height for r in images.images) <= 128 * 128

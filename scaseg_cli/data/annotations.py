@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.records import Category, ImageRecord, PanopticSet, Segment
+from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import inside, read_json
 from scaseg_cli.recipe.schema import ImageSet
@@ -22,7 +22,7 @@ _ANNOTATION_KEYS = {"image_id": int, "file_name": str, "segments_info": list}
 _SEGMENT_KEYS = ("id", "category_id", "area", "bbox", "iscrowd")
 
 
-def read_panoptic_set(root: Path, where: ImageSet) -> PanopticSet:
+def read_panoptic_set(root: Path, where: ImageSet) -> LabelledSet:
     """The images of one annotation file, in the file's order.
 
     Whether the image and label files are there is `check_files`' question, what is in them `read_label`'s.
@@ -41,10 +41,10 @@ def read_panoptic_set(root: Path, where: ImageSet) -> PanopticSet:
         categories = _read_categories(content["categories"], mistakes)
         mistakes.stop_if_any(_HINT)
         annotations = _read_annotations(content.pop("annotations"), {c.id for c in categories}, mistakes)
-        panoptic_set = PanopticSet(root / where.images, root / where.labels, categories, ())
+        panoptic_set = LabelledSet(root / where.images, root / where.labels, categories, ())
         images = _read_images(content.pop("images"), annotations, panoptic_set, mistakes)
         mistakes.stop_if_any(_HINT)
-    return PanopticSet(panoptic_set.images_dir, panoptic_set.labels_dir, categories, images)
+    return LabelledSet(panoptic_set.images_dir, panoptic_set.labels_dir, categories, images)
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str:
 def _read_images(
     items: list[Any],
     annotations: dict[int, tuple[str, tuple[Segment, ...]]],
-    panoptic_set: PanopticSet,
+    panoptic_set: LabelledSet,
     mistakes: Mistakes,
 ) -> tuple[ImageRecord, ...]:
     images: dict[int, ImageRecord] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.records import PanopticSet
+from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
@@ -19,7 +19,7 @@ def data_root(recipe: Recipe, run: RunDir) -> Path:
     return Path(recipe.data.root) if recipe.data.root is not None else run.path / "data"
 
 
-def check_files(panoptic_set: PanopticSet) -> None:
+def check_files(panoptic_set: LabelledSet) -> None:
     """Go on only if every image and every panoptic PNG of the set is there.
 
     Folders are listed once: a look at each of COCO's 236,574 files would take minutes on a network disk.

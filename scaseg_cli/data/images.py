@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.records import VOID, ImageRecord, PanopticSet
+from scaseg_cli.data.records import VOID, ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 
 _FETCH_AGAIN = "It may be cut short: fetch or make it again."
@@ -45,7 +45,7 @@ def read_image(path: Path, record: ImageRecord | None = None) -> NDArray[np.uint
     return pixels
 
 
-def read_label(panoptic_set: PanopticSet, record: ImageRecord) -> NDArray[np.int32]:
+def read_label(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
     """The segment id of every pixel, int32 [H,W], 0 where there is none.
 
     Raises:

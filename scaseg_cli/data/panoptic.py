@@ -3,13 +3,13 @@
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.folders import check_files, data_root
 from scaseg_cli.data.images import ids_to_rgb, read_image, read_label, rgb_to_ids
-from scaseg_cli.data.records import VOID, Category, ImageRecord, PanopticSet, Segment
+from scaseg_cli.data.records import VOID, Category, ImageRecord, LabelledSet, Segment
 
 __all__ = [
     "VOID",
     "Category",
     "ImageRecord",
-    "PanopticSet",
+    "LabelledSet",
     "Segment",
     "check_files",
     "data_root",

@@ -56,7 +56,7 @@ class ImageRecord:
 
 
 @dataclass(frozen=True)
-class PanopticSet:
+class LabelledSet:
     """Images with panoptic labels, and the folders that they lie in."""
 
     images_dir: Path
@@ -72,7 +72,7 @@ class PanopticSet:
         """The image's panoptic PNG."""
         return self.labels_dir / record.label_name
 
-    def only(self, image_ids: Iterable[int]) -> PanopticSet:
+    def only(self, image_ids: Iterable[int]) -> LabelledSet:
         """The same set with these images alone, in the order given.
 
         Raises:
@@ -87,4 +87,4 @@ class PanopticSet:
                 "The annotations changed since the split: run `scaseg split-dataset` again.",
             )
         images = tuple(by_id[image_id] for image_id in wanted)
-        return PanopticSet(self.images_dir, self.labels_dir, self.categories, images)
+        return LabelledSet(self.images_dir, self.labels_dir, self.categories, images)

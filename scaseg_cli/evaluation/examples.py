@@ -28,7 +28,7 @@ from scaseg_cli.split import ClassList, read_classes
 from scaseg_cli.split.rules import holds_unseen
 
 if TYPE_CHECKING:
-    from scaseg_cli.data.records import Category, ImageRecord, PanopticSet
+    from scaseg_cli.data.records import Category, ImageRecord, LabelledSet
 
 NUM_EXAMPLES = 6
 
@@ -43,7 +43,7 @@ class Shown:
 
 
 def draw_examples(
-    recipe: Recipe, run: RunDir, images: PanopticSet, shown: Sequence[Shown], number: int = NUM_EXAMPLES
+    recipe: Recipe, run: RunDir, images: LabelledSet, shown: Sequence[Shown], number: int = NUM_EXAMPLES
 ) -> None:
     """Write `RunDir.examples_file`.
 
@@ -78,7 +78,7 @@ def draw_examples(
     _save(draw_sheet(f"{recipe.name}: {_which(records, classes)}", _notes(classes), columns, rows), run.examples_file)
 
 
-def chosen_images(images: PanopticSet, classes: ClassList, number: int) -> list[ImageRecord]:
+def chosen_images(images: LabelledSet, classes: ClassList, number: int) -> list[ImageRecord]:
     """The first ``number`` images by image id that hold an unseen class; where they are too few, others after them."""
     return sorted(images.images, key=lambda record: (not holds_unseen(record, classes), record.image_id))[:number]
 
@@ -93,7 +93,7 @@ def class_looks(categories: Iterable[Category], classes: ClassList) -> list[Clas
 
 
 def labelled_regions(
-    images: PanopticSet, record: ImageRecord, classes: ClassList, looks: Sequence[ClassLook]
+    images: LabelledSet, record: ImageRecord, classes: ClassList, looks: Sequence[ClassLook]
 ) -> list[Region]:
     """The segments of an image's label, as they are drawn."""
     ids_HW = read_label(images, record)

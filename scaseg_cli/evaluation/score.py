@@ -25,7 +25,7 @@ from scaseg_cli.split import ClassList, open_set, read_classes
 from scaseg_cli.split.lists import Part
 
 if TYPE_CHECKING:
-    from scaseg_cli.data.records import ImageRecord, PanopticSet
+    from scaseg_cli.data.records import ImageRecord, LabelledSet
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def class_shares(
     return shares
 
 
-def prepared_label(images: PanopticSet, record: ImageRecord, classes: ClassList) -> PreparedLabel:
+def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList) -> PreparedLabel:
     """The label of an image, ready to be compared with predictions.
 
     Raises:

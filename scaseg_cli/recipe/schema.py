@@ -25,11 +25,11 @@ class Section(BaseModel):
 
 
 class ImageSet(Section):
-    """Where one set of COCO panoptic images lies, relative to ``data.root``."""
+    """Where one set of labelled images lies, relative to ``data.root``."""
 
     images: str = Field(description="folder of the images")
-    annotations: str = Field(description="the panoptic JSON")
-    labels: str = Field(description="folder of the panoptic PNGs")
+    annotations: str | None = Field(None, description="zps: the panoptic JSON; zss has none")
+    labels: str = Field(description="folder of the PNGs: zps panoptic ones, zss maps of one class id a pixel")
 
 
 class ShapesData(Section):
@@ -44,8 +44,11 @@ class ShapesData(Section):
 
 
 class Data(Section):
-    """The images and their labels, in COCO's panoptic format."""
+    """The images and their labels."""
 
+    categories: str | None = Field(
+        None, description="zss: the classes of the label maps: coco-stuff, or a JSON file of ids and names"
+    )
     root: str | None = Field(None, description="folder of the data; the embedded world: made in the run folder")
     shapes: ShapesData | None = Field(None, description="make the embedded world instead of reading data")
     train: ImageSet
@@ -228,7 +231,7 @@ class Recipe(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
-    task: Literal["zps"] = "zps"
+    task: Literal["zps", "zss"] = Field("zps", description="zero-shot panoptic or semantic segmentation")
     seed: Count = 0
     gpus: Count = Field(0, description="0: CPU")
     processes: Positive = Field(1, description="training processes on the CPU")
@@ -242,6 +245,17 @@ class Recipe(Section):
     cat: Cat = Cat()
     union: Union = Union()
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _labels_fit_the_task(self) -> Recipe:
+        sets = {"train": self.data.train, "selection": self.data.selection, "validation": self.data.validation}
+        for name, where in sets.items():
+            if where is not None and (where.annotations is None) == (self.task == "zps"):
+                wanted = "needs" if self.task == "zps" else "does not take"
+                raise ValueError(f"task {self.task} {wanted} data.{name}.annotations")
+        if (self.data.categories is None) == (self.task == "zss"):
+            raise ValueError(f"task {self.task} {'needs' if self.task == 'zss' else 'does not take'} data.categories")
+        return self
 
     @property
     def folder(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from scaseg_cli.data.panoptic import PanopticSet, check_files, data_root, read_panoptic_set
+from scaseg_cli.data.panoptic import LabelledSet, check_files, data_root, read_panoptic_set
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet, Recipe
 from scaseg_cli.run_dir import RunDir
@@ -38,7 +38,7 @@ def read_image_ids(run: RunDir) -> dict[str, list[int]]:
     return content
 
 
-def open_set(recipe: Recipe, run: RunDir, part: Part) -> PanopticSet:
+def open_set(recipe: Recipe, run: RunDir, part: Part) -> LabelledSet:
     """The images of one of the split's lists, in the list's order.
 
     Raises:

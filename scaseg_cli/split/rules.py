@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from scaseg_cli.data.panoptic import ImageRecord, PanopticSet
+from scaseg_cli.data.panoptic import ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.split.classes import ClassList
 
@@ -22,7 +22,7 @@ def holds_unseen(record: ImageRecord, classes: ClassList) -> bool:
     return any(segment.category_id in unseen for segment in record.segments)
 
 
-def training_ids(train: PanopticSet, classes: ClassList) -> list[int]:
+def training_ids(train: LabelledSet, classes: ClassList) -> list[int]:
     """Ids of the images without any unseen segment.
 
     Raises:
@@ -42,7 +42,7 @@ def training_ids(train: PanopticSet, classes: ClassList) -> list[int]:
     )
 
 
-def _images_by_unseen_class(train: PanopticSet, classes: ClassList) -> Counter[str]:
+def _images_by_unseen_class(train: LabelledSet, classes: ClassList) -> Counter[str]:
     names = {item.category_id: item.name for item in classes.classes if not item.seen}
     hits: Counter[str] = Counter()
     for record in train.images:
@@ -77,7 +77,7 @@ def parted_validation(image_ids: Iterable[int], fraction: float) -> tuple[list[i
     return sorted(by_chance[:count]), sorted(by_chance[count:])
 
 
-def check_same_categories(one: PanopticSet, one_name: str, other: PanopticSet, other_name: str) -> None:
+def check_same_categories(one: LabelledSet, one_name: str, other: LabelledSet, other_name: str) -> None:
     """Go on only if two sets have the same categories, in whatever order.
 
     Raises:
@@ -93,7 +93,7 @@ def check_same_categories(one: PanopticSet, one_name: str, other: PanopticSet, o
         )
 
 
-def check_apart(one: PanopticSet, one_name: str, other: PanopticSet, other_name: str) -> None:
+def check_apart(one: LabelledSet, one_name: str, other: LabelledSet, other_name: str) -> None:
     """Go on only if no image file is in both sets. (Image ids may be the same in two annotation files.)
 
     Raises:
@@ -109,7 +109,7 @@ def check_apart(one: PanopticSet, one_name: str, other: PanopticSet, other_name:
         )
 
 
-def image_files(panoptic_set: PanopticSet) -> set[tuple[Path, str]]:
+def image_files(panoptic_set: LabelledSet) -> set[tuple[Path, str]]:
     """The images' files: folder, with symbolic links resolved, and name."""
     folder = panoptic_set.images_dir.resolve()
     return {(folder, record.file_name) for record in panoptic_set.images}

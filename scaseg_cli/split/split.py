@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from scaseg_cli.data.panoptic import PanopticSet, check_files, data_root, read_panoptic_set
+from scaseg_cli.data.panoptic import LabelledSet, check_files, data_root, read_panoptic_set
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
 from scaseg_cli.recipe.schema import ImageSet, Recipe
@@ -25,7 +25,7 @@ from scaseg_cli.split.rules import (
 from scaseg_cli.split.unseen import check_unseen, unseen_names
 from scaseg_cli.stages import is_done, recording
 
-Sets = dict[Part, PanopticSet]
+Sets = dict[Part, LabelledSet]
 
 
 def split_dataset(recipe: Recipe, run: RunDir) -> Report:
@@ -70,7 +70,7 @@ def make_embedded_world(recipe: Recipe, run: RunDir) -> None:
 def _read_sets(recipe: Recipe, run: RunDir) -> Sets:
     """All annotated images of each part; two parts of one annotation file are read once."""
     root = data_root(recipe, run)
-    by_source: dict[ImageSet, PanopticSet] = {}
+    by_source: dict[ImageSet, LabelledSet] = {}
     for part in ("train", "validation", "selection"):
         source = part_source(recipe, part)
         if source not in by_source:
@@ -127,7 +127,7 @@ def _table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) -> Tabl
     )
 
 
-def _counts(panoptic_set: PanopticSet, classes: ClassList) -> dict[str, Any]:
+def _counts(panoptic_set: LabelledSet, classes: ClassList) -> dict[str, Any]:
     segments = _segments_by_category(panoptic_set)
     unseen = sum(segments[category_id] for category_id in classes.unseen_category_ids)
     return {
@@ -138,7 +138,7 @@ def _counts(panoptic_set: PanopticSet, classes: ClassList) -> dict[str, Any]:
     }
 
 
-def _segments_by_category(panoptic_set: PanopticSet) -> Counter[int]:
+def _segments_by_category(panoptic_set: LabelledSet) -> Counter[int]:
     return Counter(segment.category_id for record in panoptic_set.images for segment in record.segments)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from panoptic_files import CATEGORIES, panoptic_json, striped, write_panoptic_set
 
-from scaseg_cli.data.panoptic import PanopticSet, read_panoptic_set
+from scaseg_cli.data.panoptic import LabelledSet, read_panoptic_set
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet
 
@@ -12,7 +12,7 @@ IMAGES = [striped(5, 1, 100), striped(2, 3, 7, 187, crowd=True)]
 WHERE = ImageSet(images="train", annotations="train.json", labels="train_png")
 
 
-def read(root: Path, content) -> PanopticSet:
+def read(root: Path, content) -> LabelledSet:
     """Read annotations of this content (text is written as it is)."""
     (root / WHERE.annotations).write_text(content if isinstance(content, str) else json.dumps(content))
     return read_panoptic_set(root, WHERE)

@@ -8,7 +8,7 @@ from panoptic_files import CATEGORIES, striped, write_panoptic_set
 from PIL import Image
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
-from scaseg_cli.data.panoptic import Category, ImageRecord, PanopticSet, Segment, read_label, read_panoptic_set
+from scaseg_cli.data.panoptic import Category, ImageRecord, LabelledSet, Segment, read_label, read_panoptic_set
 from scaseg_cli.evaluation import examples
 from scaseg_cli.evaluation.examples import (
     Shown,
@@ -53,7 +53,7 @@ def data(tmp_path):
 
 def test_the_first_images_by_id_that_hold_unseen_classes_are_shown_and_others_after_them(tmp_path, data):
     images = (record(9, COW), record(3, CAT), record(5, DOG, COW), record(1, SKY), record(7, COW))
-    whole = PanopticSet(tmp_path, tmp_path, (), images)
+    whole = LabelledSet(tmp_path, tmp_path, (), images)
     assert [r.image_id for r in chosen_images(whole, data[1], 2)] == [5, 7]
     assert [r.image_id for r in chosen_images(whole, data[1], 4)] == [5, 7, 9, 1]
 

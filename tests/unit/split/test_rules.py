@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from scaseg_cli.data.panoptic import Category, ImageRecord, PanopticSet, Segment
+from scaseg_cli.data.panoptic import Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.split.classes import class_list
 from scaseg_cli.split.rules import check_apart, check_same_categories, parted_validation, training_ids
@@ -23,8 +23,8 @@ def record(image_id: int, *category_ids: int, crowd: bool = False) -> ImageRecor
     return ImageRecord(image_id, f"{image_id}.jpg", f"{image_id}.png", 4, 4, segments)
 
 
-def panoptic_set(*images: ImageRecord, folder: str = "images", categories=CATEGORIES) -> PanopticSet:
-    return PanopticSet(Path(folder), Path("labels"), categories, images)
+def panoptic_set(*images: ImageRecord, folder: str = "images", categories=CATEGORIES) -> LabelledSet:
+    return LabelledSet(Path(folder), Path("labels"), categories, images)
 
 
 def test_an_image_with_any_unseen_segment_is_not_trained_on():

@@ -1,0 +1,41 @@
+"""The two tasks, and all in which they differ, as data: every package asks this and none asks for a task's name.
+
+docs/method.md, Task. What needs code of its own lies in one file of the package that needs it: reading label maps in
+data/semantic.py, the host network in base/, the measure in evaluation/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scaseg_cli.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    Attributes:
+        name: as in the recipe.
+        title: in words.
+        labels: ``panoptic``: COCO's JSON with PNGs of segment ids; ``semantic``: maps of one class id a pixel.
+        keeps_unseen: training images that hold unseen classes stay, their unseen pixels being ignored; else they go.
+        measure: the main measure, whose seen, unseen and harmonic means decide: ``pq`` or ``iou``.
+    """
+
+    name: Literal["zps", "zss"]
+    title: str
+    labels: Literal["panoptic", "semantic"]
+    keeps_unseen: bool
+    measure: Literal["pq", "iou"]
+
+
+ZPS = Task("zps", "zero-shot panoptic segmentation", "panoptic", keeps_unseen=False, measure="pq")
+ZSS = Task("zss", "zero-shot semantic segmentation", "semantic", keeps_unseen=True, measure="iou")
+TASKS = {task.name: task for task in (ZPS, ZSS)}
+
+
+def task_of(recipe: Recipe) -> Task:
+    """The recipe's task."""
+    return TASKS[recipe.task]
