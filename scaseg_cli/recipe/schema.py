@@ -93,7 +93,14 @@ class Backbone(Section):
     max_pool: bool = Field(True, description="the stem's max-pooling; off for small images")
     frozen_stages: Annotated[int, Field(ge=-1, le=4)] = -1
     frozen_norm: bool = Field(True, description="BatchNorm as loaded, neither trained nor updated")
+    sync_norm: bool = Field(False, description="BatchNorm's statistics over all processes; needs GPUs")
     checkpoint: str | None = Field("torchvision://resnet50", description="pre-trained weights; null: random")
+
+    @model_validator(mode="after")
+    def _synchronises_what_is_trained(self) -> Backbone:
+        if self.sync_norm and self.frozen_norm:
+            raise ValueError("sync_norm has no effect while frozen_norm is true: it takes BatchNorm as loaded")
+        return self
 
 
 class V2C(Section):
@@ -120,10 +127,16 @@ class Base(Section):
     feedforward: Positive = Field(2048, description="hidden width of the decoder's MLPs")
     pixel_feedforward: Positive = Field(1024, description="hidden width of the pixel decoder's MLPs")
     num_points: Positive = Field(12544, description="points a mask at which the mask losses are taken")
+    unseen_pixels: Literal["ignored", "negative"] = Field(
+        "ignored", description="zss: unseen and void pixels are in no mask loss, or are background of every mask"
+    )
     tau: PositiveReal = Field(0.07, description="temperature of the class logits cos/tau")
     no_object_weight: PositiveReal = 0.1
     v2c: V2C = V2C()
     crop: Positive = Field(1024, description="side of the training crop, pixels")
+    resize: Literal["longer", "shorter"] = Field(
+        "longer", description="which side of the image is brought to the crop, before the random scale"
+    )
     scale: tuple[PositiveReal, PositiveReal] = Field(
         (0.1, 2.0), description="random scale of the image before the crop"
     )
