@@ -1,4 +1,4 @@
-"""Reading images and panoptic labels, with every check that needs pixels."""
+"""Reading images and labels, with every check that needs pixels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from scaseg_cli.data.decode import opened
+from scaseg_cli.data.label_maps import read_label_map
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import VOID, ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
-
-_FETCH_AGAIN = "It may be cut short: fetch or make it again."
 
 
 def ids_to_rgb(ids_HW: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -45,13 +44,17 @@ def read_image(path: Path, record: ImageRecord | None = None) -> NDArray[np.uint
     return pixels
 
 
-def read_label(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
-    """The segment id of every pixel, int32 [H,W], 0 where there is none.
+def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
+    """The segment id of every pixel, int32 [H,W], 0 where there is none; of panoptic PNGs and of label maps.
 
     Raises:
         ScasegError: the PNG is missing, cut short, of another size than its image's record, or holds other segments
-            than the annotation file names.
+            than the annotation file, or the index of the label maps, names.
     """
+    return _read_panoptic(labelled, record) if labelled.map_values is None else read_label_map(labelled, record)
+
+
+def _read_panoptic(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
     path = panoptic_set.label_path(record)
     pixels, mode = _read_pixels(path, "panoptic PNG")
     if mode not in ("RGB", "RGBA", "P"):
@@ -66,15 +69,9 @@ def read_label(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np.int
 
 
 def _read_pixels(path: Path, what: str) -> tuple[NDArray[np.uint8], str]:
-    if not path.is_file():
-        raise ScasegError(f"the {what} {path} does not exist", "Check the folders under `data` in the recipe.")
-    try:
-        with Image.open(path) as image:
-            # np.array and not asarray: a copy that may be written to.
-            return np.array(image.convert("RGB")), image.mode
-    # Pillow reports broken files with all of these.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise ScasegError(f"the {what} {path} cannot be read: {error}", _FETCH_AGAIN) from error
+    with opened(path, what) as image:
+        # np.array and not asarray: a copy that may be written to.
+        return np.array(image.convert("RGB")), image.mode
 
 
 def _check_size(path: Path, pixels: NDArray[np.uint8], record: ImageRecord) -> None:

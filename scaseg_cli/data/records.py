@@ -1,15 +1,27 @@
-"""What one set of COCO panoptic images is made of: categories, segments and image records."""
+"""What one set of labelled images is made of: categories, segments and image records.
+
+One type serves both kinds of labels. Panoptic labels have a segment for each object; a label map, of one class id a
+pixel, has a segment for each class in it, so that what works from segments need not know the kind.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from scaseg_cli.errors import ScasegError
 
 VOID = 0  # the segment id of pixels that belong to no segment
+MAX_SEGMENT_ID = 256**3 - 1  # of a panoptic PNG
+IGNORED = 255  # what such pixels are in a label map
+MAX_MAP_VALUE = 65_535  # of a label map with 16 bits a pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +37,22 @@ class Category:
     colour: tuple[int, int, int] | None = field(default=None, compare=False)
 
 
-class Segment(NamedTuple):
-    """One segment of one image. A tuple, as COCO has 1.3 million of them.
+class Segment(msgspec.Struct, frozen=True, gc=False):
+    """One segment of one image: what msgspec makes straight from an annotation file, as COCO has 1.3 million of them.
 
     Attributes:
-        id: the value of its pixels in the label, never 0, unique in its image.
+        id: the value of its pixels in the label, never 0, unique in its image; of a label map, category_id + 1.
         category_id: the dataset's own.
         area: pixels.
-        bbox: x, y, width, height in pixels.
-        iscrowd: a region of many instances that nobody told apart.
+        bbox: x, y, width, height in pixels; of a label map, the whole image.
+        iscrowd: 1 for a region of many instances that nobody told apart.
     """
 
-    id: int
+    id: Annotated[int, msgspec.Meta(ge=1, le=MAX_SEGMENT_ID)]
     category_id: int
-    area: int
-    bbox: tuple[float, float, float, float]
-    iscrowd: bool
+    area: int | float
+    bbox: tuple[int | float, int | float, int | float, int | float]
+    iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +69,38 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Images with panoptic labels, and the folders that they lie in."""
+    """Images with labels, and the folders that they lie in.
+
+    Attributes:
+        images_dir: the images' folder.
+        labels_dir: the folder of the label PNGs.
+        categories: the data's.
+        images: one record an image.
+        map_values: where the labels are label maps, the value that each category's pixels have there; None where
+            they are panoptic PNGs.
+    """
 
     images_dir: Path
     labels_dir: Path
     categories: tuple[Category, ...]
     images: tuple[ImageRecord, ...]
+    map_values: tuple[int, ...] | None = None
+
+    @cached_property
+    def segment_ids(self) -> NDArray[np.int32]:
+        """The segment id of each value that a label map may hold, int32 [65536]; -1 where it is no class."""
+        assert self.map_values is not None  # panoptic PNGs hold segment ids themselves
+        table = np.full(MAX_MAP_VALUE + 1, -1, dtype=np.int32)
+        table[list(self.map_values)] = [category.id + 1 for category in self.categories]
+        table[IGNORED] = VOID
+        return table
 
     def image_path(self, record: ImageRecord) -> Path:
         """The image's file."""
         return self.images_dir / record.file_name
 
     def label_path(self, record: ImageRecord) -> Path:
-        """The image's panoptic PNG."""
+        """The image's label PNG."""
         return self.labels_dir / record.label_name
 
     def only(self, image_ids: Iterable[int]) -> LabelledSet:
@@ -86,5 +117,4 @@ class LabelledSet:
                 f"{len(unknown)} image ids are not in the annotations of {self.images_dir}, among them {unknown[:5]}",
                 "The annotations changed since the split: run `scaseg split-dataset` again.",
             )
-        images = tuple(by_id[image_id] for image_id in wanted)
-        return LabelledSet(self.images_dir, self.labels_dir, self.categories, images)
+        return replace(self, images=tuple(by_id[image_id] for image_id in wanted))

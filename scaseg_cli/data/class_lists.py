@@ -1,0 +1,103 @@
+"""Lists of classes: COCO panoptic's and COCO-Stuff's, each in one file here, and lists of one's own as JSON."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.data.mistakes import Mistakes
+from scaseg_cli.data.records import IGNORED, MAX_MAP_VALUE, Category
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import read_json
+
+COCO_STUFF = "coco-stuff"
+_HINT = 'It is a list of {"id": 0, "name": "cat", "isthing": 1, "color": [220, 20, 60]}; the last two may be left out.'
+
+
+@cache
+def coco_panoptic() -> tuple[Category, ...]:
+    """COCO panoptic's 133 classes with its category ids, 1..200 with gaps."""
+    return tuple(
+        Category(item["id"], item["name"], bool(item["isthing"]), tuple(item["color"]))
+        for item in _shipped("coco_panoptic.json")
+    )
+
+
+@cache
+def coco_stuff() -> tuple[Category, ...]:
+    """COCO-Stuff's 171 classes with MMSegmentation's contiguous ids, 0..170: COCO-Stuff's own, 1..182, in order."""
+    return tuple(
+        Category(place, item["name"], bool(item["isthing"])) for place, item in enumerate(_shipped("coco_stuff.json"))
+    )
+
+
+@cache
+def coco_stuff_raw_values() -> tuple[int, ...]:
+    """What COCO-Stuff's own label maps hold for each of `coco_stuff`: its own id less 1, 0..181 with 11 gaps."""
+    return tuple(item["id"] - 1 for item in _shipped("coco_stuff.json"))
+
+
+def _shipped(name: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = read_json(Path(__file__).with_name(name), "the class list")
+    return items
+
+
+def read_class_list(root: Path, name: str) -> tuple[Category, ...]:
+    """The classes of label maps: ``coco-stuff``, or a JSON file relative to ``root``.
+
+    Raises:
+        ScasegError: the file is missing, or not such a list; all mistakes at once.
+    """
+    return coco_stuff() if name == COCO_STUFF else _own_list(root / name)
+
+
+def _own_list(path: Path) -> tuple[Category, ...]:
+    what = "the list of classes (data.categories)"
+    items = read_json(path, what)
+    if not isinstance(items, list) or not items:
+        kind = "is empty" if isinstance(items, list) else "is not a list"
+        raise ScasegError(f"{what} {path} {kind}", _HINT)
+    mistakes = Mistakes(f"{what} {path}")
+    ids: set[int] = set()
+    names: set[str] = set()
+    categories = []
+    for position, item in enumerate(items):
+        problem = _problem(item)
+        if problem is None and item["id"] in ids:
+            problem = f"id {item['id']} stands twice"
+        elif problem is None and item["name"] in names:
+            problem = f"name {item['name']!r} stands twice"
+        if problem is not None:
+            mistakes.add(f"class {position}: {problem}")
+            continue
+        ids.add(item["id"])
+        names.add(item["name"])
+        colour = item.get("color")
+        isthing = bool(item.get("isthing", False))
+        categories.append(Category(item["id"], item["name"], isthing, tuple(colour) if colour else None))
+    mistakes.stop_if_any(_HINT)
+    return tuple(categories)
+
+
+def _problem(item: Any) -> str | None:
+    """What is wrong with one class; None: nothing."""
+    if not isinstance(item, dict):
+        return f"it is {item!r}, not a mapping"
+    missing = next((key for key in ("id", "name") if key not in item), None)
+    if missing is not None:
+        return f"the key {missing!r} is missing"
+    number, name, colour = item["id"], item["name"], item.get("color")
+    if type(number) is not int or not 0 <= number <= MAX_MAP_VALUE:
+        return f"id is {number!r}, not a whole number in 0..{MAX_MAP_VALUE}"
+    if number == IGNORED:
+        return f"id is {IGNORED}, which label maps keep for ignored pixels"
+    if not isinstance(name, str) or not name.strip():
+        return f"name is {name!r}, not text"
+    if item.get("isthing", False) not in (0, 1):
+        return f"isthing is {item['isthing']!r}, not 0 or 1"
+    return None if colour is None or _is_colour(colour) else f"color is {colour!r}, not three numbers in 0..255"
+
+
+def _is_colour(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value)
