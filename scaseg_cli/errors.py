@@ -18,3 +18,7 @@ class ScasegError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+# For the hints of errors about what a machine lacks.
+DOCTOR = "`scaseg doctor` with this recipe shows all that is missing."

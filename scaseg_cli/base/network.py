@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from scaseg_cli.base.backbone_weights import REMEDY, read_backbone
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.base.head import SemanticHead, SemanticMask2Former
 from scaseg_cli.base.v2c import V2CAlignment
-from scaseg_cli.checkpoints import load_module, load_tensors, read_state_dict
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.checkpoints import load_module
 
 from mmdet.models import DetDataPreprocessor  # isort: skip  after head, which makes mmdet's models importable
 from mmdet.models.backbones import ResNet  # isort: skip
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)  # ImageNet's, RGB 0..255, as torchvision's ResNets were trained
 PIXEL_STD = (58.395, 57.12, 57.375)
-SHIPPED_BACKBONE = "shapes-backbone"
 
 
 def _resnet_config(backbone: Backbone) -> dict[str, Any]:
@@ -193,38 +191,14 @@ def load_backbone(resnet: nn.Module, checkpoint: str | None) -> None:
 
     Args:
         resnet: the backbone.
-        checkpoint: ``shapes-backbone`` (shipped), ``torchvision://NAME`` (from the local cache or the network), a
-            file (.pth or .safetensors, torchvision's key names), or None: random weights.
+        checkpoint: what `read_backbone` takes, or None: random weights.
 
     Raises:
         ScasegError: not there and not to be fetched, damaged, or of another architecture.
     """
     if checkpoint is None:
         return
-    remedy = "Give a file of torchvision-style ResNet weights: --set base.backbone.checkpoint=PATH"
-    if checkpoint == SHIPPED_BACKBONE:
-        path = Path(__file__).parents[1] / "shapes" / "backbone.safetensors"
-        tensors, _ = load_tensors(path, SHIPPED_BACKBONE, "Make it with `scaseg shapes train-backbone`.")
-    elif checkpoint.startswith("torchvision://"):
-        path, tensors = Path(checkpoint), _torchvision_weights(checkpoint.removeprefix("torchvision://"), remedy)
-    else:
-        path = Path(checkpoint)
-        tensors = read_state_dict(path, remedy)
+    path, tensors = read_backbone(checkpoint)
     body = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     body = {name: tensor for name, tensor in body.items() if not name.startswith("fc.")}
-    load_module(resnet, body, path, remedy)
-
-
-def _torchvision_weights(name: str, remedy: str) -> dict[str, Tensor]:
-    import torchvision
-
-    try:
-        weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
-    except (ValueError, KeyError) as error:
-        raise ScasegError(f"torchvision has no ImageNet weights named {name!r}", remedy) from error
-    try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except (OSError, RuntimeError) as error:
-        raise ScasegError(
-            f"the weights of torchvision's {name} are not in the local cache and cannot be fetched: {error}", remedy
-        ) from error
+    load_module(resnet, body, path, REMEDY)

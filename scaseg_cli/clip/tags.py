@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
-import urllib.error
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scaseg_cli.clip.weights import Weights, read_weights
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.downloads import by_hand, unreachable
+from scaseg_cli.errors import DOCTOR, ScasegError
 from scaseg_cli.results.console import say
-
-_TIMEOUT = 5.0  # seconds; the hub's own client retries for 46 s before it says that there is no network
 
 
 def read_tag(model: str, tag: str) -> Weights:
@@ -24,6 +20,31 @@ def read_tag(model: str, tag: str) -> Weights:
     Raises:
         ScasegError: no such tag, or the weights are not here and cannot be fetched.
     """
+    config = _config(model, tag)
+    weights = read_weights(_cached(config) or _fetched(config, model, tag))
+    preprocess = {key: config[key] for key in ("mean", "std") if config.get(key)}
+    return replace(weights, quick_gelu=bool(config.get("quick_gelu")), preprocess=preprocess)
+
+
+def cached_tag(model: str, tag: str) -> Path | None:
+    """The weight file of ``tag`` on this machine, or None; no network is asked.
+
+    Raises:
+        ScasegError: no such tag.
+    """
+    return _cached(_config(model, tag))
+
+
+def tag_by_hand(model: str, tag: str) -> str:
+    """The shell command after which the weights of ``tag`` are found on this machine.
+
+    Raises:
+        ScasegError: no such tag.
+    """
+    return _by_hand(_config(model, tag))
+
+
+def _config(model: str, tag: str) -> dict[str, Any]:
     import open_clip
 
     config = open_clip.get_pretrained_cfg(model, tag)
@@ -33,51 +54,56 @@ def read_tag(model: str, tag: str) -> Weights:
             f"clip.checkpoint {tag!r} is neither a file nor a tag of {model}",
             f"Tags of {model}: {tags}. For random weights: --set clip.checkpoint=null",
         )
-    weights = read_weights(_cached(config) or _fetched(config, model, tag))
-    preprocess = {key: config[key] for key in ("mean", "std") if config.get(key)}
-    return replace(weights, quick_gelu=bool(config.get("quick_gelu")), preprocess=preprocess)
+    return config
+
+
+def _hub_names(config: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The tag's repository on the hub, and the names that its weights may have there."""
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+    repository, _, name = config.get("hf_hub", "").rpartition("/")
+    return repository, (name,) if name else (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+
+
+def _old_cache(config: dict[str, Any]) -> Path:
+    """Where OpenAI's own package keeps the file that the tag's address names."""
+    return Path.home() / ".cache" / "clip" / config.get("url", "").rpartition("/")[2]
 
 
 def _cached(config: dict[str, Any]) -> Path | None:
     """The weight file of a tag where an earlier run, or OpenAI's own package, has left it."""
     from huggingface_hub import try_to_load_from_cache
-    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
-    repository, _, name = config.get("hf_hub", "").rpartition("/")
-    for candidate in (name,) if name else (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME):
-        found = try_to_load_from_cache(repository, candidate) if repository else None
+    repository, names = _hub_names(config)
+    for name in names if repository else ():
+        found = try_to_load_from_cache(repository, name)
         if isinstance(found, str):
             return Path(found)
-    old = Path.home() / ".cache" / "clip" / config.get("url", "").rpartition("/")[2]
+    old = _old_cache(config)
     return old if old.is_file() else None
+
+
+def _by_hand(config: dict[str, Any]) -> str:
+    from huggingface_hub import hf_hub_url
+
+    if config.get("url"):
+        return by_hand(config["url"], _old_cache(config))
+    repository, names = _hub_names(config)
+    fetch = by_hand(hf_hub_url(repository, names[0]), Path(names[0]))
+    return f"{fetch}  and give the file: --set clip.checkpoint={names[0]}"
 
 
 def _fetched(config: dict[str, Any], model: str, tag: str) -> Path:
     from huggingface_hub import constants
     from open_clip import download_pretrained
 
-    hint = (
-        "Fetch them on a machine with a network (any command that loads this CLIP keeps them in its cache), "
-        "or give a file: --set clip.checkpoint=PATH"
-    )
+    hint = f"With a network: {_by_hand(config)}\nOr give a file: --set clip.checkpoint=PATH\n{DOCTOR}"
     problem = f"the weights {tag!r} of {model} are not on this machine, and"
-    if (reason := _unreachable(constants.ENDPOINT)) is not None:
+    # The hub's own client retries for 46 s before it says that there is no network.
+    if (reason := unreachable(constants.ENDPOINT)) is not None:
         raise ScasegError(f"{problem} {constants.ENDPOINT} cannot be reached: {reason}", hint)
     say(f"fetching the weights {tag!r} of {model}")
     try:
         return Path(download_pretrained(config))
     except Exception as error:  # the hub's client raises kinds of its own, which differ between its versions
         raise ScasegError(f"{problem} fetching them failed: {error}", hint) from error
-
-
-def _unreachable(address: str) -> str | None:
-    """Why ``address`` does not answer, or None where anything at all answers there."""
-    try:
-        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=_TIMEOUT).close()
-    except urllib.error.HTTPError:
-        return None
-    except urllib.error.URLError as error:
-        return None if isinstance(error.reason, ssl.SSLError) else str(error.reason)
-    except OSError as error:
-        return str(error)
-    return None

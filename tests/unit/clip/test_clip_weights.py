@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from scaseg_cli.clip import load_clip
+from scaseg_cli.clip.tags import cached_tag, tag_by_hand
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Clip
 
@@ -129,8 +130,20 @@ def test_no_network_is_said_at_once_with_the_way_out():
     started = time.monotonic()
     with pytest.raises(ScasegError, match="'openai' of ViT-B-16 are not on this machine") as caught:
         load_clip(Clip(model="ViT-B/16", checkpoint="openai"))
-    assert "--set clip.checkpoint=PATH" in caught.value.hint
+    for part in ("-o ~/.cache/clip/ViT-B-16.pt https://", "--set clip.checkpoint=PATH", "scaseg doctor"):
+        assert part in caught.value.hint
     assert time.monotonic() - started < 8
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_a_tag_without_an_address_of_its_own_is_fetched_from_the_hub(monkeypatch):
+    from open_clip import pretrained
+
+    monkeypatch.setitem(pretrained._PRETRAINED, "tiny-vit", {"published": pretrained._pcfg(hf_hub="nobody/tiny/")})
+    assert cached_tag("tiny-vit", "published") is None
+    command = tag_by_hand("tiny-vit", "published")
+    assert "nobody/tiny/resolve/main/open_clip_model.safetensors" in command
+    assert command.endswith("--set clip.checkpoint=open_clip_model.safetensors")
 
 
 @pytest.mark.usefixtures("nowhere")

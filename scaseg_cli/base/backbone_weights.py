@@ -1,0 +1,72 @@
+"""Where the backbone's pre-trained weights come from: shipped, torchvision's cache, the network, or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scaseg_cli.checkpoints import load_tensors, read_state_dict
+from scaseg_cli.downloads import by_hand, limited_waits, unreachable
+from scaseg_cli.errors import DOCTOR, ScasegError
+from scaseg_cli.results.console import say
+
+SHIPPED_BACKBONE = "shapes-backbone"
+SHIPPED_FILE = Path(__file__).parents[1] / "shapes" / "backbone.safetensors"
+TORCHVISION = "torchvision://"
+REMEDY = "Give a file of torchvision-style ResNet weights: --set base.backbone.checkpoint=PATH"
+
+
+def read_backbone(checkpoint: str) -> tuple[Path, dict[str, Tensor]]:
+    """A checkpoint's weights and the file that they are from.
+
+    Args:
+        checkpoint: ``shapes-backbone`` (shipped), ``torchvision://NAME`` (from the local cache or the network), or a
+            file (.pth or .safetensors, torchvision's key names).
+
+    Raises:
+        ScasegError: not there and not to be fetched, or damaged.
+    """
+    if checkpoint == SHIPPED_BACKBONE:
+        return SHIPPED_FILE, load_tensors(SHIPPED_FILE, checkpoint, "Make it with `scaseg shapes train-backbone`.")[0]
+    if not checkpoint.startswith(TORCHVISION):
+        return Path(checkpoint), read_state_dict(Path(checkpoint), REMEDY)
+    path, url = torchvision_file(checkpoint)
+    if path.is_file():
+        return path, read_state_dict(path, f"Delete it, and it is fetched again. Or: {REMEDY}")
+    return path, _fetched(checkpoint.removeprefix(TORCHVISION), path, url)
+
+
+def torchvision_file(checkpoint: str) -> tuple[Path, str]:
+    """Where torchvision keeps the ImageNet weights that ``torchvision://NAME`` means, and where they come from.
+
+    Raises:
+        ScasegError: torchvision has no such weights.
+    """
+    import torchvision
+
+    name = checkpoint.removeprefix(TORCHVISION)
+    try:
+        weights: Any = torchvision.models.get_model_weights(name)
+        url = str(weights["IMAGENET1K_V1"].url)
+    except (ValueError, KeyError) as error:
+        raise ScasegError(f"torchvision has no ImageNet weights named {name!r}", REMEDY) from error
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2], url
+
+
+def _fetched(name: str, path: Path, url: str) -> dict[str, Tensor]:
+    hint = f"With a network: {by_hand(url, path)}\n{REMEDY}\n{DOCTOR}"
+    problem = f"the weights of torchvision's {name} are not on this machine ({path}), and"
+    if (reason := unreachable(url)) is not None:
+        raise ScasegError(f"{problem} {url} cannot be reached: {reason}", hint)
+    say(f"fetching the weights of torchvision's {name}")
+    try:
+        with limited_waits():
+            state = torch.hub.load_state_dict_from_url(
+                url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+            )
+            return dict(state)
+    except (OSError, RuntimeError) as error:
+        raise ScasegError(f"{problem} fetching them failed: {error}", hint) from error
