@@ -97,6 +97,12 @@ def _file_key(path: str, modified: int, size: int) -> str:
     return hash_file(Path(path))
 
 
+def _hash_once(path: Path) -> str:
+    """A file's hash, which is taken anew only when the file has changed."""
+    status = path.stat()
+    return _file_key(str(path), status.st_mtime_ns, status.st_size)
+
+
 def _outside_names(recipe: Recipe, stage: str) -> list[Path]:
     """What the recipe names of what a stage reads from outside the run folder: files, or names of known things."""
     named: list[str | None] = []
@@ -122,10 +128,7 @@ def _outside_files(recipe: Recipe, stage: str) -> list[Path]:
 def stage_key(recipe: Recipe, stage: str) -> str:
     """The hash of all that a stage's result depends on."""
     spec = STAGES[stage]
-    files = {}
-    for path in _outside_files(recipe, stage):
-        status = path.stat()
-        files[str(path)] = _file_key(str(path), status.st_mtime_ns, status.st_size)
+    files = {str(path): _hash_once(path) for path in _outside_files(recipe, stage)}
     return hash_value(
         {
             "stage": stage,
@@ -148,10 +151,7 @@ def _is_as_written(path: Path, output: dict[str, Any]) -> bool:
     """Whether a file is what its stage's record says. Its bytes are read: `require` would refuse it later."""
     if not path.is_file():
         return False
-    status = path.stat()
-    return status.st_size == output["bytes"] and (
-        _file_key(str(path), status.st_mtime_ns, status.st_size) == output["sha256"]
-    )
+    return path.stat().st_size == output["bytes"] and _hash_once(path) == output["sha256"]
 
 
 def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
@@ -270,7 +270,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
                 str(path.relative_to(run.path)): {"sha256": hash_file(path), "bytes": path.stat().st_size}
                 for path in outputs
             },
-            "outside_files": {str(path): hash_file(path) for path in _outside_files(recipe, stage)},
+            "outside_files": {str(path): _hash_once(path) for path in _outside_files(recipe, stage)},
             "versions": versions(),
             "commit": commit(),
         },

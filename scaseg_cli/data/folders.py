@@ -34,12 +34,13 @@ def check_files(panoptic_set: LabelledSet) -> None:
 
 
 def _check_folder(folder: Path, names: Iterable[str], what: str) -> None:
-    by_folder: dict[Path, set[str]] = defaultdict(set)
+    by_parent: dict[str, set[str]] = defaultdict(set)
     for name in names:
         parent, _, last = name.rpartition("/")
-        by_folder[folder / parent].add(last)
+        by_parent[parent].add(last)
     mistakes = Mistakes(f"the folder of {what} {folder}")
-    for place, wanted in by_folder.items():
+    for parent, wanted in by_parent.items():
+        place = folder / parent
         for name in sorted(wanted - _files_in(place, what)):
             mistakes.add(f"{(place / name).relative_to(folder)} does not exist")
     mistakes.stop_if_any("Check `images` and `labels` under `data` in the recipe, and that all files were fetched.")

@@ -55,8 +55,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(msgspec.Struct, frozen=True, gc=False):
     """One image and its segments; width and height in pixels."""
 
     image_id: int
