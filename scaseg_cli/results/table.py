@@ -1,6 +1,6 @@
-"""One table, many outputs: JSON and CSV for programs, Markdown and the console for people.
+"""One table, many outputs: JSON and CSV for programs, Markdown, LaTeX and the console for people.
 
-Rows hold fractions, full precision. Per cent and rounding are made only where a person reads: Markdown, console.
+Rows hold fractions, full precision. Per cent and rounding are made only where a person reads.
 """
 
 from __future__ import annotations
@@ -15,9 +15,19 @@ from typing import Any, Literal
 
 from scaseg_cli.files import write_json, write_text
 
-Kind = Literal["text", "count", "percent", "number", "flag"]
+Kind = Literal["text", "count", "percent", "points", "number", "flag"]
 MISSING = "-"
-_MARKS = {"_style", "_section"}
+_MARKS = {"_style", "_section", "_best"}
+_LATEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        "Δ": r"$\Delta$",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -27,25 +37,43 @@ class Column:
     Attributes:
         key: where rows keep its value, and its name in JSON and CSV.
         title: what a person reads above it.
-        kind: "text"; "count", a whole number; "percent", a fraction shown times 100 with one decimal; "number",
-            shown with three significant digits; "flag", shown as yes or no.
+        kind: "text"; "count", a whole number; "percent", a fraction shown times 100 with one decimal; "points", a
+            difference of fractions, shown likewise with its sign; "number", shown with three significant digits;
+            "flag", shown as yes or no.
         is_detail: left out on a terminal that is too narrow for the whole table.
+        spread: where rows keep the spread of the value, which people read behind it and programs in a column of its
+            own.
     """
 
     key: str
     title: str
     kind: Kind = "text"
     is_detail: bool = False
+    spread: str | None = None
 
     @property
     def is_numeric(self) -> bool:
         """Whether the column is set flush right."""
-        return self.kind in ("count", "percent", "number")
+        return self.kind in ("count", "percent", "points", "number")
+
+    @property
+    def keys(self) -> list[str]:
+        """Where rows keep what the column shows: the value, and its spread if it has one."""
+        return [self.key] if self.spread is None else [self.key, self.spread]
 
     def as_json_value(self) -> dict[str, Any]:
         """What `Column` takes."""
-        detail = {"is_detail": True} if self.is_detail else {}
-        return {"key": self.key, "title": self.title, "kind": self.kind, **detail}
+        value: dict[str, Any] = {"key": self.key, "title": self.title, "kind": self.kind}
+        value |= {"is_detail": True} if self.is_detail else {}
+        return value | ({"spread": self.spread} if self.spread is not None else {})
+
+    def shown(self, row: Mapping[str, Any]) -> str:
+        """The cell of ``row`` as a person reads it."""
+        text = shown(row.get(self.key), self.kind)
+        spread = json_value(row.get(self.spread)) if self.spread is not None else None
+        if spread is None or text == MISSING:
+            return text
+        return f"{text} ± {shown(spread, 'percent' if self.kind == 'points' else self.kind)}"
 
 
 @dataclass
@@ -55,8 +83,9 @@ class Table:
     Attributes:
         title: what the table shows.
         columns: from left to right.
-        rows: values by column key. A missing key, None and NaN all mean "no value". "_style" ("bold" or "dim") and
-            "_section" (True: a rule below the row) say how a person sees it.
+        rows: values by column key. A missing key, None and NaN all mean "no value". "_style" ("bold" or "dim"),
+            "_section" (True: a rule below the row) and "_best" (keys of cells that stand out) say how a person sees
+            it.
         notes: sentences printed below.
 
     Raises:
@@ -72,7 +101,7 @@ class Table:
         self._check()
 
     def _check(self) -> None:
-        known = {column.key for column in self.columns} | _MARKS
+        known = {key for column in self.columns for key in column.keys} | _MARKS
         for row in self.rows:
             if stray := set(row) - known:
                 raise ValueError(f"table {self.title!r} has no column for {sorted(stray)}")
@@ -83,20 +112,28 @@ class Table:
         return {
             "title": self.title,
             "columns": [column.as_json_value() for column in self.columns],
-            "rows": [{column.key: json_value(row.get(column.key)) for column in self.columns} for row in self.rows],
+            "rows": [{key: json_value(row.get(key)) for key in self._keys} for row in self.rows],
             "notes": list(self.notes),
         }
+
+    @property
+    def _keys(self) -> list[str]:
+        return [key for column in self.columns for key in column.keys]
 
     def shown_rows(self) -> list[list[str]]:
         """The cells as a person reads them."""
         self._check()
-        return [[shown(row.get(column.key), column.kind) for column in self.columns] for row in self.rows]
+        return [[column.shown(row) for column in self.columns] for row in self.rows]
+
+    def bold_cells(self, row: Mapping[str, Any]) -> list[bool]:
+        """Of each column, whether the cell of ``row`` stands out."""
+        return [row.get("_style") == "bold" or column.key in row.get("_best", ()) for column in self.columns]
 
     def to_csv(self) -> str:
         """The table as CSV: keys above, fractions as they are, an empty cell where there is no value."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([column.key for column in self.columns])
+        writer.writerow(self._keys)
         for row in self.as_json_value()["rows"]:
             writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row.values()])
         return text.getvalue()
@@ -107,16 +144,29 @@ class Table:
         lines.append(_line(["---:" if column.is_numeric else "---" for column in self.columns]))
         for row, cells in zip(self.rows, self.shown_rows(), strict=True):
             cells = [_markdown(cell) for cell in cells]
-            if row.get("_style") == "bold":
-                cells = [f"**{cell}**" if cell else cell for cell in cells]
-            lines.append(_line(cells))
+            bold = self.bold_cells(row)
+            lines.append(_line([f"**{cell}**" if cell and bold[i] else cell for i, cell in enumerate(cells)]))
         for note in self.notes:
             lines += ["", _markdown(note)]
         return "\n".join(lines) + "\n"
 
+    def to_latex(self) -> str:
+        """The table as a person reads it, for LaTeX with the package booktabs."""
+        alignment = "".join("r" if column.is_numeric else "l" for column in self.columns)
+        lines = ["% \\usepackage{booktabs}", r"\begin{table}", r"\centering", rf"\caption{{{_latex(self.title)}}}"]
+        lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
+        lines += [_latex_line([_latex(header(column)) for column in self.columns]), r"\midrule"]
+        for place, (row, cells) in enumerate(zip(self.rows, self.shown_rows(), strict=True)):
+            cells, bold = [_latex(cell) for cell in cells], self.bold_cells(row)
+            lines.append(_latex_line([rf"\textbf{{{cell}}}" if bold[i] else cell for i, cell in enumerate(cells)]))
+            lines += [r"\midrule"] if row.get("_section") and place + 1 < len(self.rows) else []
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        lines += [rf"\par\footnotesize {_latex(note)}" for note in self.notes]
+        return "\n".join([*lines, r"\end{table}"]) + "\n"
 
-def write(table: Table, folder: Path, stem: str) -> list[Path]:
-    """Write ``folder/stem`` as .json, .csv and .md, each in one piece; returns the three paths.
+
+def write(table: Table, folder: Path, stem: str, with_latex: bool = False) -> list[Path]:
+    """Write ``folder/stem`` as .json, .csv and .md, and .tex where wanted, each in one piece; returns the paths.
 
     Raises:
         ScasegError: the folder cannot be written.
@@ -125,6 +175,9 @@ def write(table: Table, folder: Path, stem: str) -> list[Path]:
     write_json(paths[0], table.as_json_value())
     write_text(paths[1], table.to_csv())
     write_text(paths[2], table.to_markdown())
+    if with_latex:
+        paths.append(folder / f"{stem}.tex")
+        write_text(paths[3], table.to_latex())
     return paths
 
 
@@ -141,6 +194,8 @@ def shown(value: Any, kind: Kind) -> str:
     match kind:
         case "percent":
             return f"{100 * value:.1f}"
+        case "points":
+            return f"{round(100 * value, 1) or 0.0:+.1f}"  # never -0.0
         case "number":
             return _three_digits(value)
         case "count":
@@ -182,3 +237,11 @@ def _line(cells: list[str]) -> str:
 
 def _markdown(text: str) -> str:
     return " ".join(text.replace("|", r"\|").split())
+
+
+def _latex(text: str) -> str:
+    return " ".join(text.split()).translate(_LATEX)
+
+
+def _latex_line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"

@@ -84,6 +84,58 @@ def test_write_makes_three_whole_files(table, tmp_path):
     assert len(list(paths[0].parent.iterdir())) == 3
 
 
+@pytest.fixture
+def spread_table():
+    columns = [Column("row", "50 % of A_b"), Column("hpq", "published (COCO)\nhPQ", "percent", spread="hpq_spread")]
+    rows = [
+        {"row": "a & b", "hpq": 0.5, "hpq_spread": 0.012, "_best": {"hpq"}, "_section": True},
+        {"row": "c", "hpq": 0.25},
+        {"row": "d", "hpq_spread": 0.5, "_section": True},
+    ]
+    return Table("Δ of x^2", columns, rows, ["± is the spread."])
+
+
+def test_a_spread_stands_behind_its_value_for_people_and_in_a_column_for_programs(spread_table):
+    assert [cells[1] for cells in spread_table.shown_rows()] == ["50.0 ± 1.2", "25.0", "-"]
+    assert spread_table.to_csv().splitlines()[:3] == ["row,hpq,hpq_spread", "a & b,0.5,0.012", "c,0.25,"]
+    value = spread_table.as_json_value()
+    assert value["rows"][0] == {"row": "a & b", "hpq": 0.5, "hpq_spread": 0.012}
+    assert [Column(**column) for column in value["columns"]] == spread_table.columns
+
+
+def test_the_best_cells_stand_out_in_markdown(spread_table):
+    lines = spread_table.to_markdown().splitlines()
+    assert lines[2] == "| 50 % of A_b | published (COCO) hPQ % |"
+    assert lines[4:6] == ["| a & b | **50.0 ± 1.2** |", "| c | 25.0 |"]
+
+
+def test_latex(spread_table):
+    assert spread_table.to_latex().splitlines() == [
+        "% \\usepackage{booktabs}",
+        "\\begin{table}",
+        "\\centering",
+        "\\caption{$\\Delta$ of x\\textasciicircum{}2}",
+        "\\begin{tabular}{lr}",
+        "\\toprule",
+        "50 \\% of A\\_b & published (COCO) hPQ \\% \\\\",
+        "\\midrule",
+        "a \\& b & \\textbf{50.0 $\\pm$ 1.2} \\\\",
+        "\\midrule",
+        "c & 25.0 \\\\",
+        "d & - \\\\",
+        "\\bottomrule",
+        "\\end{tabular}",
+        "\\par\\footnotesize $\\pm$ is the spread.",
+        "\\end{table}",
+    ]
+
+
+def test_latex_is_written_where_wanted(table, tmp_path):
+    paths = write(table, tmp_path, "results", with_latex=True)
+    assert paths[-1].read_text() == table.to_latex()
+    assert [path.suffix for path in paths] == [".json", ".csv", ".md", ".tex"]
+
+
 def test_write_reports_a_folder_that_cannot_be_made(table, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ScasegError, match="cannot write"):
@@ -115,6 +167,9 @@ def test_a_row_with_a_key_that_no_column_shows_is_refused():
         (0.0, "number", "0"),
         (0.0, "percent", "0.0"),
         (1.0, "percent", "100.0"),
+        (0.0123, "points", "+1.2"),
+        (-0.0123, "points", "-1.2"),
+        (-0.0004, "points", "+0.0"),
         (1234567, "count", "1234567"),
         (math.inf, "number", "-"),
         ("", "text", ""),
