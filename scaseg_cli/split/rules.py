@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from scaseg_cli.data.panoptic import ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
@@ -18,8 +17,7 @@ from scaseg_cli.split.classes import ClassList
 
 def holds_unseen(record: ImageRecord, classes: ClassList) -> bool:
     """Whether any segment of the image, crowd or not, is of an unseen class."""
-    unseen = classes.unseen_category_ids
-    return any(segment.category_id in unseen for segment in record.segments)
+    return not classes.unseen_category_ids.isdisjoint([segment.category_id for segment in record.segments])
 
 
 def training_ids(train: LabelledSet, classes: ClassList) -> list[int]:
@@ -99,17 +97,17 @@ def check_apart(one: LabelledSet, one_name: str, other: LabelledSet, other_name:
     Raises:
         ScasegError: some are; names one and counts them.
     """
-    shared = image_files(one) & image_files(other)
+    shared = shared_images(one, other)
     if shared:
-        folder, name = min(shared)
         raise ScasegError(
             f"{len(shared)} image{'s are' if len(shared) > 1 else ' is'} both in {one_name} and in {other_name}, "
-            f"among them {folder / name}",
+            f"among them {one.images_dir.resolve() / min(shared)}",
             "Figures are reported on images that nothing was learned or chosen from: take them out of one set.",
         )
 
 
-def image_files(panoptic_set: LabelledSet) -> set[tuple[Path, str]]:
-    """The images' files: folder, with symbolic links resolved, and name."""
-    folder = panoptic_set.images_dir.resolve()
-    return {(folder, record.file_name) for record in panoptic_set.images}
+def shared_images(one: LabelledSet, other: LabelledSet) -> set[str]:
+    """File names of the images that are in both sets; none where their folders, symbolic links resolved, differ."""
+    if one.images_dir.resolve() != other.images_dir.resolve():
+        return set()
+    return {record.file_name for record in one.images} & {record.file_name for record in other.images}

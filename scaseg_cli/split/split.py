@@ -18,8 +18,8 @@ from scaseg_cli.split.rules import (
     check_apart,
     check_same_categories,
     holds_unseen,
-    image_files,
     parted_validation,
+    shared_images,
     training_ids,
 )
 from scaseg_cli.split.unseen import check_unseen, unseen_names
@@ -154,7 +154,7 @@ def _notes(sets: Sets, classes: ClassList) -> list[str]:
     if unreported:
         notes.append(f"Unseen classes in no validation image: {_some(unreported)}.")
     for part in ("selection", "validation"):
-        both = image_files(sets["train"]) & image_files(sets[part])
+        both = shared_images(sets["train"], sets[part])
         if both:
             notes.append(f"Images of {part} that are trained on too: {len(both)}; seen classes will score too high.")
     return notes
