@@ -13,7 +13,7 @@ from typing import Any
 
 from scaseg_cli.files import read_json
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.console import say
+from scaseg_cli.results.console import in_words, say
 from scaseg_cli.results.report import Report
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
@@ -127,7 +127,7 @@ def run_all(recipe: Recipe, run: RunDir) -> list[Report]:
             started = time.monotonic()
             report, ran = STEPS[stage](recipe, run), True
             seconds = round(time.monotonic() - started, 2)
-            say(f"{stage}: done in {_in_words(seconds)}")
+            say(f"{stage}: done in {in_words(seconds)}")
         reports.append(dataclasses.replace(report, summary={**report.summary, "ran": ran, "seconds": seconds}))
     return reports
 
@@ -181,11 +181,3 @@ def read_table(path: Path) -> Table:
 def _say_one_process(recipe: Recipe, stage: str) -> None:
     if recipe.gpus > 1 or recipe.processes > 1:
         say(f"{stage}: one process does this; more than one serves train-base alone")
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from scaseg_cli.base import train as training
-from scaseg_cli.recipe import load_recipe
+from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 
 
@@ -25,7 +23,7 @@ def _digest(tensors: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def main(folder: str) -> None:
+def train(recipe: Recipe, run: RunDir) -> None:
     """Train, then write rank-N.json into the run folder."""
     networks: list[nn.Module] = []
     build = training._network
@@ -35,8 +33,7 @@ def main(folder: str) -> None:
         return networks[-1]
 
     training._network = kept
-    run = RunDir(Path(folder))
-    training.train(load_recipe(str(run.recipe_file)), run)
+    training.train(recipe, run)
     (network,) = networks
     state = network.state_dict()
     value = {
@@ -47,7 +44,3 @@ def main(folder: str) -> None:
     }
     rank = torch.distributed.get_rank()
     (run.path / f"rank-{rank}.json").write_text(json.dumps(value))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

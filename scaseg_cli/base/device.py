@@ -9,6 +9,7 @@ from datetime import timedelta
 import torch
 
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.launch import in_worker
 from scaseg_cli.recipe.schema import Recipe
 
 
@@ -21,13 +22,8 @@ class World:
     size: int = 1
 
 
-def in_worker() -> bool:
-    """Whether torch.distributed.run started this process."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
 def world_size(recipe: Recipe) -> int:
-    """Processes that train the base: one a GPU, or ``processes`` on the CPU."""
+    """Processes of a stage that takes several: one a GPU, or ``processes`` on the CPU."""
     return max(1, recipe.gpus) if recipe.gpus else recipe.processes
 
 
@@ -58,7 +54,7 @@ def choose_device(recipe: Recipe) -> torch.device:
 
 
 def join_world(recipe: Recipe) -> World:
-    """This process's device and rank; joins the process group when torch.distributed.run started it."""
+    """This process's device and rank; joins the others of `launch_workers` in one of its processes."""
     device = choose_device(recipe)
     if not in_worker():
         return World(device)

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from scaseg_cli import launch
-from scaseg_cli.base.device import World, choose_device, in_worker, join_world, world_size
+from scaseg_cli.base.device import World, choose_device, join_world, world_size
 from scaseg_cli.base.head import SemanticMask2Former
 from scaseg_cli.base.hooks import (
     LearningRate,
@@ -44,7 +44,7 @@ NEXT = "scaseg train-cat"
 def train_base(recipe: Recipe, run: RunDir) -> Report:
     """Train the segmentor; goes on from the last checkpoint of the same recipe.
 
-    With more than one GPU or process, torch.distributed.run trains in workers and this process waits for them.
+    With more than one GPU or process, workers train and this process waits for them.
 
     Raises:
         ScasegError: an earlier stage is missing, the batch does not divide, a checkpoint is damaged.
@@ -60,8 +60,8 @@ def train_base(recipe: Recipe, run: RunDir) -> Report:
         raise ScasegError(f"base.amp {recipe.base.amp} needs a GPU", "--set base.amp=off")
     choose_device(recipe)
     with recording(recipe, run, "base", run.base_file) as summary:
-        if size > 1 and not in_worker():
-            launch.launch_workers(recipe, run, size)
+        if size > 1:
+            launch.launch_workers(recipe, run, size, "scaseg_cli.base.train:train", "base")
         else:
             train(recipe, run)
         summary["iterations"] = recipe.base.iterations
@@ -79,7 +79,7 @@ def state_file(run: RunDir) -> Path:
 
 
 def train(recipe: Recipe, run: RunDir) -> None:
-    """The training of one process: this one alone, or one of torch.distributed.run's."""
+    """The training of one process: this one alone, or one of `launch_workers`'."""
     world = join_world(recipe)
     network = _network(recipe, run, world)
     key = stage_key(recipe, "base")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import rich.box
+import rich.progress
 import rich.table
 from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
@@ -17,7 +18,6 @@ from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -29,8 +29,10 @@ from scaseg_cli.results.table import Table, header
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 _log: Console | None = None
+_tell: Callable[[Progress], None] | None = None
 _PIPE_WIDTH = 120  # columns of a table, at least, when stdout is not a terminal
-_LINE_EVERY = 15.0  # seconds between plain progress lines when stderr is not a terminal
+_LINE_EVERY = 15.0  # seconds between plain progress lines, where stderr is not a terminal and in the log
+_TELL_EVERY = 1.0  # seconds between what a worker tells of its progress
 
 
 def say(text: str) -> None:
@@ -63,16 +65,45 @@ def logging_to(path: Path) -> Iterator[None]:
             _log = None
 
 
-class Meter:
-    """Counts steps of one piece of work; draws a bar on a terminal, a line now and then elsewhere."""
+class Progress(TypedDict):
+    """How far a process is, for another one to show."""
 
-    def __init__(self, description: str, total: int, completed: int = 0) -> None:
+    description: str
+    total: int
+    completed: int
+    begun: int
+    unit: str
+    units_per_step: int
+    note: str
+
+
+def progress_to(tell: Callable[[Progress], None]) -> None:
+    """From now on every `Meter` of this process is told to ``tell``, and neither drawn nor written here."""
+    global _tell
+    _tell = tell
+
+
+class Meter:
+    """Counts steps of one piece of work: a bar on a terminal; a line now and then elsewhere, and in the log.
+
+    Args:
+        description: of the work.
+        total: steps.
+        completed: steps that were done earlier.
+        unit: what is counted a second, such as "images"; empty: nothing is.
+        units_per_step: how many of it a step is.
+    """
+
+    def __init__(
+        self, description: str, total: int, completed: int = 0, unit: str = "", units_per_step: int = 1
+    ) -> None:
         self.description, self.total, self.completed = description, total, completed
-        self._first, self._started = completed, time.monotonic()
+        self.unit, self.units_per_step, self.note = unit, units_per_step, ""
+        self._begun, self._started = completed, time.monotonic()
         self._last_line = self._started
-        self._bar: Progress | None = None
-        if console.is_terminal:
-            self._bar = Progress(
+        self._bar: rich.progress.Progress | None = None
+        if console.is_terminal and _tell is None:
+            self._bar = rich.progress.Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=28),
                 MofNCompleteColumn(),
@@ -85,34 +116,73 @@ class Meter:
             self._task = self._bar.add_task(description, total=total, completed=completed, note="")
             self._bar.start()
 
+    @property
+    def rate(self) -> float:
+        """Units a second, steps where there is no unit, since this meter began; 0 where nothing is done yet."""
+        passed = time.monotonic() - self._started
+        return (self.completed - self._begun) * self.units_per_step / passed if passed > 0 else 0.0
+
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """``steps`` more are done; ``note`` (losses, a rate) is shown beside the count."""
-        self.completed += steps
+        """``steps`` more are done; ``note`` (losses, memory) is shown beside the count until the next one."""
+        self.follow(self.total, self.completed + steps, note)
+
+    def follow(self, total: int, completed: int, note: str = "") -> None:
+        """``completed`` of ``total`` are done."""
+        self.total, self.completed, self.note = total, completed, note or self.note
         if self._bar is not None:
-            self._bar.update(self._task, advance=steps)
-            if note:
-                self._bar.update(self._task, note=note)
-            return
+            words = ", ".join(self._words())
+            self._bar.update(self._task, total=total, completed=completed, note=words)
         now = time.monotonic()
-        if now - self._last_line >= _LINE_EVERY:
-            self._last_line = now
-            rate = (self.completed - self._first) / (now - self._started)
-            left = (self.total - self.completed) / rate if rate else 0.0
-            say(f"{self.description}: {self.completed}/{self.total}, {left:.0f} s left {note}".rstrip())
+        if now - self._last_line < (_LINE_EVERY if _tell is None else _TELL_EVERY):
+            return
+        self._last_line = now
+        if _tell is not None:
+            _tell(self._progress())
+            return
+        line = ", ".join([f"{self.description}: {completed}/{total}", *self._words(), f"{self._left()} left"])
+        (say_plainly if self._bar is None else say_to_log)(line)
+
+    def _words(self) -> list[str]:
+        return [self.note] * bool(self.note) + [f"{self.rate:.3g} {self.unit}/s"] * bool(self.unit)
+
+    def _left(self) -> str:
+        rate = self.rate / self.units_per_step
+        return in_words((self.total - self.completed) / rate) if rate else "unknown time"
+
+    def _progress(self) -> Progress:
+        return {
+            "description": self.description,
+            "total": self.total,
+            "completed": self.completed,
+            "begun": self._begun,
+            "unit": self.unit,
+            "units_per_step": self.units_per_step,
+            "note": self.note,
+        }
 
     def close(self) -> None:
+        """The bar goes."""
         if self._bar is not None:
             self._bar.stop()
 
 
 @contextmanager
-def meter(description: str, total: int, completed: int = 0) -> Iterator[Meter]:
+def meter(description: str, total: int, completed: int = 0, unit: str = "") -> Iterator[Meter]:
     """A `Meter` that is closed when the block ends, however it ends."""
-    shown = Meter(description, total, completed)
+    shown = Meter(description, total, completed, unit)
     try:
         yield shown
     finally:
         shown.close()
+
+
+def in_words(seconds: float) -> str:
+    """A time, such as "3 min 20 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:

@@ -78,7 +78,7 @@ def test_both_processes_end_with_the_same_weights_and_banks_of_their_own(monkeyp
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
     recipe, run = load_recipe("tiny.yaml", CHANGES), RunDir(Path("run"))
     before = run.base_file.read_bytes()
-    launch.launch_workers(recipe, run, 2, "rank_worker")
+    launch.launch_workers(recipe, run, 2, "rank_worker:train", "base")
     first, second = (json.loads((run.path / f"rank-{rank}.json").read_text()) for rank in range(2))
     assert first["finite"]
     assert first["weights"] == second["weights"]

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.launch import Listener, tell_error
+from scaseg_cli.launch.listener import Listener, tell_error, tell_progress
+from scaseg_cli.results import console
 
 REPORT = """
 torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
-scaseg_cli.base.worker FAILED
+scaseg_cli.launch.worker FAILED
 Failures:
 [1]:
   rank      : 0 (local_rank: 0)
@@ -24,7 +25,7 @@ Root Cause (first observed failure):
 
 
 def listener(*lines: str, report: tuple[int, int] | None = None) -> Listener:
-    heard = Listener(Path("run/base/workers.log"))
+    heard = Listener("base", Path("run/base/workers.log"))
     for line in lines:
         heard.hear(line)
     if report is not None:
@@ -56,7 +57,7 @@ def test_a_failure_is_told_by_the_last_line_of_the_root_causes_traceback(capsys:
         "[default1]:[rank1]: ValueError: the cause",
         report=(1, 1),
     ).error(1)
-    assert error.message == "training process 1 failed: ValueError: the cause"
+    assert error.message == "base: process 1 failed: ValueError: the cause"
     assert "run/base/workers.log" in str(error.hint)
     assert capsys.readouterr().err == ""
 
@@ -64,9 +65,9 @@ def test_a_failure_is_told_by_the_last_line_of_the_root_causes_traceback(capsys:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (-9, "training process 2 was killed: the memory may be short"),
-        (-11, "training process 2 was ended by SIGSEGV"),
-        (7, "training process 2 failed: exit code 7"),
+        (-9, "base: process 2 was killed: the memory may be short"),
+        (-11, "base: process 2 was ended by SIGSEGV"),
+        (7, "base: process 2 failed: exit code 7"),
     ],
 )
 def test_an_end_without_words(code: int, expected: str) -> None:
@@ -74,4 +75,29 @@ def test_an_end_without_words(code: int, expected: str) -> None:
 
 
 def test_a_launcher_that_says_nothing() -> None:
-    assert listener().error(3).message == "the training processes ended with exit code 3"
+    assert listener().error(3).message == "base: the processes ended with exit code 3"
+
+
+def test_progress_of_all_workers_is_added_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
+    heard = listener()
+
+    def tell(rank: int, completed: int) -> str:
+        told = {
+            "description": "queries",
+            "total": 10,
+            "begun": 0,
+            "unit": "",
+            "units_per_step": 1,
+            "note": f"of {rank}",
+        }
+        tell_progress({**told, "completed": completed})
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if line)
+        assert not heard.hear(f"[default{rank}]:{line}")  # the log of all that was said does without
+        return capsys.readouterr().err.rpartition(", ")[0]
+
+    assert tell(1, 4) == "queries: 4/10, of 1"
+    assert tell(0, 5) == "queries: 9/20, of 0"
+    assert tell(1, 6) == "queries: 11/20, of 0"

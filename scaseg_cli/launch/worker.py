@@ -1,0 +1,38 @@
+"""One of several processes: torch.distributed.run starts it with a recipe, a run folder and what to carry out."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from scaseg_cli import launch
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.console import progress_to
+from scaseg_cli.run_dir import RunDir
+
+
+def main(recipe_file: str, folder: str, target: str) -> int:
+    """Carry out ``target`` here; the exit code is 2 for a user's mistake, as on the command line."""
+    launch.end_with_parent()
+    sys.stdout = sys.stderr  # stdout belongs to the command that launched this
+    progress_to(launch.tell_progress)
+    try:
+        _function(target)(load_recipe(recipe_file), RunDir(Path(folder)))
+    except ScasegError as error:
+        launch.tell_error(error)
+        return 2
+    return 0
+
+
+def _function(target: str) -> Callable[[Recipe, RunDir], object]:
+    module, _, name = target.partition(":")
+    return cast(Callable[[Recipe, RunDir], object], getattr(importlib.import_module(module), name))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
