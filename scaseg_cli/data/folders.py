@@ -19,18 +19,18 @@ def data_root(recipe: Recipe, run: RunDir) -> Path:
     return Path(recipe.data.root) if recipe.data.root is not None else run.path / "data"
 
 
-def check_files(panoptic_set: LabelledSet) -> None:
-    """Go on only if every image and every panoptic PNG of the set is there.
+def check_files(labelled: LabelledSet) -> None:
+    """Go on only if every image and every label PNG of the set is there.
 
     Folders are listed once: a look at each of COCO's 236,574 files would take minutes on a network disk.
 
     Raises:
         ScasegError: a folder or files are missing; names the first few and counts the others.
     """
-    images = [record.file_name for record in panoptic_set.images]
-    _check_folder(panoptic_set.images_dir, images, "images")
-    labels = [record.label_name for record in panoptic_set.images]
-    _check_folder(panoptic_set.labels_dir, labels, "panoptic PNGs")
+    images = [record.file_name for record in labelled.images]
+    _check_folder(labelled.images_dir, images, "images")
+    labels = [record.label_name for record in labelled.images]
+    _check_folder(labelled.labels_dir, labels, "panoptic PNGs" if labelled.map_values is None else "label maps")
 
 
 def _check_folder(folder: Path, names: Iterable[str], what: str) -> None:
@@ -41,12 +41,21 @@ def _check_folder(folder: Path, names: Iterable[str], what: str) -> None:
     mistakes = Mistakes(f"the folder of {what} {folder}")
     for parent, wanted in by_parent.items():
         place = folder / parent
-        for name in sorted(wanted - _files_in(place, what)):
+        for name in sorted(wanted - files_in(place, what)):
             mistakes.add(f"{(place / name).relative_to(folder)} does not exist")
     mistakes.stop_if_any("Check `images` and `labels` under `data` in the recipe, and that all files were fetched.")
 
 
-def _files_in(folder: Path, what: str) -> set[str]:
+def files_in(folder: Path, what: str) -> set[str]:
+    """Names of all that is in ``folder`` and not a folder itself.
+
+    Args:
+        folder: the folder; it is listed once.
+        what: what it holds, for the error ("images").
+
+    Raises:
+        ScasegError: it does not exist, or cannot be read.
+    """
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if not entry.is_dir()}

@@ -81,7 +81,7 @@ def segments_of(
         raise _beyond_classes(counts, [value for value, segment_id in ids.items() if segment_id < 0], labelled, path)
     whole = (0, 0, *size)
     return tuple(
-        Segment(segment_id, segment_id - 1, counts[value], whole, False)
+        Segment(segment_id, segment_id - 1, counts[value], whole, 0)
         for segment_id, value in sorted((segment_id, value) for value, segment_id in ids.items())
     )
 

@@ -1,0 +1,107 @@
+"""Looking through every label map of a set once: COCO train has 118,287, so in as many processes as there are cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from scaseg_cli.data.decode import opened
+from scaseg_cli.data.label_maps import count_values, read_map
+from scaseg_cli.data.map_pairs import Pair
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.results.console import track
+
+_CHUNK = 200  # label maps a piece of work: about a quarter of a second at COCO's size
+_A_PROCESS = 2000  # label maps for which one more process is worth its start
+
+
+class Look(NamedTuple):
+    """What one label map holds: its size in pixels, and how many pixels have each of its values."""
+
+    width: int
+    height: int
+    counts: dict[int, int]
+
+
+def look_through(
+    images_dir: Path, labels_dir: Path, pairs: Sequence[Pair], description: str, processes: int | None = None
+) -> list[Look | ScasegError]:
+    """What each label map holds, in the order of ``pairs``; where it or its image is wrong, the error.
+
+    Args:
+        images_dir: the images' folder; of an image the size alone is read.
+        labels_dir: the label maps' folder.
+        pairs: their file names.
+        description: of the progress bar.
+        processes: None: as many as pay on this machine. They change nothing in what comes back.
+
+    Raises:
+        ScasegError: one of several processes was ended from outside.
+    """
+    if processes is None:
+        processes = max(1, min(_num_cores(), len(pairs) // _A_PROCESS))
+    chunks = [pairs[first : first + _CHUNK] for first in range(0, len(pairs), _CHUNK)]
+    with _mapping(processes) as spread:
+        looked = spread(partial(_look_at_chunk, images_dir, labels_dir), chunks)
+        return list(track(chain.from_iterable(looked), description, len(pairs)))
+
+
+def _num_cores() -> int:
+    """Cores that this process may use, which in a container or a batch job are fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _look_at_chunk(images_dir: Path, labels_dir: Path, pairs: Sequence[Pair]) -> list[Look | ScasegError]:
+    return [_look_at(images_dir / pair.image, labels_dir / pair.label) for pair in pairs]
+
+
+def _look_at(image_path: Path, label_path: Path) -> Look | ScasegError:
+    try:
+        with opened(image_path, "image") as image:
+            width, height = image.size
+        values_HW = read_map(label_path, (width, height), f"its image {image_path}")
+    except ScasegError as error:  # not the last one, perhaps: all are reported together
+        return error
+    return Look(width, height, count_values(values_HW))
+
+
+@contextmanager
+def _mapping(processes: int) -> Iterator[Callable[..., Iterable[list[Look | ScasegError]]]]:
+    """Python's ``map``, or one that spreads the work over processes until the block ends, however it ends."""
+    if processes == 1:
+        yield map
+        return
+    # spawn and not fork: this process may have threads, such as the progress bar's.
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin)
+    try:
+        yield pool.map
+    except BrokenProcessPool as error:
+        raise ScasegError(
+            "a process that looked through the label maps was ended from outside",
+            "The machine may be short of memory: run it again.",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Ctrl-C is the parent's to handle; and where the parent is killed, nobody else would end this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

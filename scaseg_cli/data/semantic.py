@@ -1,0 +1,164 @@
+"""Sets of label maps: found by file name, looked through once, and from then on read from an index.
+
+The index names each image with its label map, its size, and the pixels of each class in it. Stages after the split
+read it and not the folders, so files that come later change nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from scaseg_cli.data.class_lists import COCO_STUFF, coco_stuff_raw_values, read_class_list
+from scaseg_cli.data.label_maps import segments_of
+from scaseg_cli.data.map_pairs import Pair, pair_files
+from scaseg_cli.data.map_scan import Look, look_through
+from scaseg_cli.data.mistakes import Mistakes
+from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import write_text
+from scaseg_cli.recipe.schema import ImageSet
+
+
+def scan_semantic_set(root: Path, where: ImageSet, classes: str, part: str) -> LabelledSet:
+    """The images of two folders with what their label maps hold, in the order of their names; reads every label map.
+
+    COCO-Stuff's classes are either in maps of contiguous ids, called NAME_labelTrainIds.png, or in COCO-Stuff's own
+    maps, NAME.png, which are read through a table.
+
+    Args:
+        root: the folder that ``where`` is relative to.
+        where: the folders.
+        classes: ``coco-stuff``, or a JSON list of classes below ``root``.
+        part: of the data, for the progress bar.
+
+    Raises:
+        ScasegError: files are missing or too many; label maps are damaged, of another size than their image, or hold
+            what is no class. All such label maps are counted, the first few named.
+    """
+    categories = read_class_list(root, classes)
+    images_dir, labels_dir = root / where.images, root / where.labels
+    pairs, are_train_ids = pair_files(images_dir, labels_dir)
+    is_raw = classes == COCO_STUFF and not are_train_ids
+    values = coco_stuff_raw_values() if is_raw else tuple(category.id for category in categories)
+    empty = LabelledSet(images_dir, labels_dir, categories, (), values)
+    looks = look_through(images_dir, labels_dir, pairs, f"Looking through the label maps of {part}")
+    return replace(empty, images=_records(empty, pairs, looks))
+
+
+def _records(empty: LabelledSet, pairs: Sequence[Pair], looks: Sequence[Look | ScasegError]) -> tuple[ImageRecord, ...]:
+    records: list[ImageRecord] = []
+    errors: list[ScasegError] = []
+    for image_id, pair, look in zip(_image_ids(pairs), pairs, looks, strict=True):
+        if isinstance(look, ScasegError):
+            errors.append(look)
+            continue
+        try:
+            segments = segments_of(look.counts, empty, empty.labels_dir / pair.label, (look.width, look.height))
+        except ScasegError as error:
+            errors.append(error)
+            continue
+        records.append(ImageRecord(image_id, pair.image, pair.label, look.width, look.height, segments))
+    if len(errors) == 1:
+        raise errors[0]
+    mistakes = Mistakes(f"the folder of label maps {empty.labels_dir}")
+    for wrong in errors:
+        mistakes.add(wrong.message)
+    mistakes.stop_if_any(errors[0].hint or "" if errors else "")
+    return tuple(records)
+
+
+def _image_ids(pairs: Sequence[Pair]) -> list[int]:
+    """The images' names as numbers where all are different whole numbers, as COCO's; else their places."""
+    stems = [Path(pair.image).stem for pair in pairs]
+    numbers = [int(stem) for stem in stems if stem.isascii() and stem.isdecimal()]
+    return numbers if len(set(numbers)) == len(stems) else list(range(len(stems)))
+
+
+class _Class(msgspec.Struct):
+    id: int
+    name: str
+    isthing: bool
+    color: tuple[int, int, int] | None
+    value: int
+
+
+class _Image(msgspec.Struct):
+    image_id: int
+    file_name: str
+    label_name: str
+    width: int
+    height: int
+    pixels: dict[int, int]
+
+
+class _Index(msgspec.Struct):
+    classes: list[_Class]
+    images: list[_Image]
+
+
+def write_index(path: Path, labelled: LabelledSet) -> None:
+    """Write the index of ``labelled``: JSON, a line a class, with its value in the label maps, and a line an image."""
+    assert labelled.map_values is not None
+    classes = [
+        _Class(category.id, category.name, category.isthing, category.colour, value)
+        for category, value in zip(labelled.categories, labelled.map_values, strict=True)
+    ]
+    images = (
+        _Image(
+            record.image_id,
+            record.file_name,
+            record.label_name,
+            record.width,
+            record.height,
+            {segment.category_id: int(segment.area) for segment in record.segments},
+        )
+        for record in labelled.images
+    )
+    encode = msgspec.json.Encoder().encode
+    listed = [",\n".join(encode(item).decode() for item in items) for items in (classes, images)]
+    write_text(path, f'{{"classes": [\n{listed[0]}\n],\n"images": [\n{listed[1]}\n]}}\n')
+
+
+def read_index(path: Path, root: Path, where: ImageSet) -> LabelledSet:
+    """The set that `write_index` wrote, in folders below ``root``.
+
+    Raises:
+        ScasegError: the index is missing, or is not one.
+    """
+    split_again = "Run `scaseg split-dataset` with this recipe (`scaseg run` does all in order)."
+    if not path.is_file():
+        raise ScasegError(f"{path} does not exist: the data has not been split", split_again)
+    try:
+        index = msgspec.json.decode(path.read_bytes(), type=_Index)
+    except msgspec.MsgspecError as error:
+        raise ScasegError(f"{path} is not an index of label maps: {error}", split_again) from error
+    return LabelledSet(
+        root / where.images,
+        root / where.labels,
+        tuple(Category(item.id, item.name, item.isthing, item.color) for item in index.classes),
+        tuple(_record(image) for image in index.images),
+        tuple(item.value for item in index.classes),
+    )
+
+
+def _record(image: _Image) -> ImageRecord:
+    whole = (0, 0, image.width, image.height)
+    segments = tuple(
+        Segment(category_id + 1, category_id, pixels, whole, 0) for category_id, pixels in image.pixels.items()
+    )
+    return ImageRecord(image.image_id, image.file_name, image.label_name, image.width, image.height, segments)
+
+
+def ignored_pixels(labelled: LabelledSet, category_ids: frozenset[int]) -> tuple[int, int]:
+    """How many pixels of the set belong to no class or to one of ``category_ids``, and how many there are."""
+    areas: Counter[int] = Counter()
+    for record in labelled.images:
+        for segment in record.segments:
+            areas[segment.category_id] += int(segment.area)
+    total = sum(record.width * record.height for record in labelled.images)
+    return total - sum(area for category_id, area in areas.items() if category_id not in category_ids), total
