@@ -15,26 +15,26 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
 from scaseg_cli.recipe.mistakes import mistakes, not_finite
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.recipe.yaml_text import read_yaml, write_yaml
+from scaseg_cli.recipe.yaml_text import read_mapping, read_yaml, write_yaml
 
 DEFAULT = "shapes-zps"
 LOCAL = Path("scaseg.yaml")
 
 
-def _shipped() -> Path:
-    """The folder of shipped recipes: package data, or `recipes/` of a checkout."""
-    packaged = Path(str(resources.files("scaseg_cli"))) / "recipes"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "recipes"
+def shipped_folder(name: str = "recipes") -> Path:
+    """A folder of YAML files that comes with the package: package data, or the folder ``name`` of a checkout."""
+    packaged = Path(str(resources.files("scaseg_cli"))) / name
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / name
 
 
 def recipe_names() -> list[str]:
     """Names of the shipped recipes."""
-    return sorted(path.stem for path in _shipped().glob("*.yaml"))
+    return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
 
 
 def shipped_file(name: str) -> Path:
     """The file of the shipped recipe ``name``."""
-    return _shipped() / f"{name}.yaml"
+    return shipped_folder() / f"{name}.yaml"
 
 
 def _find(name: str, child: Path | None = None) -> Path:
@@ -56,21 +56,6 @@ def _find(name: str, child: Path | None = None) -> Path:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = read_yaml(path.read_text(encoding="utf-8-sig"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read as YAML"
-        raise ScasegError(f"recipe {path}{where}: {problem}", "Mend the YAML there.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScasegError(f"recipe {path} cannot be read: {error}", "It must be UTF-8 text.") from error
-    if not isinstance(content, dict):
-        raise ScasegError(f"recipe {path} is not a mapping of keys to values", "Begin with `extends: shapes-zps`.")
-    return content
-
-
 def _merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     """``upper`` over ``lower``, section by section; lists and plain values are replaced whole."""
     result = dict(lower)
@@ -85,7 +70,7 @@ def _resolve(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path in seen:
         chain = " -> ".join(p.name for p in (*seen, path))
         raise ScasegError(f"recipes extend each other in a circle: {chain}", "Take one `extends:` out.")
-    content = _read(path)
+    content = read_mapping(path, "recipe", "Begin with `extends: shapes-zps`.")
     parent = content.pop("extends", None)
     if parent is None:
         return content

@@ -1,4 +1,4 @@
-"""A recipe's mistakes in words: each by its dotted key, all of them at once."""
+"""The mistakes of a recipe, or of another checked file, in words: each by its dotted key, all of them at once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from scaseg_cli.recipe.schema import Recipe
 _LONGEST = 60  # characters of a wrong value that are shown
 
 
-def mistakes(error: ValidationError) -> list[str]:
-    """One line a key that is wrong, in the recipe's order."""
+def mistakes(error: ValidationError, whole: type[BaseModel] = Recipe) -> list[str]:
+    """One line a key that is wrong, in the order of ``whole``, which is what was to be read."""
     lines: dict[str, list[str]] = {}
     inputs: dict[str, str] = {}
     for problem in error.errors():
-        model, names = _walk(problem["loc"])
+        model, names = _walk(problem["loc"], whole)
         dotted = ".".join(names)
         lines.setdefault(dotted, [])
         match problem["type"]:
@@ -53,15 +53,15 @@ def not_finite(value: Any, dotted: str = "") -> Iterator[str]:
         yield dotted
 
 
-def _walk(location: tuple[str | int, ...]) -> tuple[type[BaseModel] | None, list[str]]:
+def _walk(location: tuple[str | int, ...], whole: type[BaseModel]) -> tuple[type[BaseModel] | None, list[str]]:
     """The section that holds the key at ``location``, and the key's names; pydantic's words for union members go."""
-    model: type[BaseModel] | None = Recipe
+    model: type[BaseModel] | None = whole
     names: list[str] = []
     for place, part in enumerate(location):
         last = place == len(location) - 1
         if isinstance(part, int) or (model is not None and (last or part in model.model_fields)):
             names.append(str(part))
-        if not last:
+        if not last and not isinstance(part, int):  # the items of a list are the section that the list is made of
             field = model.model_fields.get(str(part)) if model is not None else None
             model = _section_of(field.annotation) if field is not None else None
     return model, names
@@ -69,6 +69,9 @@ def _walk(location: tuple[str | int, ...]) -> tuple[type[BaseModel] | None, list
 
 def _section_of(annotation: Any) -> type[BaseModel] | None:
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    members = tuple(
+        part for member in members for part in (get_args(member) if get_origin(member) is list else (member,))
+    )
     return next((part for part in members if isinstance(part, type) and issubclass(part, BaseModel)), None)
 
 

@@ -7,9 +7,12 @@ keys wins. A recipe that was misread so would train something else.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from scaseg_cli.errors import ScasegError
 
 _TAG = "tag:yaml.org,2002:"
 _INT = re.compile(r"[-+]?[0-9]+$|0x[0-9a-fA-F]+$|0o[0-7]+$")
@@ -61,6 +64,31 @@ def read_yaml(text: str) -> Any:
         yaml.YAMLError: it is not YAML, or a key stands twice in one mapping.
     """
     return yaml.load(text, Loader=_Loader)  # a SafeLoader: nothing but plain values is made
+
+
+def read_mapping(path: Path, what: str, advice: str) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Args:
+        path: the file.
+        what: what it is to the user, for the errors ("recipe").
+        advice: how one begins such a file.
+
+    Raises:
+        ScasegError: it cannot be read, is not YAML, or is not a mapping.
+    """
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8-sig"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be read as YAML"
+        raise ScasegError(f"{what} {path}{where}: {problem}", "Mend the YAML there.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScasegError(f"{what} {path} cannot be read: {error}", "It must be UTF-8 text.") from error
+    if not isinstance(content, dict):
+        raise ScasegError(f"{what} {path} is not a mapping of keys to values", advice)
+    return content
 
 
 def write_yaml(value: Any) -> str:

@@ -1,0 +1,75 @@
+"""Finds and reads sweep files: the shipped ones, those in the folder sweeps/ here, and any file by its path."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+
+import orjson
+from pydantic import ValidationError
+
+from scaseg_cli.ablations.sweep import Sweep
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.load import shipped_folder
+from scaseg_cli.recipe.mistakes import mistakes, not_finite
+from scaseg_cli.recipe.yaml_text import read_mapping
+
+LOCAL = Path("sweeps")
+# Words of the command, and folders that lie beside those of the ablations.
+RESERVED = ("all", "list", "logs", "stages")
+# The order of the published tables, then those that the paper lacks; a person's own come last.
+_ORDER = (
+    "bank-size", "null-embedding", "bank-temperature", "pseudo-seen", "pseudo-unseen", "increment", "gamma",
+    "enhancement", "components", "generator", "unseen-pull", "clip-view", "templates", "live-vs-cache",
+)  # fmt: skip
+
+
+def sweep_files() -> dict[str, Path]:
+    """All sweeps by name; one in the folder sweeps/ takes the place of a shipped one of its name."""
+    files = {path.stem: path for folder in (shipped_folder("sweeps"), LOCAL) for path in sorted(folder.glob("*.yaml"))}
+    known = {name: place for place, name in enumerate(_ORDER)}
+    return dict(sorted(files.items(), key=lambda item: (known.get(item[0], len(known)), item[0])))
+
+
+def find_sweep(name: str) -> tuple[str, Sweep]:
+    """The sweep that a name or a file means, with its name.
+
+    Raises:
+        ScasegError: there is none, or it has mistakes; all of them are reported at once.
+    """
+    files = sweep_files()
+    path = files.get(name, Path(name))
+    if not os.path.isfile(path):  # False, where Path's own would raise, for a name too long or a closed folder
+        near = difflib.get_close_matches(name, files, n=3)
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise ScasegError(
+            f"there is no ablation {name!r}: neither a file, nor in {LOCAL}/, nor a shipped one",
+            f"{hint}`scaseg ablate list` shows all.",
+        )
+    return path.stem, read_sweep(path)
+
+
+def read_sweep(path: Path) -> Sweep:
+    """A sweep from its file.
+
+    Raises:
+        ScasegError: it cannot be read, or has mistakes; all of them are reported at once.
+    """
+    content = read_mapping(path, "sweep", "It needs title, varies and values; docs/ablations.md shows one.")
+    found = [f"{dotted}: is not a finite number" for dotted in not_finite(content)]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem) or path.stem in RESERVED:
+        found.append(f"the name {path.stem!r} cannot be used for an ablation")
+    if not found:
+        try:
+            return Sweep.model_validate_json(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS))
+        except ValidationError as error:
+            found = mistakes(error, Sweep)
+        except TypeError as error:
+            found = [str(error)]
+    count = f"{len(found)} mistake{'s' if len(found) > 1 else ''}"
+    raise ScasegError(
+        f"sweep {path} has {count}:\n" + "\n".join(f"  {line}" for line in found),
+        "docs/ablations.md says what a sweep file may hold.",
+    )
