@@ -8,17 +8,22 @@ _SHOWN = 5
 
 
 class Mistakes:
-    """Collects what is wrong with ``where`` (a file, in words)."""
+    """Collects what is wrong with ``where`` (a file, in words).
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    Args:
+        where: the file.
+        at_most: mistakes that are told; more are counted.
+    """
+
+    def __init__(self, where: str, at_most: int = _SHOWN) -> None:
+        self.where, self.at_most = where, at_most
         self.shown: list[str] = []
         self.count = 0
 
     def add(self, text: str) -> None:
         """One more mistake; only the first few are kept, all are counted."""
         self.count += 1
-        if self.count <= _SHOWN:
+        if self.count <= self.at_most:
             self.shown.append(text)
 
     def stop_if_any(self, hint: str) -> None:
