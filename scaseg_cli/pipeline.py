@@ -43,8 +43,7 @@ def train_base(recipe: Recipe, run: RunDir) -> Report:
 
 
 def collect_queries(recipe: Recipe, run: RunDir) -> Report:
-    """The pass of the frozen segmentor that stages 2 and 3 train from."""
-    _say_one_process(recipe, "queries")
+    """The pass of the frozen segmentor that stages 2 and 3 train from, in as many processes as the recipe says."""
     from scaseg_cli.queries.collect import collect_queries
 
     return collect_queries(recipe, run)
@@ -180,4 +179,4 @@ def read_table(path: Path) -> Table:
 
 def _say_one_process(recipe: Recipe, stage: str) -> None:
     if recipe.gpus > 1 or recipe.processes > 1:
-        say(f"{stage}: one process does this; more than one serves train-base alone")
+        say(f"{stage}: one process does this")

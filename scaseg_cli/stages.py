@@ -58,7 +58,6 @@ STAGES: dict[str, Stage] = {
 # (stage, section): keys that change how the stage runs and not what comes out of it.
 _NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
     ("base", "base"): ("workers", "checkpoint_every", "log_every"),
-    ("queries", "queries"): ("images_per_shard",),
     ("cat", "cat"): ("checkpoint_every",),
     ("union", "union"): ("checkpoint_every",),
     ("union", "evaluation"): ("batch_size", "setting", "inductive_increment"),

@@ -11,13 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scaseg_cli.base.samples import TrainingViews, collate
+from scaseg_cli import launch
+from scaseg_cli.base.device import join_world, world_size
+from scaseg_cli.base.samples import Key, TrainingViews, collate
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore, save_queries
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.console import meter, say
+from scaseg_cli.results.console import Meter, meter, say
 from scaseg_cli.results.report import Report
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
@@ -26,6 +28,7 @@ from scaseg_cli.split import open_set, read_classes
 from scaseg_cli.stages import recording, require, stage_key
 
 Rows = tuple[Tensor, Tensor, Tensor]  # matched [M, D], their class ids [M], without a segment [U, D]
+_COLUMNS = ("matched", "classes", "null")
 
 
 class QueryReader:
@@ -44,7 +47,7 @@ class QueryReader:
         )
 
     @torch.no_grad()
-    def read(self, keys: list[tuple[int, int]], word: str) -> Rows:
+    def read(self, keys: list[Key], word: str) -> Rows:
         """Matched embeddings with their classes and a sample of the unmatched, of views ``keys`` (image, position).
 
         ``word`` and the keys fix all draws.
@@ -66,23 +69,27 @@ class QueryReader:
 
 
 def collect_queries(recipe: Recipe, run: RunDir) -> Report:
-    """Write the query embeddings of the training images; goes on after the last whole shard of the same recipe.
+    """Write the query embeddings of the training images; goes on after the whole shards of the same recipe.
+
+    With more than one GPU or process, workers read the shards between them; the file is the same to the byte.
 
     Raises:
         ScasegError: the base model is missing or of another recipe, or an image cannot be read.
     """
     require(recipe, run, "split", "embeddings", "base")
-    key = stage_key(recipe, "queries")
+    size = world_size(recipe)
     with recording(recipe, run, "queries", run.queries_file) as summary:
-        reader = QueryReader(recipe, run, load_segmentor(recipe, run))
-        shards = _shards(len(reader.views), recipe.queries.views, recipe.queries.images_per_shard)
-        files = [run.path / "queries" / f"shard-{number:05d}.pt" for number in range(len(shards))]
-        parts = _read_shards(reader, shards, files, key, recipe.queries.batch_size)
-        matched, classes, null = (torch.cat(column) for column in zip(*parts, strict=True))
+        if size > 1:
+            launch.launch_workers(recipe, run, size, "scaseg_cli.queries.collect:collect_shards", "queries")
+        else:
+            collect_shards(recipe, run)
+        num_images = len(open_set(recipe, run, "train").images)
+        files = _files(run, _shards(recipe, num_images))
+        matched, classes, null = _joined(files, stage_key(recipe, "queries"))
         if not len(matched):
             raise ScasegError("no training segment is matched by a query", "Train the base model for longer.")
         save_queries(QueryStore(matched, classes, null), run, {"views": recipe.queries.views})
-        summary.update(images=len(reader.views), matched=len(matched), unmatched=len(null))
+        summary.update(images=num_images, matched=len(matched), unmatched=len(null))
         summary["classes"] = len(classes.unique())
     for file in files:
         file.unlink(missing_ok=True)
@@ -97,32 +104,55 @@ def collect_queries(recipe: Recipe, run: RunDir) -> Report:
     return Report("queries", [table], [run.queries_file], "scaseg train-cat", dict(summary))
 
 
-def _shards(num_images: int, views: int, size: int) -> list[list[tuple[int, int]]]:
-    """All (image, position) keys of all views, in shards that are read and saved one at a time."""
-    keys = [(image, view * num_images + image) for view in range(views) for image in range(num_images)]
+def collect_shards(recipe: Recipe, run: RunDir) -> None:
+    """One process's part of the pass: of n processes, the r-th reads every n-th shard from r on. Whole shards stay."""
+    world = join_world(recipe)
+    key = stage_key(recipe, "queries")
+    reader = QueryReader(recipe, run, load_segmentor(recipe, run))
+    shards = _shards(recipe, len(reader.views))
+    own = list(zip(shards, _files(run, shards), strict=True))[world.rank :: world.size]
+    with meter("queries", sum(len(shard) for shard, _ in own), unit="images") as shown:
+        for shard, file in own:
+            if load_state(file, key) is None:
+                save_state(file, {"key": key, **_read_shard(reader, shard, recipe.queries.batch_size, shown)})
+            else:
+                shown.advance(len(shard))
+
+
+def _shards(recipe: Recipe, num_images: int) -> list[list[Key]]:
+    """All keys of all views, in shards that are read and saved one at a time."""
+    keys = [(image, view * num_images + image) for view in range(recipe.queries.views) for image in range(num_images)]
+    size = recipe.queries.images_per_shard
     return [keys[first : first + size] for first in range(0, len(keys), size)]
 
 
-def _read_shards(
-    reader: QueryReader, shards: list[list[tuple[int, int]]], files: list[Path], key: str, batch_size: int
-) -> list[Rows]:
-    parts: list[Rows] = []
-    with meter("queries", sum(len(shard) for shard in shards)) as shown:
-        for shard, file in zip(shards, files, strict=True):
-            saved = load_state(file, key)
-            if saved is None:
-                batches = [shard[first : first + batch_size] for first in range(0, len(shard), batch_size)]
-                rows = []
-                for batch in batches:
-                    rows.append(reader.read(batch, "queries"))
-                    shown.advance(len(batch))
-                matched, classes, null = (torch.cat(column) for column in zip(*rows, strict=True))
-                save_state(file, {"key": key, "matched": matched, "classes": classes, "null": null})
-                parts.append((matched, classes, null))
-            else:
-                parts.append((saved["matched"], saved["classes"], saved["null"]))
-                shown.advance(len(shard))
-    return parts
+def _files(run: RunDir, shards: list[list[Key]]) -> list[Path]:
+    return [run.path / "queries" / f"shard-{number:05d}.pt" for number in range(len(shards))]
+
+
+def _read_shard(reader: QueryReader, shard: list[Key], batch_size: int, shown: Meter) -> dict[str, Tensor]:
+    rows = []
+    for first in range(0, len(shard), batch_size):
+        batch = shard[first : first + batch_size]
+        rows.append(reader.read(batch, "queries"))
+        shown.advance(len(batch))
+    return dict(zip(_COLUMNS, (torch.cat(column) for column in zip(*rows, strict=True)), strict=True))
+
+
+def _joined(files: list[Path], key: str) -> Rows:
+    """All shards, in order.
+
+    Raises:
+        ScasegError: one that was written is not there, as where machines do not see the same folder.
+    """
+    parts = []
+    for file in files:
+        saved = load_state(file, key)
+        if saved is None:
+            raise ScasegError(f"{file} was written and is not there now", "Run `scaseg train-cat` again.")
+        parts.append(tuple(saved[name] for name in _COLUMNS))
+    matched, classes, null = (torch.cat(column) for column in zip(*parts, strict=True))
+    return matched, classes, null
 
 
 def live_batches(recipe: Recipe, run: RunDir) -> Callable[[int], Rows]:
