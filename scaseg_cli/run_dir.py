@@ -38,6 +38,10 @@ class RunDir:
         """Image ids of the training, selection and validation lists."""
         return self.path / "split" / "images.json"
 
+    def label_index_file(self, part: str) -> Path:
+        """What the label maps of a part of the data hold; there is none of panoptic labels."""
+        return self.path / "split" / f"label-maps-{part}.json"
+
     # embeddings
     @property
     def embeddings_file(self) -> Path:

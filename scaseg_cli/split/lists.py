@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from scaseg_cli.data.panoptic import LabelledSet, check_files, data_root, read_panoptic_set
+from scaseg_cli.data.semantic import read_index
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet, Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import SPLIT_AGAIN, read_split_file
+from scaseg_cli.tasks import task_of
 
 Part = Literal["train", "selection", "validation"]
 PARTS: tuple[Part, ...] = ("train", "selection", "validation")
@@ -38,13 +41,25 @@ def read_image_ids(run: RunDir) -> dict[str, list[int]]:
     return content
 
 
+def label_indexes(recipe: Recipe, run: RunDir) -> dict[Part, Path]:
+    """The file that says what each part's label maps hold: one for parts of one source; none for panoptic labels."""
+    if task_of(recipe).labels == "panoptic":
+        return {}
+    named: dict[ImageSet, Path] = {}
+    parts: tuple[Part, ...] = ("train", "validation", "selection")
+    return {part: named.setdefault(part_source(recipe, part), run.label_index_file(part)) for part in parts}
+
+
 def open_set(recipe: Recipe, run: RunDir, part: Part) -> LabelledSet:
-    """The images of one of the split's lists, in the list's order.
+    """The images of one of the split's lists, in the list's order; of either kind of labels.
 
     Raises:
         ScasegError: the data has not been split, its annotations are wrong, or image or label files are missing.
     """
     image_ids = read_image_ids(run)[part]
-    panoptic_set = read_panoptic_set(data_root(recipe, run), part_source(recipe, part)).only(image_ids)
-    check_files(panoptic_set)
-    return panoptic_set
+    root, source = data_root(recipe, run), part_source(recipe, part)
+    index = label_indexes(recipe, run).get(part)
+    whole = read_panoptic_set(root, source) if index is None else read_index(index, root, source)
+    labelled = whole.only(image_ids)
+    check_files(labelled)
+    return labelled

@@ -1,6 +1,7 @@
 """The rules by which images go into the training, selection and validation lists.
 
-Zero-shot panoptic segmentation (docs/method.md, Task): an image in which any segment is unseen is not trained on.
+docs/method.md, Task. Zero-shot panoptic segmentation: an image in which any segment is unseen is not trained on.
+Zero-shot semantic segmentation: an image is trained on if anything in it is seen, its unseen pixels being ignored.
 Lists are in the order of image ids, so that they do not depend on the order in the annotation file.
 """
 
@@ -20,17 +21,35 @@ def holds_unseen(record: ImageRecord, classes: ClassList) -> bool:
     return not classes.unseen_category_ids.isdisjoint([segment.category_id for segment in record.segments])
 
 
-def training_ids(train: LabelledSet, classes: ClassList) -> list[int]:
-    """Ids of the images without any unseen segment.
+def holds_seen(record: ImageRecord, classes: ClassList) -> bool:
+    """Whether any segment of the image is of a seen class."""
+    return not classes.unseen_category_ids.issuperset([segment.category_id for segment in record.segments])
+
+
+def training_ids(train: LabelledSet, classes: ClassList, keeps_unseen: bool = False) -> list[int]:
+    """Ids of the images that training may look at.
+
+    Args:
+        train: all of the training annotations.
+        classes: seen and unseen ones.
+        keeps_unseen: False: images without any unseen segment; True: images with any seen one.
 
     Raises:
         ScasegError: there is none; says how many images hold unseen segments and which classes are in most of them.
     """
-    kept = sorted(record.image_id for record in train.images if not holds_unseen(record, classes))
+    fits = [
+        holds_seen(record, classes) if keeps_unseen else not holds_unseen(record, classes) for record in train.images
+    ]
+    kept = sorted(record.image_id for record, wanted in zip(train.images, fits, strict=True) if wanted)
     if kept:
         return kept
     if not train.images:
         raise ScasegError("the training annotations hold no image", "Check data.train in the recipe.")
+    if keeps_unseen:
+        raise ScasegError(
+            f"the split leaves no training image: none of {len(train.images)} holds a pixel of a seen class",
+            "Take classes out of split.unseen, or check data.train in the recipe.",
+        )
     hits = sorted(_images_by_unseen_class(train, classes).items(), key=lambda hit: (-hit[1], hit[0]))
     most = ", ".join(f"{name} ({count})" for name, count in hits[:5])
     raise ScasegError(

@@ -1,0 +1,82 @@
+"""Reading the annotated images of all parts for the split stage, with every check; and the embedded world's drawing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scaseg_cli.data.class_lists import read_class_list
+from scaseg_cli.data.map_pairs import pair_files
+from scaseg_cli.data.panoptic import LabelledSet, data_root, read_panoptic_set
+from scaseg_cli.data.semantic import scan_semantic_set
+from scaseg_cli.recipe.schema import ImageSet, Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split.lists import PARTS, Part, part_source
+from scaseg_cli.split.rules import check_same_categories
+from scaseg_cli.split.unseen import check_unseen, unseen_names
+from scaseg_cli.stages import is_done, recording
+
+Sets = dict[Part, LabelledSet]
+_PARTS_AS_READ: tuple[Part, ...] = ("train", "validation", "selection")
+
+
+def make_embedded_world(recipe: Recipe, run: RunDir) -> None:
+    """Draw the embedded world where the recipe asks for it, unless it is there already: the stage "data"."""
+    if recipe.data.shapes is None:
+        return
+    root = data_root(recipe, run)
+    if is_done(recipe, run, "data") and all((root / name).exists() for name in _world_parts(recipe)):
+        return
+    from scaseg_cli.shapes.make import make_shapes  # drawing loads OpenCV, which own data does not need
+
+    config = recipe.data.shapes
+    with recording(recipe, run, "data") as summary:
+        make_shapes(root, config)
+        summary |= {"train": config.num_train, "selection": config.num_selection, "validation": config.num_validation}
+
+
+def _world_parts(recipe: Recipe) -> list[str]:
+    """What of the embedded world this recipe reads; an older world may lack the label maps."""
+    sources = [part_source(recipe, part) for part in PARTS]
+    return [name for source in sources for name in (source.annotations, source.labels, source.images) if name] + (
+        [recipe.data.categories] if recipe.data.categories is not None else []
+    )
+
+
+def read_sets(recipe: Recipe, run: RunDir) -> Sets:
+    """All annotated images of each part; two parts of one source are read once.
+
+    Raises:
+        ScasegError: annotations, files or label maps are wrong, the parts' classes differ, or unseen names are none.
+    """
+    root = data_root(recipe, run)
+    if recipe.data.categories is not None:
+        _check_before_scan(recipe, root, recipe.data.categories)
+    by_source: dict[ImageSet, LabelledSet] = {}
+    for part in _PARTS_AS_READ:
+        source = part_source(recipe, part)
+        if source not in by_source:
+            by_source[source] = _read_set(recipe, root, part)
+            check_same_categories(by_source[recipe.data.train], "train", by_source[source], part)
+    return {part: by_source[part_source(recipe, part)] for part in PARTS}
+
+
+def _check_before_scan(recipe: Recipe, root: Path, categories: str) -> None:
+    """What can be known before a hundred thousand label maps are read."""
+    check_unseen(recipe.split.unseen, unseen_names(recipe.split.unseen), read_class_list(root, categories))
+    for source in dict.fromkeys(part_source(recipe, part) for part in PARTS):
+        pair_files(root / source.images, root / source.labels)
+
+
+def _read_set(recipe: Recipe, root: Path, part: Part) -> LabelledSet:
+    source = part_source(recipe, part)
+    if recipe.data.categories is None:
+        return read_panoptic_set(root, source)
+    return scan_semantic_set(root, source, recipe.data.categories, part)
+
+
+def share_labels(recipe: Recipe, root: Path, part: Part) -> bool:
+    """Whether ``part`` has the training set's own labels: small own data may try the method that way."""
+    train, other = recipe.data.train, part_source(recipe, part)
+    return (root / (train.annotations or train.labels)).resolve() == (
+        root / (other.annotations or other.labels)
+    ).resolve()

@@ -1,0 +1,93 @@
+"""The split's table: what each list holds, and what a person should know before spending hours on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from scaseg_cli.data.label_maps import is_raw
+from scaseg_cli.data.panoptic import LabelledSet
+from scaseg_cli.data.semantic import ignored_pixels
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.split.classes import ClassList
+from scaseg_cli.split.lists import PARTS
+from scaseg_cli.split.rules import holds_unseen, shared_images
+from scaseg_cli.split.sources import Sets
+from scaseg_cli.tasks import Task, task_of
+
+
+def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) -> Table:
+    """Images, segments and what training leaves out, a row for each list; see `Task` for what a segment is."""
+    task = task_of(recipe)
+    rows = [{"list": part, **_counts(sets[part], classes)} for part in PARTS]
+    rows[0]["dropped"] = dropped
+    columns = [
+        Column("list", "list", "text"),
+        Column("images", "images", "count"),
+        Column("with_unseen", "with unseen", "count"),
+        Column("seen_segments", "seen segments", "count"),
+        Column("unseen_segments", "unseen segments", "count"),
+        Column("dropped", "dropped", "count"),
+    ]
+    if task.keeps_unseen:
+        columns.append(Column("ignored", "ignored pixels", "percent"))
+        rows[0]["ignored"] = ignored_share(sets["train"], classes)
+    num_unseen = len(classes) - classes.num_seen
+    title = f"{recipe.name}: {classes.num_seen} seen and {num_unseen} unseen classes"
+    return Table(title, columns, rows, _notes(task, sets, classes))
+
+
+def ignored_share(train: LabelledSet, classes: ClassList) -> float:
+    """The fraction of the training images' pixels that belong to no class or to an unseen one."""
+    ignored, total = ignored_pixels(train, classes.unseen_category_ids)
+    return ignored / total
+
+
+def _counts(labelled: LabelledSet, classes: ClassList) -> dict[str, Any]:
+    segments = _segments_by_category(labelled)
+    unseen = sum(segments[category_id] for category_id in classes.unseen_category_ids)
+    return {
+        "images": len(labelled.images),
+        "with_unseen": sum(holds_unseen(record, classes) for record in labelled.images),
+        "seen_segments": segments.total() - unseen,
+        "unseen_segments": unseen,
+    }
+
+
+def _segments_by_category(labelled: LabelledSet) -> Counter[int]:
+    return Counter(segment.category_id for record in labelled.images for segment in record.segments)
+
+
+def _notes(task: Task, sets: Sets, classes: ClassList) -> list[str]:
+    trained = _segments_by_category(sets["train"])
+    reported = _segments_by_category(sets["validation"])
+    unlearnt = [item.name for item in classes.classes if item.seen and not trained[item.category_id]]
+    unreported = [item.name for item in classes.classes if not item.seen and not reported[item.category_id]]
+    notes = _notes_on_columns(task)
+    if unlearnt:
+        notes.append(f"Seen classes in no training image: {_some(unlearnt)}.")
+    if unreported:
+        notes.append(f"Unseen classes in no validation image: {_some(unreported)}.")
+    for part in ("selection", "validation"):
+        both = shared_images(sets["train"], sets[part])
+        if both:
+            notes.append(f"Images of {part} that are trained on too: {len(both)}; seen classes will score too high.")
+    raw = [part for part in PARTS if sets[part].map_values is not None and is_raw(sets[part])]
+    if raw:
+        notes.append(f"Label maps of COCO-Stuff's own ids, read through a table: {', '.join(raw)}.")
+    return notes
+
+
+def _notes_on_columns(task: Task) -> list[str]:
+    if not task.keeps_unseen:
+        return ["Dropped: training images that hold a segment of an unseen class."]
+    return [
+        "A segment is all that an image holds of one class.",
+        "Dropped: training images without a pixel of a seen class.",
+        "Ignored pixels: those of no class and of unseen classes, in the training images.",
+    ]
+
+
+def _some(names: list[str], shown: int = 8) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
