@@ -1,4 +1,4 @@
-"""Write the embedded world as a data set in COCO's panoptic format."""
+"""Write the embedded world as a data set in COCO's panoptic format, with label maps besides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ from scaseg_cli.files import write_json
 from scaseg_cli.recipe.schema import ShapesData
 from scaseg_cli.results.console import track
 from scaseg_cli.shapes.scenes import Scene, draw_scene
-from scaseg_cli.shapes.world import CATEGORIES, SEEN_STUFF, SEEN_THINGS, STUFF, THINGS, ShapeClass
+from scaseg_cli.shapes.world import (
+    CATEGORIES,
+    CLASSES,
+    MAP_CATEGORIES,
+    SEEN_STUFF,
+    SEEN_THINGS,
+    STUFF,
+    THINGS,
+    ShapeClass,
+)
 
 SETS = ("train", "selection", "validation")
 _MARK = "shapes.json"  # says that a folder is ours, so that it may be written again
@@ -70,16 +79,24 @@ def _segments(scene: Scene, ids: list[int]) -> list[dict[str, Any]]:
     return segments
 
 
-def _write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
-    ok, data = cv2.imencode(".png", rgb[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
+def _label_map(scene: Scene) -> NDArray[np.uint8]:
+    """The class of each pixel [S, S], by its place in `MAP_CATEGORIES`."""
+    return np.array([CLASSES.index(cls) for cls in scene.classes], np.uint8)[scene.index]
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write colours [H, W, 3], RGB, or a label map [H, W]."""
+    shown = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    ok, data = cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     assert ok, path
     path.write_bytes(data.tobytes())
 
 
 def _write_set(root: Path, config: ShapesData, name: str, count: int) -> None:
     images_dir, labels_dir = root / name, root / "annotations" / f"panoptic_{name}"
-    images_dir.mkdir(parents=True)
-    labels_dir.mkdir(parents=True)
+    maps_dir = root / "annotations" / f"semantic_{name}"
+    for folder in (images_dir, labels_dir, maps_dir):
+        folder.mkdir(parents=True)
     images, annotations = [], []
     for number in track(range(count), f"Drawing {name} scenes", count):
         scene = scene_of(config, name, number)
@@ -88,6 +105,7 @@ def _write_set(root: Path, config: ShapesData, name: str, count: int) -> None:
         ids = _segment_ids(np.random.default_rng([config.seed, SETS.index(name), number, 1]), scene.classes)
         _write_png(images_dir / file_name, scene.image)
         _write_png(labels_dir / file_name, ids_to_rgb(np.array(ids)[scene.index]))
+        _write_png(maps_dir / file_name, _label_map(scene))
         side = config.image_size
         images.append({"id": image_id, "file_name": file_name, "width": side, "height": side})
         annotations.append({"image_id": image_id, "file_name": file_name, "segments_info": _segments(scene, ids)})
@@ -107,7 +125,7 @@ def _claim(root: Path) -> None:
 
 
 def make_shapes(root: Path, config: ShapesData) -> None:
-    """Write the embedded world to ``root``: images, panoptic labels and annotation files of the three sets.
+    """Write the embedded world to ``root``: images, panoptic labels, label maps and annotations of the three sets.
 
     An older embedded world there is replaced. The annotations come last and in one piece, so a run cut short leaves
     no set that can be read.
@@ -124,6 +142,7 @@ def make_shapes(root: Path, config: ShapesData) -> None:
         write_json(root / _MARK, config.model_dump(mode="json"))
         for name, count in zip(SETS, counts, strict=True):
             _write_set(unfinished, config, name, count)
+        write_json(unfinished / "annotations" / "categories.json", MAP_CATEGORIES)
         for part in ("annotations", *SETS):
             if (root / part).exists():
                 shutil.rmtree(root / part)

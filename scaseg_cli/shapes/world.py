@@ -86,3 +86,5 @@ CATEGORIES: list[dict[str, Any]] = [
     }
     for cls in CLASSES
 ]
+# The same classes for label maps, whose ids are contiguous and begin with 0.
+MAP_CATEGORIES: list[dict[str, Any]] = [{**category, "id": place} for place, category in enumerate(CATEGORIES)]

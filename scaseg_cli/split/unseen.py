@@ -11,12 +11,17 @@ from pathlib import Path
 from scaseg_cli.data.panoptic import Category
 from scaseg_cli.errors import ScasegError
 
-KNOWN_SPLITS = ("coco-zps", "shapes-zps")
-# docs/method.md, Task: the unseen classes of COCO panoptic, in the data's own spelling.
+KNOWN_SPLITS = ("coco-zps", "coco-zss", "shapes-zps", "shapes-zss")
+# docs/method.md, Task: the unseen classes of COCO panoptic and of COCO-Stuff, in the data's own spelling.
 COCO_ZPS = (
     "cow", "giraffe", "suitcase", "frisbee", "skateboard", "carrot", "scissors",
     "cardboard", "sky-other-merged", "grass-merged", "playingfield", "river", "road", "tree-merged",
 )  # fmt: skip
+COCO_ZSS = (
+    "cow", "giraffe", "suitcase", "frisbee", "skateboard", "carrot", "scissors",
+    "cardboard", "clouds", "grass", "playingfield", "river", "road", "tree", "wall-concrete",
+)  # fmt: skip
+_COCO = {"coco-zps": COCO_ZPS, "coco-zss": COCO_ZSS}
 _COMMENT = re.compile(r"(^|\s)#.*")
 
 
@@ -28,10 +33,10 @@ def unseen_names(unseen: str | Sequence[str]) -> tuple[str, ...]:
     """
     if not isinstance(unseen, str):
         return tuple(unseen)
-    if unseen == "coco-zps":
-        return COCO_ZPS
-    if unseen == "shapes-zps":
-        from scaseg_cli.shapes.world import UNSEEN  # kept where the embedded world is drawn
+    if unseen in _COCO:
+        return _COCO[unseen]
+    if unseen in KNOWN_SPLITS:
+        from scaseg_cli.shapes.world import UNSEEN  # one for both tasks, kept where the embedded world is drawn
 
         return UNSEEN
     return _names_in(Path(unseen))
@@ -80,7 +85,7 @@ def check_unseen(unseen: str | Sequence[str], names: Sequence[str], categories: 
         lines = "\n".join(f"  {name!r}{_nearest(name, known)}" for name in lacking)
         raise ScasegError(
             f"{origin} names {len(lacking)} of {len(names)} classes that the data lacks:\n{lines}",
-            "Names are spelt as under `categories` in the annotation file.",
+            "Names are spelt as in the data's own list of classes.",
         )
     if len(names) == len(known):
         raise ScasegError(f"{origin} names all {len(known)} classes of the data", "At least one class must be seen.")
