@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from scaseg_cli.data.mistakes import Mistakes
+from scaseg_cli.data.other_formats import check_is_panoptic
 from scaseg_cli.data.records import MAX_SEGMENT_ID, Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import inside, read_json
@@ -39,15 +41,17 @@ def read_closely(path: Path, images_dir: Path, labels_dir: Path) -> LabelledSet:
     return LabelledSet(images_dir, labels_dir, categories, images)
 
 
-def is_plain(name: str) -> bool:
-    """Whether a file name, as nearly all do, plainly stays in its folder: no need to take it apart."""
-    return bool(name) and "/" not in name and "\\" not in name and name != ".."
+def are_plain(names: Sequence[str]) -> bool:
+    """Whether all these file names, as nearly all do, plainly stay in their folder: no need to take them apart."""
+    text = "".join(names)
+    return all(names) and "/" not in text and "\\" not in text and ".." not in names
 
 
 def _read_top_level(path: Path) -> dict[str, Any]:
     content = read_json(path, "the annotation file")
     if not isinstance(content, dict):
         raise ScasegError(f"the annotation file {path} holds {_kind(content)}, not a mapping", _HINT)
+    check_is_panoptic(path, content)
     mistakes = Mistakes(f"the annotation file {path}")
     for key in ("images", "annotations", "categories"):
         if key not in content:
@@ -211,7 +215,7 @@ def _read_images(
 
 
 def _check_name(folder: Path, name: str, what: str, mistakes: Mistakes) -> None:
-    if is_plain(name):
+    if are_plain([name]):
         return
     try:
         inside(folder, name, what)

@@ -11,18 +11,20 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import orjson
 
-from scaseg_cli.data.annotation_mistakes import is_plain, read_categories, read_closely
+from scaseg_cli.data.annotation_mistakes import are_plain, read_categories, read_closely
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.recipe.schema import ImageSet
 
 _WholeNumber = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # the close reading knows no larger ones
+_ID, _CATEGORY_ID = attrgetter("id"), attrgetter("category_id")
 _Pixels = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
@@ -68,12 +70,13 @@ def read_panoptic_set(root: Path, where: ImageSet) -> LabelledSet:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Millions of objects that all stay: looking for garbage among them only costs time."""
+    """Millions of objects that all stay: looking for garbage among them, now or later, only costs time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_on:
             gc.enable()
 
@@ -103,9 +106,7 @@ def _segments_are_right(annotations: list[_Annotation], category_ids: set[int]) 
     """Whether no segment id stands twice in an image, and all categories are known."""
     for annotation in annotations:
         segments = annotation.segments_info
-        if len({segment.id for segment in segments}) != len(segments):
-            return False
-        if not category_ids.issuperset([segment.category_id for segment in segments]):
+        if len(set(map(_ID, segments))) != len(segments) or not category_ids.issuperset(map(_CATEGORY_ID, segments)):
             return False
     return True
 
@@ -113,16 +114,12 @@ def _segments_are_right(annotations: list[_Annotation], category_ids: set[int]) 
 def _joined(images: list[_Image], annotations: list[_Annotation]) -> tuple[ImageRecord, ...] | None:
     """Each image with its annotation; None: they do not belong together, or a name is not a plain one."""
     by_image = {annotation.image_id: annotation for annotation in annotations}
-    if not len(by_image) == len(annotations) == len(images) == len({image.id for image in images}):
+    ids = {image.id for image in images}
+    if not len(annotations) == len(images) == len(ids) or by_image.keys() != ids:
         return None
-    records = []
-    for image in images:
-        annotation = by_image.get(image.id)
-        if annotation is None or not is_plain(image.file_name) or not is_plain(annotation.file_name):
-            return None
-        records.append(
-            ImageRecord(
-                image.id, image.file_name, annotation.file_name, image.width, image.height, annotation.segments_info
-            )
-        )
-    return tuple(records)
+    records = [
+        ImageRecord(image.id, image.file_name, label.file_name, image.width, image.height, label.segments_info)
+        for image, label in zip(images, [by_image[image.id] for image in images], strict=True)
+    ]
+    names = [name for record in records for name in (record.file_name, record.label_name)]
+    return tuple(records) if are_plain(names) else None
