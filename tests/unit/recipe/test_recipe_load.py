@@ -80,8 +80,8 @@ def test_a_circle_of_extends_is_told(here: Path) -> None:
 
 
 def test_a_missing_parent_names_the_child(here: Path) -> None:
-    write(here / "a.yaml", "extends: shapes-zsp\n")
-    with pytest.raises(ScasegError, match=r"a\.yaml extends 'shapes-zsp', but there is no recipe") as caught:
+    write(here / "a.yaml", "extends: shape-zps\n")
+    with pytest.raises(ScasegError, match=r"a\.yaml extends 'shape-zps', but there is no recipe") as caught:
         load_recipe("a.yaml")
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("Did you mean 'shapes-zps'?")

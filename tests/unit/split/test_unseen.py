@@ -1,9 +1,11 @@
 import pytest
 
+from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
 from scaseg_cli.data.panoptic import Category
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.shapes.world import CATEGORIES as SHAPES_CATEGORIES
-from scaseg_cli.split.unseen import COCO_ZPS, check_unseen, unseen_names
+from scaseg_cli.shapes.world import MAP_CATEGORIES
+from scaseg_cli.split.unseen import COCO_ZPS, COCO_ZSS, KNOWN_SPLITS, check_unseen, unseen_names
 
 CATEGORIES = tuple(
     Category(number, name, True) for number, name in enumerate(("cow", "dog", "playingfield", "grass-merged", "road"))
@@ -16,12 +18,38 @@ def refusal(unseen, categories=CATEGORIES) -> ScasegError:
     return caught.value
 
 
-def test_known_splits():
-    assert unseen_names("coco-zps") == COCO_ZPS
-    assert len(set(COCO_ZPS)) == 14
+# The published ids: COCO's own for ZPS, MMSegmentation's contiguous ones for ZSS.
+ZPS_IDS = {21, 25, 33, 34, 41, 57, 87, 100, 145, 148, 149, 184, 187, 193}
+ZSS_IDS = {19, 23, 28, 29, 36, 51, 76, 88, 94, 112, 133, 136, 137, 157, 160}
+
+
+@pytest.mark.parametrize(
+    ("split", "names", "ids", "categories"),
+    [("coco-zps", COCO_ZPS, ZPS_IDS, coco_panoptic()), ("coco-zss", COCO_ZSS, ZSS_IDS, coco_stuff())],
+)
+def test_the_published_splits_are_of_their_class_lists(split, names, ids, categories):
+    assert unseen_names(split) == names
+    check_unseen(split, names, categories)
+    assert {category.id for category in categories if category.name in names} == ids
+    assert len(names) == len(ids)
+
+
+def test_clouds_are_unseen_in_coco_stuff_and_the_sky_is_not():
+    assert "clouds" in COCO_ZSS
+    assert "sky-other" not in COCO_ZSS
+    assert "sky-other-merged" in COCO_ZPS
+
+
+def test_the_embedded_worlds_splits_are_one():
     shapes = unseen_names("shapes-zps")
     assert len(shapes) == 8
-    check_unseen("shapes-zps", shapes, [Category(c["id"], c["name"], bool(c["isthing"])) for c in SHAPES_CATEGORIES])
+    assert unseen_names("shapes-zss") == shapes
+    for listed in (SHAPES_CATEGORIES, MAP_CATEGORIES):
+        check_unseen("shapes-zps", shapes, [Category(c["id"], c["name"], bool(c["isthing"])) for c in listed])
+
+
+def test_each_known_split_is_known():
+    assert all(unseen_names(name) for name in KNOWN_SPLITS)
 
 
 def test_a_list_is_taken_as_it_is():
@@ -42,8 +70,9 @@ def test_a_known_name_goes_before_a_file_of_that_name(tmp_path, monkeypatch):
 
 
 def test_neither_known_nor_a_file():
-    error = refusal("coco-zsp")
-    assert error.message == "split.unseen is 'coco-zsp': neither a known split (coco-zps, shapes-zps) nor a file"
+    error = refusal("coc-zps")
+    known = "coco-zps, coco-zss, shapes-zps, shapes-zss"
+    assert error.message == f"split.unseen is 'coc-zps': neither a known split ({known}) nor a file"
     assert error.hint.startswith("Did you mean 'coco-zps'? ")
     assert refusal("").message.startswith("split.unseen is")
 
