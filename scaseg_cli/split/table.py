@@ -11,7 +11,7 @@ from scaseg_cli.data.semantic import ignored_pixels
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.classes import ClassList
-from scaseg_cli.split.lists import PARTS
+from scaseg_cli.split.lists import PARTS, Part
 from scaseg_cli.split.rules import holds_unseen, shared_images
 from scaseg_cli.split.sources import Sets
 from scaseg_cli.tasks import Task, task_of
@@ -20,7 +20,8 @@ from scaseg_cli.tasks import Task, task_of
 def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) -> Table:
     """Images, segments and what training leaves out, a row for each list; see `Task` for what a segment is."""
     task = task_of(recipe)
-    rows = [{"list": part, **_counts(sets[part], classes)} for part in PARTS]
+    segments = {part: _segments_by_category(sets[part]) for part in PARTS}
+    rows = [{"list": part, **_counts(sets[part], segments[part], classes)} for part in PARTS]
     rows[0]["dropped"] = dropped
     columns = [
         Column("list", "list", "text"),
@@ -35,7 +36,7 @@ def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) ->
         rows[0]["ignored"] = ignored_share(sets["train"], classes)
     num_unseen = len(classes) - classes.num_seen
     title = f"{recipe.name}: {classes.num_seen} seen and {num_unseen} unseen classes"
-    return Table(title, columns, rows, _notes(task, sets, classes))
+    return Table(title, columns, rows, _notes(task, sets, segments, classes))
 
 
 def ignored_share(train: LabelledSet, classes: ClassList) -> float:
@@ -44,8 +45,7 @@ def ignored_share(train: LabelledSet, classes: ClassList) -> float:
     return ignored / total
 
 
-def _counts(labelled: LabelledSet, classes: ClassList) -> dict[str, Any]:
-    segments = _segments_by_category(labelled)
+def _counts(labelled: LabelledSet, segments: Counter[int], classes: ClassList) -> dict[str, Any]:
     unseen = sum(segments[category_id] for category_id in classes.unseen_category_ids)
     return {
         "images": len(labelled.images),
@@ -56,12 +56,11 @@ def _counts(labelled: LabelledSet, classes: ClassList) -> dict[str, Any]:
 
 
 def _segments_by_category(labelled: LabelledSet) -> Counter[int]:
-    return Counter(segment.category_id for record in labelled.images for segment in record.segments)
+    return Counter([segment.category_id for record in labelled.images for segment in record.segments])
 
 
-def _notes(task: Task, sets: Sets, classes: ClassList) -> list[str]:
-    trained = _segments_by_category(sets["train"])
-    reported = _segments_by_category(sets["validation"])
+def _notes(task: Task, sets: Sets, segments: dict[Part, Counter[int]], classes: ClassList) -> list[str]:
+    trained, reported = segments["train"], segments["validation"]
     unlearnt = [item.name for item in classes.classes if item.seen and not trained[item.category_id]]
     unreported = [item.name for item in classes.classes if not item.seen and not reported[item.category_id]]
     notes = _notes_on_columns(task)
