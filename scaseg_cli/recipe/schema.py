@@ -145,6 +145,7 @@ class Base(Section):
     eval_max_size: Positive = Field(1333, description="longer side at inference, pixels, at most")
     iterations: Positive = 140_350
     batch_size: Positive = Field(16, description="images a step, all processes together")
+    accumulate: Positive = Field(1, description="parts in which a process takes its share of a step; saves memory")
     learning_rate: PositiveReal = 1e-4
     backbone_rate: NonNegativeReal = Field(0.1, description="learning rate of the backbone, relative")
     weight_decay: NonNegativeReal = 0.05
@@ -239,6 +240,21 @@ class Evaluation(Section):
     batch_size: Positive = 1
 
 
+class Slurm(Section):
+    """What `--launcher slurm` asks the cluster for; GPUs and nodes are the recipe's own."""
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    time: Positive | Annotated[str, Field(pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")] = Field(
+        1440, description="minutes, or D-HH:MM:SS"
+    )
+    cpus_per_task: Positive | None = Field(None, description="of a node")
+    memory: Positive | None = Field(None, description="GB of a node")
+    setup: list[str] = Field([], description="lines of shell that the job begins with, such as module load")
+
+
 class Recipe(Section):
     """Everything a run needs."""
 
@@ -246,9 +262,14 @@ class Recipe(Section):
     description: str = ""
     task: Literal["zps", "zss"] = Field("zps", description="zero-shot panoptic or semantic segmentation")
     seed: Count = 0
-    gpus: Count = Field(0, description="0: CPU")
-    processes: Positive = Field(1, description="training processes on the CPU")
+    gpus: Count = Field(0, description="of each node; 0: CPU")
+    processes: Positive = Field(1, description="on the CPU, of each node")
+    nodes: Positive = Field(1, description="machines that train the base together")
     threads: Positive | None = Field(None, description="CPU threads a process; null: torch's choice")
+    deterministic: bool = Field(False, description="kernels that give the same bits each time, where there are any")
+    tensorboard: bool = Field(True, description="write the base's losses for TensorBoard")
+    wandb: str | None = Field(None, description="send the base's losses to this project of Weights & Biases")
+    slurm: Slurm = Slurm()
     data: Data
     split: Split
     clip: Clip = Clip()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scaseg_cli.recipe import load_recipe, shipped_file
+from scaseg_cli.recipe.schema import Slurm
 
 NAMES = ("coco-zps", "coco-zss")
 METHOD = Path(__file__).parents[3] / "docs" / "method.md"
@@ -62,6 +63,9 @@ OFF: dict[str, Any] = {
 # Where a value of ZSS is not of the origin that its key has in docs/method.md.
 OTHER_ORIGIN = dict.fromkeys(("base.scale", "base.resize", "base.schedule", "base.steps"), "reading")
 OTHER_ORIGIN |= dict.fromkeys(("data.categories", "union.iterations"), "published")
+# Where and how a run computes and what it logs, not what comes out of it.
+MACHINE = {"nodes", "deterministic", "tensorboard", "wandb"}
+MACHINE |= {f"slurm.{key}" for key in Slurm.model_fields}
 
 
 def _value(recipe: Any, dotted: str) -> Any:
@@ -121,7 +125,7 @@ def test_nothing_that_changes_results_is_left_to_a_default(name: str) -> None:
     """The recipe is the statement: a default that changes later must not change it."""
     stated = {key for key, _, _ in _lines(name)}
     # Of panoptic inference, of label maps, and of the embedded world: of no effect on the other task.
-    elsewhere = {"data.shapes"}
+    elsewhere = {"data.shapes"} | MACHINE
     elsewhere |= {"base.unseen_pixels", "data.categories"} if name == "coco-zps" else set()
     elsewhere |= {"evaluation.object_threshold", "evaluation.overlap_threshold"} if name == "coco-zss" else set()
     elsewhere |= {f"data.{part}.annotations" for part in ("train", "validation")} if name == "coco-zss" else set()
