@@ -55,14 +55,18 @@ def say_to_log(text: str) -> None:
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """While the block runs, what is said also goes to the end of the file ``path``, without colours."""
+    """While the block runs, what is said also goes to the end of the file ``path``, without colours.
+
+    A block inside another has a log of its own.
+    """
     global _log
+    outer = _log
     with open(path, "a", encoding="utf-8", buffering=1) as file:
         _log = Console(file=file, highlight=False, no_color=True, force_terminal=False)
         try:
             yield
         finally:
-            _log = None
+            _log = outer
 
 
 class Progress(TypedDict):
@@ -225,7 +229,7 @@ def _drawn(table: Table, with_detail: bool = True) -> rich.table.Table:
             overflow="fold",
         )
     for row, cells in zip(table.rows, table.shown_rows(), strict=True):
-        drawn.add_row(
-            *(Text(cells[place]) for place in chosen), style=row.get("_style"), end_section=bool(row.get("_section"))
-        )
+        bold = table.bold_cells(row)
+        shown = [Text(cells[place], style="bold" if bold[place] else "") for place in chosen]
+        drawn.add_row(*shown, style=row.get("_style"), end_section=bool(row.get("_section")))
     return drawn

@@ -86,6 +86,14 @@ def test_a_narrow_terminal_leaves_details_out_and_says_so(capsys, monkeypatch):
         assert ("For want of room: without hSQ." in out) is not shown
 
 
+def test_single_cells_stand_out(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    rows = [{"model": "base", "hpq": 0.1, "steps": 7, "_best": {"steps"}}, {"model": "union", "hpq": 0.2, "steps": 5}]
+    print_table(Table("T", COLUMNS, rows))
+    bold = re.findall(r"\x1b\[1m *(\S+?) *\x1b\[0m", capsys.readouterr().out)
+    assert [word for word in bold if word in ("7", "5", "10.0", "20.0")] == ["7"]
+
+
 def test_a_terminal_without_unicode_gets_a_table(tmp_path):
     program = (
         "from scaseg_cli.results.console import print_table\n"
