@@ -17,7 +17,7 @@ from scaseg_cli.stages import require
 
 BASE_KIND = "base model"
 BASE_REMEDY = "Run `scaseg train-base` again with this recipe."
-_IN_NETWORK = "panoptic_head.cls_embed."
+_IN_NETWORK = ".cls_embed."  # behind the name that the host gives its head
 
 
 class ClassProjector(nn.Sequential):
@@ -79,7 +79,7 @@ def load_classifier(recipe: Recipe, run: RunDir) -> CosineClassifier:
     """
     require(recipe, run, "base")
     tensors, _ = load_tensors(run.base_file, BASE_KIND, BASE_REMEDY)
-    own = {name.removeprefix(_IN_NETWORK): t for name, t in tensors.items() if name.startswith(_IN_NETWORK)}
+    own = {name.partition(_IN_NETWORK)[2]: tensor for name, tensor in tensors.items() if _IN_NETWORK in name}
     vectors = load_embeddings(recipe, run).vectors_NC
     classifier = CosineClassifier(ClassProjector(recipe.base.channels, vectors.shape[1]), vectors, recipe.base.tau)
     load_module(classifier, own, run.base_file, BASE_REMEDY)

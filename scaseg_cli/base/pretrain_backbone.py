@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scaseg_cli.base.backbone_weights import SHIPPED_BACKBONE
-from scaseg_cli.base.network import PIXEL_MEAN, PIXEL_STD, build_backbone
+from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD
+from scaseg_cli.base.network import build_backbone
 from scaseg_cli.files import hash_value
 from scaseg_cli.recipe.schema import Backbone
 from scaseg_cli.shapes.crops import Picture, stream, stuff_patch, thing_crop

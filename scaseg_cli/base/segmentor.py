@@ -14,21 +14,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scaseg_cli.base.aligned import AlignedNetwork, normalised
 from scaseg_cli.base.classifier import BASE_KIND, BASE_REMEDY
 from scaseg_cli.base.device import choose_device
-from scaseg_cli.base.head import SemanticMask2Former, normalised
 from scaseg_cli.base.network import build_network
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
 from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import require
+from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
 
 
-def save_base(run: RunDir, network: SemanticMask2Former, recipe: Recipe) -> None:
+def save_base(run: RunDir, network: AlignedNetwork, recipe: Recipe) -> None:
     """Write the trained network, without the alignment's bank, in one piece."""
     tensors = {name: t for name, t in network.state_dict().items() if not name.startswith("v2c.")}
     save_tensors(run.base_file, BASE_KIND, tensors, {"iterations": recipe.base.iterations, "seed": recipe.seed})
@@ -38,7 +39,7 @@ def save_base(run: RunDir, network: SemanticMask2Former, recipe: Recipe) -> None
 class Segmentor:
     """The frozen network on its device."""
 
-    network: SemanticMask2Former
+    network: AlignedNetwork
     device: torch.device
     eval_size: int
     eval_max_size: int
@@ -74,13 +75,22 @@ class Segmentor:
 
     @torch.no_grad()
     def match(self, batch: dict[str, list[Any]]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Visual embeddings v [B, Q, D] of training views, and which query holds which segment, per image."""
+        """Visual embeddings v [B, Q, D] of training views and, per image, which queries hold segments of which class.
+
+        Args:
+            batch: what `collate` makes of training views.
+
+        Returns:
+            v, and per image the matched queries' indices and the class ids of what they hold, both [G].
+        """
         inputs = normalised(self.network, torch.stack(batch["inputs"]))
         samples = [sample.to(self.device) for sample in batch["data_samples"]]
-        head = self.network.panoptic_head
+        head = self.network.head
         matches = head.match(self.network.extract_feat(inputs), samples)
-        assert head.visual is not None
-        return head.visual, matches
+        pairs = zip(matches, samples, strict=True)
+        return head.last_visual(), [
+            (query, head.segments(sample).labels[segment]) for (query, segment), sample in pairs
+        ]
 
 
 def _padded(images: list[np.ndarray], divisor: int = 32) -> Tensor:
@@ -103,7 +113,7 @@ def load_segmentor(recipe: Recipe, run: RunDir) -> Segmentor:
     device = choose_device(recipe)
     tensors, _ = load_tensors(run.base_file, BASE_KIND, BASE_REMEDY)
     seen = load_embeddings(recipe, run).vectors_NC[: read_classes(run).num_seen]
-    network = build_network(recipe.base, seen, clip=None)
+    network = build_network(recipe.base, seen, None, task_of(recipe))
     load_module(network, tensors, run.base_file, BASE_REMEDY)
     network.requires_grad_(False).eval().to(device)
     return Segmentor(network, device, recipe.base.eval_size, recipe.base.eval_max_size)

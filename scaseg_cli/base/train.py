@@ -13,8 +13,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from scaseg_cli import launch
+from scaseg_cli.base.aligned import AlignedNetwork
 from scaseg_cli.base.device import World, choose_device, join_world, world_size
-from scaseg_cli.base.head import SemanticMask2Former
 from scaseg_cli.base.hooks import (
     LearningRate,
     Losses,
@@ -24,7 +24,7 @@ from scaseg_cli.base.hooks import (
     learning_rate_factor,
 )
 from scaseg_cli.base.network import build_network, load_backbone
-from scaseg_cli.base.samples import SampleOrder, TrainingViews, collate
+from scaseg_cli.base.samples import SampleOrder, collate, training_views
 from scaseg_cli.base.segmentor import save_base
 from scaseg_cli.checkpoints import load_state
 from scaseg_cli.clip.load import load_clip
@@ -35,8 +35,9 @@ from scaseg_cli.results.console import say
 from scaseg_cli.results.report import Report
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import open_set, read_classes
+from scaseg_cli.split import read_classes
 from scaseg_cli.stages import recording, require, stage_key
+from scaseg_cli.tasks import task_of
 
 NEXT = "scaseg train-cat"
 
@@ -95,7 +96,7 @@ def train(recipe: Recipe, run: RunDir) -> None:
         save_base(run, network, recipe)
 
 
-def _network(recipe: Recipe, run: RunDir, world: World) -> SemanticMask2Former:
+def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
     """The network before its first step: the same weights in every process."""
     embeddings = load_embeddings(recipe, run)
     num_seen = read_classes(run).num_seen
@@ -104,14 +105,14 @@ def _network(recipe: Recipe, run: RunDir, world: World) -> SemanticMask2Former:
         clip = load_clip(recipe.clip).to(world.device)
         check_clip(embeddings, clip)
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.base, embeddings.vectors_NC[:num_seen], clip)
+    network = build_network(recipe.base, embeddings.vectors_NC[:num_seen], clip, task_of(recipe))
     load_backbone(network.backbone, recipe.base.backbone.checkpoint)
     return network
 
 
 def _loader(recipe: Recipe, run: RunDir, world: World, start: int) -> DataLoader:
     base = recipe.base
-    views = TrainingViews(open_set(recipe, run, "train"), read_classes(run).class_ids, base, recipe.seed)
+    views = training_views(recipe, run)
     order = SampleOrder(len(views), base.batch_size, recipe.seed, start, base.iterations, world.rank, world.size)
     return DataLoader(
         views,

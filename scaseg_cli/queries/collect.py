@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scaseg_cli import launch
 from scaseg_cli.base.device import join_world, world_size
-from scaseg_cli.base.samples import Key, TrainingViews, collate
+from scaseg_cli.base.samples import Key, collate, training_views
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
@@ -24,7 +24,7 @@ from scaseg_cli.results.report import Report
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.seeds import drawn_seed, seeded
-from scaseg_cli.split import open_set, read_classes
+from scaseg_cli.split import open_set
 from scaseg_cli.stages import recording, require, stage_key
 
 Rows = tuple[Tensor, Tensor, Tensor]  # matched [M, D], their class ids [M], without a segment [U, D]
@@ -42,9 +42,7 @@ class QueryReader:
 
     def __init__(self, recipe: Recipe, run: RunDir, segmentor: Segmentor) -> None:
         self.recipe, self.segmentor = recipe, segmentor
-        self.views = TrainingViews(
-            open_set(recipe, run, "train"), read_classes(run).class_ids, recipe.base, recipe.seed
-        )
+        self.views = training_views(recipe, run)
 
     @torch.no_grad()
     def read(self, keys: list[Key], word: str) -> Rows:
@@ -57,9 +55,9 @@ class QueryReader:
         batch = collate([self.views[key] for key in keys])
         visual, matches = self.segmentor.match(batch)
         matched, classes, null = [], [], []
-        for i, (query, segment) in enumerate(matches):
+        for i, (query, class_ids) in enumerate(matches):
             matched.append(visual[i, query])
-            classes.append(batch["data_samples"][i].gt_instances.labels[segment.cpu()])
+            classes.append(class_ids.cpu())
             free = torch.ones(visual.shape[1], dtype=torch.bool, device=visual.device)
             free[query] = False
             unmatched = visual[i, free]

@@ -1,180 +1,251 @@
-"""The segmentor as the embedded world's recipe builds it: its losses, its gradients, its matching and its file."""
+"""The segmentor of either host at the embedded world's size: its losses, its gradients, its matching and its file."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from base_world import (
+    NAMES,
+    NUM_SEEN,
+    SIDE,
+    base,
+    clip,
+    fresh_network,
+    largest_gradient,
+    losses_of,
+    recipe,
+    stripes,
+    vectors_NC,
+)
+from mmdet.models.detectors import Mask2Former
+from mmseg.models.decode_heads import Mask2FormerHead
+from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from scaseg_cli.base.classifier import BASE_KIND
-from scaseg_cli.base.head import SemanticMask2Former
-from scaseg_cli.base.network import build_network
-from scaseg_cli.base.samples import collate, sample
+from scaseg_cli.base.classifier import BASE_KIND, load_classifier
+from scaseg_cli.base.network import synchronise_norms
+from scaseg_cli.base.samples import collate
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor, save_base
-from scaseg_cli.checkpoints import load_tensors
-from scaseg_cli.clip.load import load_clip
-from scaseg_cli.clip.model import ClipModel
-from scaseg_cli.data.records import ImageRecord, Segment
+from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Base, Recipe
+from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, SplitClass, write_classes
 from scaseg_cli.stages import recording
+from scaseg_cli.tasks import ZPS, ZSS, Task
 
-NAMES = ("red ring", "red square", "green ring", "blue dots", "green stripes")
-NUM_SEEN = 4
-SIDE = 64
-
-
-@pytest.fixture(scope="module")
-def recipe() -> Recipe:
-    return load_recipe("shapes-zps", ("base.backbone.checkpoint=null", "threads=1"))
+both = pytest.mark.parametrize("task", [ZPS, ZSS], ids=lambda task: task.name)
+CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def clip(recipe: Recipe) -> ClipModel:
-    return load_clip(recipe.clip)
+def test_each_task_has_its_host() -> None:
+    assert isinstance(fresh_network(ZPS), Mask2Former)
+    semantic = fresh_network(ZSS)
+    assert isinstance(semantic, EncoderDecoder)
+    assert isinstance(semantic.head, Mask2FormerHead)
 
 
-@pytest.fixture(scope="module")
-def vectors_NC(clip: ClipModel) -> Tensor:
-    return clip.encode_text([f"a photo of a {name}." for name in NAMES])
+def test_the_hosts_compute_the_same() -> None:
+    panoptic, semantic = fresh_network(ZPS).eval(), fresh_network(ZSS).eval()
+    state = {name.replace("panoptic_head.", "decode_head."): t for name, t in panoptic.state_dict().items()}
+    semantic.load_state_dict(state)
+    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    ((v, masks),) = Segmentor(panoptic, CPU, SIDE, SIDE).segment([image])
+    ((other_v, other_masks),) = Segmentor(semantic, CPU, SIDE, SIDE).segment([image])
+    assert torch.equal(v, other_v)
+    assert torch.equal(masks, other_masks)
 
 
-@pytest.fixture
-def network(recipe: Recipe, clip: ClipModel, vectors_NC: Tensor) -> SemanticMask2Former:
-    return _network(recipe.base, clip, vectors_NC)
-
-
-def _network(base: Base, clip: ClipModel | None, vectors_NC: Tensor) -> SemanticMask2Former:
-    torch.manual_seed(0)
-    return build_network(base, vectors_NC[:NUM_SEEN], clip).train()
-
-
-def _view(image_id: int, *class_ids: int, size: tuple[int, int] = (SIDE, SIDE)) -> dict[str, Any]:
-    """A training view of vertical stripes, one segment of each class; without classes, an image of void alone."""
-    height, width = size
-    label = np.zeros(size, np.int32)
-    edges = np.linspace(0, width, len(class_ids) + 1).astype(int)
-    for place in range(len(class_ids)):
-        label[:, edges[place] : edges[place + 1]] = place + 1
-    segments = tuple(Segment(i + 1, class_id, 1, (0, 0, 1, 1), False) for i, class_id in enumerate(class_ids))
-    image = np.random.default_rng(image_id).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    record = ImageRecord(image_id, f"{image_id}.png", f"{image_id}.png", width, height, segments)
-    return sample(record, image, label, {class_id: class_id for class_id in range(NUM_SEEN)}, SIDE)
-
-
-def _losses(network: SemanticMask2Former, *views: dict[str, Any]) -> dict[str, Tensor]:
-    data = network.data_preprocessor(collate(list(views)), training=True)
-    return network(**data, mode="loss")
-
-
-def _gradient(module: nn.Module) -> float:
-    """The largest entry of a module's gradients; not a number where a parameter that is trained has none."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    assert parameters
-    return max(math.nan if p.grad is None else float(p.grad.abs().max()) for p in parameters)
-
-
-def test_a_step_has_finite_losses_and_trains_all_but_clip(network: SemanticMask2Former, clip: ClipModel) -> None:
-    before = clip.fingerprint
-    losses = _losses(network, _view(1, 0, 1, 2), _view(2, 3, 0, size=(48, 64)))
-    layers = 1 + 3  # the queries themselves, then each layer of the decoder
-    assert sum(name.endswith(("loss_cls", "loss_mask", "loss_dice")) for name in losses) == 3 * layers
+@both
+def test_a_step_has_finite_losses_and_trains_all_but_clip(task: Task) -> None:
+    network, frozen = fresh_network(task), clip()
+    before = frozen.fingerprint
+    losses = losses_of(network, stripes(task, 1, 0, 1, 2), stripes(task, 2, 3, 0, size=(48, 64)))
+    layers = ["", "d0.", "d1.", "d2."]  # the last; then the queries themselves, and each other layer of the decoder
+    names = {layer + name for layer in layers for name in ("loss_cls", "loss_mask", "loss_dice")}
+    assert set(losses) == names | {"loss_v2c"}
     assert all(math.isfinite(float(value)) and float(value) > 0 for value in losses.values())
     network.parse_losses(losses)[0].backward()
-    head = network.panoptic_head
+    head = network.head
     for module in (head.cls_embed.projector, network.backbone.layer1, head.pixel_decoder, head.transformer_decoder):
-        assert _gradient(module) > 0
+        assert largest_gradient(module) > 0
     assert float(head.cls_embed.no_object.grad.abs().max()) > 0
-    assert all(p.grad is None and not p.requires_grad for p in clip._module.parameters())
-    assert clip.__dict__.pop("fingerprint") == before == clip.fingerprint  # read anew from the weights
+    assert all(p.grad is None and not p.requires_grad for p in frozen._module.parameters())
+    assert frozen.__dict__.pop("fingerprint") == before == frozen.fingerprint  # read anew from the weights
     assert not any("clip" in name for name in network.state_dict())
 
 
-def test_v2c_reaches_the_projector_and_the_backbone(network: SemanticMask2Former) -> None:
-    losses = _losses(network, _view(1, 0, 1), _view(2, 2, 3))
-    losses["loss_v2c"].backward()
-    assert _gradient(network.panoptic_head.cls_embed.projector) > 0
+@both
+def test_v2c_reaches_the_projector_and_the_backbone(task: Task) -> None:
+    network = fresh_network(task)
+    losses_of(network, stripes(task, 1, 0, 1), stripes(task, 2, 2, 3))["loss_v2c"].backward()
+    assert largest_gradient(network.head.cls_embed.projector) > 0
     assert float(network.backbone.layer1[0].conv1.weight.grad.abs().max()) > 0
-    assert network.panoptic_head.cls_embed.no_object.grad is None
+    assert network.head.cls_embed.no_object.grad is None
 
 
-def test_v2c_off_leaves_its_loss_out(recipe: Recipe, vectors_NC: Tensor) -> None:
-    base = recipe.base.model_copy(update={"v2c": recipe.base.v2c.model_copy(update={"enabled": False})})
-    losses = _losses(_network(base, None, vectors_NC), _view(1, 0))
+@both
+def test_v2c_off_leaves_its_loss_out(task: Task) -> None:
+    section = base(v2c=base().v2c.model_copy(update={"enabled": False}))
+    losses = losses_of(fresh_network(task, section), stripes(task, 1, 0))
     assert "loss_v2c" not in losses
     assert "loss_cls" in losses
 
 
+@both
 @pytest.mark.parametrize("enhancement", ["multiply", "plus", "minus"])
 @pytest.mark.parametrize("others", [(), ((1, 0, 2),)], ids=["alone", "beside one with segments"])
-def test_an_image_without_segments_trains(
-    recipe: Recipe, clip: ClipModel, vectors_NC: Tensor, enhancement: str, others: tuple[tuple[int, ...], ...]
-) -> None:
-    v2c = recipe.base.v2c.model_copy(update={"enhancement": enhancement})
-    network = _network(recipe.base.model_copy(update={"v2c": v2c}), clip, vectors_NC)
-    views = [_view(7), _view(8), *(_view(*other) for other in others)]
+def test_an_image_without_segments_trains(task: Task, enhancement: str, others: tuple[tuple[int, ...], ...]) -> None:
+    network = fresh_network(task, base(v2c=base().v2c.model_copy(update={"enhancement": enhancement})))
+    views = [stripes(task, 7), stripes(task, 8), *(stripes(task, *other) for other in others)]
     for _ in range(2):  # the second time with tokens in the bank
-        losses = _losses(network, *views)
+        losses = losses_of(network, *views)
         assert all(math.isfinite(float(value)) for value in losses.values())
         assert float(losses["loss_v2c"]) > 0
         network.zero_grad()
         network.parse_losses(losses)[0].backward()
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         assert all(bool(gradient.isfinite().all()) for gradient in gradients)
-        assert _gradient(network.panoptic_head.cls_embed.projector) > 0
-    matches = network.panoptic_head.last_matches(len(views))
+        assert largest_gradient(network.head.cls_embed.projector) > 0
+    matches = network.head.last_matches(len(views))
     assert [len(queries) for queries, _ in matches] == [0, 0, *(len(other) - 1 for other in others)]
 
 
-def test_every_segment_is_matched_by_one_query(network: SemanticMask2Former) -> None:
-    network.eval().requires_grad_(False)
-    views = [_view(1, 0, 1, 2, 3), _view(2), _view(3, 2, 2)]
-    visual, matches = Segmentor(network, torch.device("cpu"), SIDE, SIDE).match(collate(views))
+@both
+def test_every_segment_is_matched_by_one_query_with_its_class(task: Task) -> None:
+    network = fresh_network(task).eval().requires_grad_(False)
+    views = [stripes(task, 1, 3, 1, 2, 0), stripes(task, 2), stripes(task, 3, 2, 1)]
+    visual, matches = Segmentor(network, CPU, SIDE, SIDE).match(collate(views))
     assert visual.shape == (3, 16, 64)
-    assert [sorted(segments.tolist()) for _, segments in matches] == [[0, 1, 2, 3], [], [0, 1]]
-    for queries, segments in matches:
-        assert len(set(queries.tolist())) == len(queries) == len(segments)
+    assert [sorted(class_ids.tolist()) for _, class_ids in matches] == [[0, 1, 2, 3], [], [1, 2]]
+    for queries, class_ids in matches:
+        assert len(set(queries.tolist())) == len(queries) == len(class_ids)
 
 
-def test_more_segments_than_queries_leave_some_unmatched(recipe: Recipe, vectors_NC: Tensor) -> None:
-    network = _network(recipe.base.model_copy(update={"num_queries": 2}), None, vectors_NC)
-    losses = _losses(network, _view(1, 0, 1, 2, 3))
+@both
+def test_more_segments_than_queries_leave_some_unmatched(task: Task) -> None:
+    network = fresh_network(task, base(num_queries=2), aligned=False)
+    losses = losses_of(network, stripes(task, 1, 0, 1, 2, 3))
     assert all(math.isfinite(float(value)) for value in losses.values())
-    ((queries, segments),) = network.panoptic_head.last_matches(1)
+    ((queries, segments),) = network.head.last_matches(1)
     assert sorted(queries.tolist()) == [0, 1]
     assert len(set(segments.tolist())) == 2
 
 
-def test_the_base_file_holds_all_that_inference_needs(
-    recipe: Recipe, network: SemanticMask2Former, vectors_NC: Tensor, clip: ClipModel, tmp_path: Any
-) -> None:
-    run = RunDir(tmp_path)
+@both
+def test_images_of_odd_sizes_get_masks_of_their_own_size(task: Task) -> None:
+    segmentor = Segmentor(fresh_network(task).eval(), CPU, SIDE, 2 * SIDE)
+    sizes = [(37, 53), (64, 64), (5, 91)]
+    images = [np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8) for i, size in enumerate(sizes)]
+    for (visual, masks), size in zip(segmentor.segment(images), sizes, strict=True):
+        assert visual.shape == (16, 64)
+        assert masks.shape == (16, *size)
+        assert 0 <= float(masks.min()) <= float(masks.max()) <= 1
+
+
+@both
+def test_no_tensor_of_the_network_has_an_unseen_embedding(task: Task) -> None:
+    network = fresh_network(task)
+    losses_of(network, stripes(task, 1, 0, 1))
+    assert network.head.cls_embed.embeddings.shape[0] == NUM_SEEN
+    for tensor in [*network.parameters(), *network.buffers()]:
+        if tensor.dim() == 2 and tensor.shape[1] == vectors_NC().shape[1]:
+            assert float((tensor.detach().float() - vectors_NC()[NUM_SEEN:]).abs().amax(1).min()) > 1e-4
+
+
+def _prepared_run(folder: Path, of: Recipe) -> RunDir:
+    """A run folder that has come as far as the base."""
+    run = RunDir(folder)
     classes = ClassList(tuple(SplitClass(name, i, True, i < NUM_SEEN) for i, name in enumerate(NAMES)))
-    with recording(recipe, run, "split", run.classes_file):
-        write_classes(run, recipe.task, classes)
-    with recording(recipe, run, "embeddings", run.embeddings_file):
-        embeddings = ClassEmbeddings(list(NAMES), vectors_NC, clip.fingerprint, recipe.clip, ("a photo of a {}.",))
+    with recording(of, run, "split", run.classes_file):
+        write_classes(run, of.task, classes)
+    with recording(of, run, "embeddings", run.embeddings_file):
+        embeddings = ClassEmbeddings(list(NAMES), vectors_NC(), clip().fingerprint, of.clip, ("a photo of a {}.",))
         save_embeddings(run.embeddings_file, embeddings)
-    _losses(network, _view(1, 0, 1))  # fills the bank, which the file must leave out
-    with recording(recipe, run, "base", run.base_file):
-        save_base(run, network, recipe)
+    return run
+
+
+def _recipe_of(task: Task) -> Recipe:
+    return recipe() if task is ZPS else load_recipe("shapes-zss", ("base.backbone.checkpoint=null", "threads=1"))
+
+
+@both
+def test_the_base_file_holds_all_that_inference_needs(task: Task, tmp_path: Path) -> None:
+    of = _recipe_of(task)
+    run, network = _prepared_run(tmp_path, of), fresh_network(task, of.base)
+    losses_of(network, stripes(task, 1, 0, 1))  # fills the bank, which the file must leave out
+    with recording(of, run, "base", run.base_file):
+        save_base(run, network, of)
     tensors, meta = load_tensors(run.base_file, BASE_KIND, "")
     own = network.state_dict()
     assert set(tensors) == {name for name in own if not name.startswith("v2c.")} < set(own)
-    assert meta["iterations"] == recipe.base.iterations
-    loaded = load_segmentor(recipe, run)
+    assert meta["iterations"] == of.base.iterations
+    loaded = load_segmentor(of, run)
     restored = loaded.network.state_dict()
     assert set(restored) == set(tensors)
     assert all(torch.equal(restored[name], own[name]) for name in restored)
     image = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    again = Segmentor(network.eval(), torch.device("cpu"), SIDE, SIDE).segment([image])
+    again = Segmentor(network.eval(), CPU, SIDE, SIDE).segment([image])
     for one, other in zip(loaded.segment([image])[0], again[0], strict=True):
         assert torch.equal(one, other)
     assert not any(p.requires_grad for p in loaded.network.parameters())
+    classifier = load_classifier(of, run)
+    assert torch.equal(classifier.no_object, network.head.cls_embed.no_object)
+    visual = torch.randn(3, 64)
+    of_network = network.head.cls_embed(visual)
+    torch.testing.assert_close(classifier(visual)[:, [*range(NUM_SEEN), len(NAMES)]], of_network)
+
+
+@both
+@pytest.mark.parametrize("lost", ["backbone.conv1.weight", ".cls_embed.no_object"])
+def test_a_base_file_that_lacks_a_weight_is_refused(task: Task, lost: str, tmp_path: Path) -> None:
+    of = _recipe_of(task)
+    run = _prepared_run(tmp_path, of)
+    state: dict[str, Tensor] = fresh_network(task, of.base, aligned=False).state_dict()
+    with recording(of, run, "base", run.base_file):
+        save_tensors(run.base_file, BASE_KIND, {name: t for name, t in state.items() if not name.endswith(lost)})
+    with pytest.raises(ScasegError, match=rf"lacks .*{lost.rpartition('.')[2]}"):
+        load_segmentor(of, run)
+    if "cls_embed" in lost:
+        with pytest.raises(ScasegError, match="lacks no_object"):
+            load_classifier(of, run)
+
+
+def test_no_package_is_imported_that_is_not_needed() -> None:
+    code = (
+        "import sys; import scaseg_cli.base.classifier, scaseg_cli.base.samples\n"
+        "assert not [m for m in sys.modules if m.split('.')[0] in ('mmdet', 'mmseg', 'mmengine')]\n"
+        "import scaseg_cli.base.segmentor, scaseg_cli.base.hosts.panoptic\n"
+        "assert 'mmdet' in sys.modules and 'mmseg' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_synchronised_norms_keep_their_weights_and_names() -> None:
+    section = base(backbone=base().backbone.model_copy(update={"frozen_norm": False}))
+    network = fresh_network(ZPS, section, aligned=False)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    synchronise_norms(network, torch.device("cuda", 0))
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert len(norms) == 20
+    assert all(isinstance(module, nn.SyncBatchNorm) for module in norms)
+    after = network.state_dict()
+    assert set(after) == set(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not isinstance(network.backbone.norm1, nn.BatchNorm2d)  # what its forward pass takes
+
+
+def test_synchronised_norms_need_cuda_and_trained_norms() -> None:
+    with pytest.raises(ScasegError, match=r"sync_norm needs CUDA devices.* cpu"):
+        synchronise_norms(fresh_network(ZPS, aligned=False), CPU)
+    with pytest.raises(ScasegError, match="sync_norm has no effect while frozen_norm is true"):
+        load_recipe("shapes-zps", ("base.backbone.sync_norm=true",))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scaseg_cli.base.samples import SampleOrder, augmented
+from scaseg_cli.base.samples import SampleOrder
+from scaseg_cli.base.views import augmented
 from scaseg_cli.recipe import load_recipe
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scaseg_cli.base.network import PIXEL_MEAN, PIXEL_STD, build_backbone, load_backbone
+from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD
+from scaseg_cli.base.network import build_backbone, load_backbone
 from scaseg_cli.base.pretrain_backbone import (
     DESTINATION,
     SEEN,

@@ -1,0 +1,64 @@
+"""A segmentor with V2C among its losses; what the networks of both hosts share.
+
+Shapes: B images, Q queries, D decoder channels, h w pixels of the mask logits, H W of the padded batch.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from scaseg_cli.base.head import CosineHead
+from scaseg_cli.base.v2c import V2CAlignment
+
+
+class AlignedNetwork(BaseModel):
+    """The host's Mask2Former + V2C; ``v2c`` is None where the alignment is off."""
+
+    def __init__(self, **mask2former: Any) -> None:
+        super().__init__(**mask2former)
+        self.v2c: V2CAlignment | None = None
+
+    @property
+    @abstractmethod
+    def head(self) -> CosineHead:
+        """The head, which the hosts keep under names of their own."""
+
+    def init_weights(self) -> None:
+        """Nothing: `build_network` has drawn the weights, and the Runner would draw them again."""
+
+    def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
+        """Mask2Former's losses and, where it is on, ``loss_v2c``."""
+        losses = super().loss(inputs, data_samples)
+        if self.v2c is not None:
+            images, masks = self._unpadded(inputs, data_samples)
+            head = self.head
+            projected = head.cls_embed.project(head.last_visual())
+            losses["loss_v2c"] = self.v2c(projected.float(), head.last_matches(len(images)), images, masks)
+        return losses
+
+    def _unpadded(self, inputs: Tensor, samples: list[Any]) -> tuple[list[Tensor], list[Tensor]]:
+        """Images as RGB 0..1 and the masks of their segments, both without padding."""
+        preprocessor = self.data_preprocessor
+        rgb = (inputs.float() * preprocessor.std + preprocessor.mean) / 255.0
+        images, masks = [], []
+        for image, sample in zip(rgb, samples, strict=True):
+            height, width = sample.view_shape
+            images.append(image[:, :height, :width].clamp(0, 1))
+            masks.append(self.head.segments(sample).masks[:, :height, :width])
+        return images, masks
+
+    def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Visual embeddings v [B, Q, D] and mask logits [B, Q, h, w] of a normalised batch."""
+        _, mask_logits = self.head(self.extract_feat(inputs), [])
+        return self.head.last_visual(), mask_logits[-1]
+
+
+def normalised(network: AlignedNetwork, images: Tensor) -> Tensor:
+    """A uint8 RGB batch [B, 3, H, W] as the network takes it."""
+    preprocessor = network.data_preprocessor
+    return (images.to(preprocessor.mean.device, torch.float32) - preprocessor.mean) / preprocessor.std

@@ -1,0 +1,63 @@
+"""The host for panoptic labels: MMDetection's Mask2Former."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+
+from scaseg_cli.base.aligned import AlignedNetwork
+from scaseg_cli.base.classifier import CosineClassifier
+from scaseg_cli.base.head import CosineHead
+from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
+
+from mmdet.models import DetDataPreprocessor  # isort: skip  after head, which makes mmdet's models importable
+from mmdet.models.backbones import ResNet  # isort: skip
+from mmdet.models.detectors import Mask2Former  # isort: skip
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Base
+
+
+class PanopticHead(CosineHead):
+    """MMDetection's head over segments that come with the sample, things and stuff alike."""
+
+    def segments(self, sample: Any) -> InstanceData:
+        """The sample's own."""
+        return sample.gt_instances
+
+    def annotated(self, samples: list[Any]) -> tuple[list[InstanceData], list[dict[str, Any]]]:
+        """Each image's segments and metainfo."""
+        return self.preprocess_gt([self.segments(s) for s in samples], []), [s.metainfo for s in samples]
+
+    def preprocess_gt(self, batch_gt_instances: list[InstanceData], _semantic: list[Any]) -> list[InstanceData]:
+        """Segments come as they are: mmdet would tell things from stuff by class id."""
+        return [InstanceData(labels=gt.labels, masks=gt.masks.long()) for gt in batch_gt_instances]
+
+
+class PanopticNetwork(AlignedNetwork, Mask2Former):
+    """MMDetection's Mask2Former + V2C."""
+
+    @property
+    def head(self) -> CosineHead:
+        """The head."""
+        return self.panoptic_head
+
+
+def build(base: Base, classifier: CosineClassifier, num_seen: int) -> PanopticNetwork:
+    """The network as the recipe's section says, with weights of the host's making."""
+    config = ConfigDict(
+        backbone={"type": ResNet, **resnet_config(base.backbone)},
+        panoptic_head={"type": PanopticHead, "classifier": classifier, **head_config(base, num_seen)},
+        panoptic_fusion_head={
+            "type": "MaskFormerFusionHead",
+            "num_things_classes": num_seen,
+            "num_stuff_classes": 0,
+            "loss_panoptic": None,
+        },
+        train_cfg=matching_config(base),
+        test_cfg={},
+        data_preprocessor={"type": DetDataPreprocessor, "mean": PIXEL_MEAN, "std": PIXEL_STD, "bgr_to_rgb": False},
+    )
+    return PanopticNetwork(**config)

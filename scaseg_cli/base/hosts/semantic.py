@@ -1,0 +1,86 @@
+"""The host for semantic labels: MMSegmentation's Mask2Former.
+
+A training sample's label has the class ids of seen classes, and `IGNORED` for all else: unseen, void, padding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from scaseg_cli.base.aligned import AlignedNetwork
+from scaseg_cli.base.classifier import CosineClassifier
+from scaseg_cli.base.head import CosineHead
+from scaseg_cli.base.ignored import LABELLED, LabelledPixels, labelled_pixels
+from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
+from scaseg_cli.base.views import IGNORED
+
+from mmseg.models import SegDataPreProcessor  # isort: skip  after head, which makes the models importable
+from mmseg.models.backbones import ResNet  # isort: skip
+from mmseg.models.decode_heads import Mask2FormerHead  # isort: skip
+from mmseg.models.segmentors import EncoderDecoder  # isort: skip
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Base
+
+
+class SemanticHead(CosineHead, Mask2FormerHead):
+    """MMSegmentation's head over one segment a class; ignored pixels are background of every mask."""
+
+    def segments(self, sample: Any) -> InstanceData:
+        """One segment a class that the label has, as MMSegmentation makes them."""
+        (found,), _ = super()._seg_data_to_instance_data([sample])
+        return InstanceData(labels=found.labels, masks=found.masks.bool())
+
+    def annotated(self, samples: list[Any]) -> tuple[list[InstanceData], list[dict[str, Any]]]:
+        """Each image's segments and metainfo."""
+        return self._seg_data_to_instance_data(samples)
+
+
+class LabelledPixelsHead(SemanticHead, LabelledPixels):
+    """The same, but ignored pixels take part in neither the matching nor the mask losses."""
+
+    def _seg_data_to_instance_data(self, batch_data_samples: list[Any]) -> Any:
+        segments, metas = super()._seg_data_to_instance_data(batch_data_samples)
+        pixels = [labelled_pixels(sample.gt_sem_seg.data[0], self.ignore_index) for sample in batch_data_samples]
+        return segments, [{**meta, LABELLED: own} for meta, own in zip(metas, pixels, strict=True)]
+
+
+class SemanticNetwork(AlignedNetwork, EncoderDecoder):
+    """MMSegmentation's Mask2Former + V2C."""
+
+    @property
+    def head(self) -> CosineHead:
+        """The head."""
+        return self.decode_head
+
+    def _decode_head_forward_train(self, inputs: Any, data_samples: list[Any]) -> dict[str, Tensor]:
+        """The head's losses under their own names: MMSegmentation would put ``decode.`` before each."""
+        return self.decode_head.loss(inputs, data_samples, self.train_cfg)
+
+
+def build(base: Base, classifier: CosineClassifier, num_seen: int) -> SemanticNetwork:
+    """The network as the recipe's section says, with weights of the host's making."""
+    config = ConfigDict(
+        backbone={"type": ResNet, **resnet_config(base.backbone)},
+        decode_head={
+            "type": LabelledPixelsHead if base.unseen_pixels == "ignored" else SemanticHead,
+            "classifier": classifier,
+            "num_classes": num_seen,
+            "ignore_index": IGNORED,
+            "train_cfg": matching_config(base),
+            **head_config(base, num_seen),
+        },
+        data_preprocessor={
+            "type": SegDataPreProcessor,
+            "mean": PIXEL_MEAN,
+            "std": PIXEL_STD,
+            "bgr_to_rgb": False,
+            "seg_pad_val": IGNORED,
+            "size_divisor": 1,  # views come padded
+        },
+    )
+    return SemanticNetwork(**config)

@@ -1,0 +1,118 @@
+"""Mask2Former's configuration from the recipe's base section, in the words that both hosts understand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Backbone, Base
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)  # ImageNet's, RGB 0..255, as torchvision's ResNets were trained
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+def resnet_config(backbone: Backbone) -> dict[str, Any]:
+    """ResNet's configuration; the max-pooling is taken out of the finished network (`build_network`)."""
+    return {
+        "depth": backbone.depth,
+        "stem_channels": backbone.width,
+        "base_channels": backbone.width,
+        "out_indices": (0, 1, 2, 3),
+        "frozen_stages": backbone.frozen_stages,
+        "norm_cfg": {"type": "BN", "requires_grad": not backbone.frozen_norm},
+        "norm_eval": backbone.frozen_norm,
+        # a residual branch that begins at zero stays there where the norm that scales it is not trained
+        "zero_init_residual": not backbone.frozen_norm,
+        "style": "pytorch",
+    }
+
+
+def _attention(base: Base) -> dict[str, Any]:
+    return {"embed_dims": base.channels, "num_heads": base.heads, "dropout": 0.0, "batch_first": True}
+
+
+def _mlp(width: int, hidden: int) -> dict[str, Any]:
+    return {
+        "embed_dims": width,
+        "feedforward_channels": hidden,
+        "num_fcs": 2,
+        "ffn_drop": 0.0,
+        "act_cfg": {"type": "ReLU", "inplace": True},
+    }
+
+
+def head_config(base: Base, num_seen: int) -> dict[str, Any]:
+    """Mask2FormerHead's configuration: Mask2Former's own (R-50, COCO panoptic), with the recipe's sizes."""
+    width = base.channels
+    expansion = 1 if base.backbone.depth < 50 else 4
+    stride = 4 if base.backbone.max_pool else 2
+    position = {"num_feats": width // 2, "normalize": True}
+    deformable = {**_attention(base), "num_levels": 3, "num_points": 4}
+    return {
+        "in_channels": [base.backbone.width * expansion * 2**i for i in range(4)],
+        "strides": [stride * 2**i for i in range(4)],
+        "feat_channels": width,
+        "out_channels": width,
+        "num_things_classes": num_seen,  # things and stuff are told apart by a table, not by class id
+        "num_stuff_classes": 0,
+        "num_queries": base.num_queries,
+        "num_transformer_feat_level": 3,
+        "pixel_decoder": {
+            "type": "MSDeformAttnPixelDecoder",
+            "num_outs": 3,
+            "norm_cfg": {"type": "GN", "num_groups": min(32, width // 4)},
+            "act_cfg": {"type": "ReLU"},
+            "encoder": {
+                "num_layers": base.pixel_decoder_layers,
+                "layer_cfg": {"self_attn_cfg": deformable, "ffn_cfg": _mlp(width, base.pixel_feedforward)},
+            },
+            "positional_encoding": position,
+        },
+        "enforce_decoder_input_project": False,
+        "positional_encoding": position,
+        "transformer_decoder": {
+            "return_intermediate": True,
+            "num_layers": base.decoder_layers,
+            "layer_cfg": {
+                "self_attn_cfg": _attention(base),
+                "cross_attn_cfg": _attention(base),
+                "ffn_cfg": _mlp(width, base.feedforward),
+            },
+            "init_cfg": None,
+        },
+        "loss_cls": {
+            "type": "CrossEntropyLoss",
+            "use_sigmoid": False,
+            "loss_weight": 2.0,
+            "reduction": "mean",
+            "class_weight": [1.0] * num_seen + [base.no_object_weight],
+        },
+        "loss_mask": {"type": "CrossEntropyLoss", "use_sigmoid": True, "reduction": "mean", "loss_weight": 5.0},
+        "loss_dice": {
+            "type": "DiceLoss",
+            "use_sigmoid": True,
+            "activate": True,
+            "reduction": "mean",
+            "naive_dice": True,
+            "eps": 1.0,
+            "loss_weight": 5.0,
+        },
+    }
+
+
+def matching_config(base: Base) -> dict[str, Any]:
+    """How queries are matched with segments, and at how many points masks are compared: Mask2Former's own."""
+    return {
+        "num_points": base.num_points,
+        "oversample_ratio": 3.0,
+        "importance_sample_ratio": 0.75,
+        "assigner": {
+            "type": "HungarianAssigner",
+            "match_costs": [
+                {"type": "ClassificationCost", "weight": 2.0},
+                {"type": "CrossEntropyLossCost", "weight": 5.0, "use_sigmoid": True},
+                {"type": "DiceCost", "weight": 5.0, "pred_act": True, "eps": 1.0},
+            ],
+        },
+        "sampler": {"type": "MaskPseudoSampler"},
+    }
