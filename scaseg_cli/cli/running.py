@@ -38,7 +38,7 @@ def run_stage(options: Options, stage: str, work: Work, extra: Callable[[], dict
             is not right; later, whatever the work raises.
     """
     recipe, run = load(options)
-    with stdout_as_stderr(), _quiet(options.debug):
+    with stdout_as_stderr(), quiet(options.debug):
         _check_devices(recipe)
         _check_needs(recipe, run, stage)
         with occupied(run), _logged(run):
@@ -119,7 +119,7 @@ def _logged(run: RunDir) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet(debug: bool) -> Iterator[None]:
+def quiet(debug: bool) -> Iterator[None]:
     """Without --debug, what libraries warn their callers of is not the person's to read."""
     with warnings.catch_warnings():
         if not debug:

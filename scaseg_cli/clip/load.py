@@ -31,8 +31,26 @@ def load_clip(clip: Clip) -> ClipModel:
         ScasegError: no such model or tag; weights that are not here and cannot be fetched; a file that is damaged or
             belongs to another model.
     """
-    if clip.model == SHAPES_CLIP:
+    name = model_name(clip)
+    if name == SHAPES_CLIP:
         return _load_shapes_clip(clip.checkpoint)
+    import open_clip
+
+    weights = _find_weights(name, clip.checkpoint)
+    module, tokenizer = _build(name, weights)
+    if weights is not None:
+        put_weights(module, weights)
+    return ClipModel(module, tokenizer, name, open_clip.get_model_preprocess_cfg(module))
+
+
+def model_name(clip: Clip) -> str:
+    """The model as open_clip calls it, or shapes-clip.
+
+    Raises:
+        ScasegError: there is no such model; names the nearest.
+    """
+    if clip.model == SHAPES_CLIP:
+        return SHAPES_CLIP
     import open_clip
 
     name = clip.model.replace("/", "-")  # OpenAI writes ViT-B/16
@@ -42,11 +60,7 @@ def load_clip(clip: Clip) -> ClipModel:
             f"open_clip knows no model {clip.model!r}",
             f"Did you mean {' or '.join(near)}? --set clip.model=NAME" if near else "--set clip.model=ViT-B-16",
         )
-    weights = _find_weights(name, clip.checkpoint)
-    module, tokenizer = _build(name, weights)
-    if weights is not None:
-        put_weights(module, weights)
-    return ClipModel(module, tokenizer, name, open_clip.get_model_preprocess_cfg(module))
+    return name
 
 
 def _find_weights(name: str, checkpoint: str | None) -> Weights | None:

@@ -1,0 +1,39 @@
+"""`scaseg doctor`."""
+
+from __future__ import annotations
+
+import typer
+
+from scaseg_cli.cli.options import Options, with_options
+
+
+@with_options
+def doctor(options: Options) -> None:
+    """Show what a run of a recipe needs: what is ready, what is missing, and the command that mends it.
+
+    Looks at Python, PyTorch, GPUs and their memory, mmcv's operators, the weights of CLIP and of the backbone, folders
+    and annotation files of the data, and the disk. Files are counted and searched through, not read pixel by pixel;
+    that is left to split-dataset. No network is asked, so weights that a run would fetch count as missing.
+
+    The exit code is 1 if anything is missing, so that a run could not start; warnings leave it at 0.
+
+    Reads the recipe and looks at what it names. Writes nothing.
+
+    Example: `scaseg doctor --recipe coco-zps`
+
+    Example: `scaseg doctor -r coco-zps --gpus 4 --json | python -m json.tool`
+    """
+    from scaseg_cli.cli.output import print_json, stdout_as_stderr
+    from scaseg_cli.cli.running import load, quiet
+    from scaseg_cli.doctor import as_json_value, as_table, can_start, examine
+    from scaseg_cli.results.console import print_table
+
+    recipe, run = load(options)
+    with stdout_as_stderr(), quiet(options.debug):
+        rows = examine(recipe, run, options.debug)
+    if options.json:
+        print_json(as_json_value(recipe.name, rows))
+    else:
+        print_table(as_table(recipe.name, rows))
+    if not can_start(rows):
+        raise typer.Exit(1)

@@ -1,0 +1,142 @@
+"""The images and labels that a recipe names: folders, counts, annotation files, and the unseen names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from scaseg_cli.data.class_lists import read_class_list
+from scaseg_cli.data.folders import data_root, files_in
+from scaseg_cli.data.map_pairs import pair_files
+from scaseg_cli.data.panoptic import Category
+from scaseg_cli.doctor.coco import (
+    NUM_CLASSES,
+    fetch_annotations,
+    fetch_images,
+    fetch_label_maps,
+    fetch_panoptic_labels,
+    published_count,
+)
+from scaseg_cli.doctor.glance import glance_at
+from scaseg_cli.doctor.rows import Row, missing, ready, warning
+from scaseg_cli.recipe.schema import ImageSet, Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split.unseen import check_unseen, unseen_names
+from scaseg_cli.tasks import task_of
+
+
+def data_rows(recipe: Recipe, run: RunDir) -> list[Row]:
+    """Each set that the recipe names: is it there, and is it whole as far as counts tell?"""
+    if recipe.data.shapes is not None:
+        return [ready("data", f"the embedded world: `scaseg split-dataset` draws it in {data_root(recipe, run)}")]
+    root = data_root(recipe, run)
+    sets = {"train": recipe.data.train, "validation": recipe.data.validation, "selection": recipe.data.selection}
+    rows: list[Row] = []
+    for part, where in sets.items():
+        if where is not None:
+            looks = panoptic_rows if task_of(recipe).labels == "panoptic" else label_map_rows
+            rows += looks(part, root, where)
+    return rows
+
+
+def panoptic_rows(part: str, root: Path, where: ImageSet) -> list[Row]:
+    """Images, annotation file and panoptic PNGs of one set."""
+    assert where.annotations is not None
+    annotations, expected = annotation_row(part, root / where.annotations)
+    images, labels = root / where.images, root / where.labels
+    if expected is None:
+        expected = published_count(root / where.annotations)
+    return [
+        folder_row(f"{part} images", images, expected, fetch_images(images), f"data.{part}.images"),
+        annotations,
+        folder_row(f"{part} labels", labels, expected, fetch_panoptic_labels(labels), f"data.{part}.labels", (".png",)),
+    ]
+
+
+def label_map_rows(part: str, root: Path, where: ImageSet) -> list[Row]:
+    """Images and label maps of one set, which must belong together name by name."""
+    images, labels = root / where.images, root / where.labels
+    expected = published_count(images)
+    rows = [
+        folder_row(f"{part} images", images, expected, fetch_images(images), f"data.{part}.images"),
+        folder_row(f"{part} labels", labels, None, fetch_label_maps(labels), f"data.{part}.labels", (".png",)),
+    ]
+    if any(row.state == "missing" for row in rows):
+        return rows
+    pairs = pair_files(images, labels)
+    kind = "NAME_labelTrainIds.png" if pairs.are_train_ids else "NAME.png"
+    rows[1] = ready(f"{part} labels", f"{labels}: {len(pairs.pairs):,} label maps, {kind}")
+    return rows
+
+
+def folder_row(
+    what: str, folder: Path, expected: int | None, fetch: str | None, key: str, suffixes: tuple[str, ...] = ()
+) -> Row:
+    """Whether ``folder`` holds as many files as expected; ``suffixes`` count, or, where there are none, all files."""
+    mend = fetch or f"Put the files there, or set data.root or {key} to where they are."
+    try:
+        with os.scandir(folder) as entries:
+            found = sum(_counts(entry, suffixes) for entry in entries)
+    except FileNotFoundError:
+        return missing(what, f"{folder} does not exist", mend)
+    except OSError as error:
+        return missing(what, f"{folder} cannot be read: {error.strerror}", mend)
+    if expected is not None and found < expected:
+        return missing(what, f"{folder}: {found:,} of {expected:,} files", mend)
+    if not found:
+        return missing(what, f"{folder} is empty", mend)
+    return ready(what, f"{folder}: {found:,} files")
+
+
+def _counts(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
+    return not entry.name.startswith(".") and entry.name.lower().endswith(suffixes or "") and not entry.is_dir()
+
+
+def annotation_row(part: str, path: Path) -> tuple[Row, int | None]:
+    """The annotation file's row, and how many images it says that there are; None where it does not say."""
+    what = f"{part} annotations"
+    mend = fetch_annotations(path) or f"Put the panoptic JSON there, or set data.root or data.{part}.annotations."
+    if not path.is_file():
+        return missing(what, f"{path} does not exist", mend), None
+    try:
+        seen = glance_at(path)
+    except OSError as error:
+        return missing(what, f"{path} cannot be read: {error.strerror}", mend), None
+    if seen.problem is not None:
+        return missing(what, f"{path} {seen.problem}", f"Delete it, then {mend}"), None
+    told = f"{path}: {seen.annotations:,} images, {len(seen.category_names)} categories"
+    published = published_count(path)
+    if published is not None and (seen.annotations, len(seen.category_names)) != (published, NUM_CLASSES):
+        found = f"{told}; COCO's own has {published:,} images and {NUM_CLASSES} categories"
+        return warning(what, found, f"If it should be COCO's own: delete it, then {mend}"), seen.annotations
+    return ready(what, told), seen.annotations
+
+
+def split_rows(recipe: Recipe, run: RunDir) -> list[Row]:
+    """Whether the unseen names can be read, and whether the data has them."""
+    names = unseen_names(recipe.split.unseen)
+    known = _class_names(recipe, data_root(recipe, run))
+    if not known:
+        return [ready("unseen classes", f"{len(names)}; `scaseg split-dataset` compares them with the data's classes")]
+    check_unseen(recipe.split.unseen, names, [Category(place, name, False) for place, name in enumerate(known)])
+    return [ready("unseen classes", f"{len(names)} of {len(known)} classes")]
+
+
+def _class_names(recipe: Recipe, root: Path) -> tuple[str, ...]:
+    """The data's classes where they are known before the split; empty where they are not."""
+    if recipe.data.categories is not None:
+        return tuple(category.name for category in read_class_list(root, recipe.data.categories))
+    path = root / (recipe.data.train.annotations or "")
+    return glance_at(path).category_names if path.is_file() else ()
+
+
+def num_training_images(recipe: Recipe, run: RunDir) -> int:
+    """How many images the training set has at most; 0 where nothing says so."""
+    if recipe.data.shapes is not None:
+        return recipe.data.shapes.num_train
+    root, where = data_root(recipe, run), recipe.data.train
+    annotations = root / where.annotations if where.annotations is not None else None
+    if annotations is not None and annotations.is_file():
+        return glance_at(annotations).annotations
+    images = root / where.images
+    return published_count(annotations or images) or (len(files_in(images, "images")) if images.is_dir() else 0)
