@@ -1,0 +1,117 @@
+"""One label map: its values, its segments, and all that may be wrong with it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from semantic_files import columns
+
+from scaseg_cli.data.images import read_label
+from scaseg_cli.data.label_maps import count_values, read_map, segments_of
+from scaseg_cli.data.records import Category, ImageRecord, LabelledSet
+from scaseg_cli.errors import ScasegError
+
+CATEGORIES = (Category(0, "cat", True), Category(2, "grass", False), Category(300, "sky", False))
+
+
+def one(folder: Path, values: np.ndarray, map_values=(0, 2, 300)) -> tuple[LabelledSet, ImageRecord]:
+    """A set of one label map, and its record as the split makes it."""
+    Image.fromarray(values).save(folder / "a.png")
+    labelled = LabelledSet(folder, folder, CATEGORIES, (), map_values)
+    size = values.shape[::-1]
+    segments = segments_of(count_values(values), labelled, folder / "a.png", size)
+    return labelled, ImageRecord(1, "a.jpg", "a.png", *size, segments)
+
+
+def test_counts_are_those_of_all_pixels():
+    values = np.random.default_rng(0).integers(0, 4, (50, 70)).astype(np.uint16) * 5000
+    found, counts = np.unique(values, return_counts=True)
+    assert count_values(values) == dict(zip(found.tolist(), counts.tolist(), strict=True))
+    assert count_values(np.full((1, 1), 9, np.uint8)) == {9: 1}
+
+
+@pytest.mark.parametrize(("bits", "sky"), [(8, 255), (16, 300)])
+def test_reads_segment_ids_of_8_and_16_bits(tmp_path, bits, sky):
+    labelled, record = one(tmp_path, columns(0, 0, 2, 255, sky, bits=bits))
+    label = read_label(labelled, record)
+    assert label.dtype == np.int32
+    assert label.tolist() == [[1, 1, 3, 0, 0 if bits == 8 else 301]] * 4
+    ids = [
+        (segment.id, segment.category_id, segment.area, segment.bbox, segment.iscrowd) for segment in record.segments
+    ]
+    assert ids[:2] == [(1, 0, 8, (0, 0, 5, 4), 0), (3, 2, 4, (0, 0, 5, 4), 0)]
+    assert ids[2:] == ([] if bits == 8 else [(301, 300, 4, (0, 0, 5, 4), 0)])
+
+
+def test_of_a_palette_image_the_indices_are_read(tmp_path):
+    labelled, record = one(tmp_path, columns(0, 2, 255))
+    image = Image.open(tmp_path / "a.png").copy()
+    image.putpalette([200 - number % 200 for number in range(768)])
+    image.save(tmp_path / "a.png")
+    assert Image.open(tmp_path / "a.png").mode == "P"
+    assert read_label(labelled, record).tolist() == [[1, 3, 0]] * 4
+
+
+def test_a_table_stands_between_other_values_and_the_ids(tmp_path):
+    labelled, record = one(tmp_path, columns(7, 90, 255), map_values=(90, 7, 4))
+    assert read_label(labelled, record).tolist() == [[3, 1, 0]] * 4
+    assert [segment.category_id for segment in record.segments] == [0, 2]
+
+
+def test_a_label_map_of_ignored_pixels_alone_has_no_segment(tmp_path):
+    labelled, record = one(tmp_path, columns(255, 255))
+    assert record.segments == ()
+    assert not read_label(labelled, record).any()
+
+
+def test_values_that_are_no_class_are_named_with_file_and_count(tmp_path):
+    with pytest.raises(ScasegError) as caught:
+        one(tmp_path, columns(0, 1, 1, 171, 2))
+    path = tmp_path / "a.png"
+    assert caught.value.message == (
+        f"the label map {path} holds the values 1 (8 pixels), 171 (4 pixels), which are none of the 3 classes"
+    )
+    assert "data.categories" in caught.value.hint
+    with pytest.raises(ScasegError, match=r"5 \(4 pixels\), 6 \(4 pixels\), 7 \(4 pixels\) and 2 more, which"):
+        one(tmp_path, columns(3, 4, 5, 6, 7, 8, 9))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "1"])
+def test_a_label_map_in_colours_is_refused(tmp_path, mode):
+    labelled, record = one(tmp_path, columns(0, 2))
+    Image.new(mode, (2, 4)).save(tmp_path / "a.png")
+    with pytest.raises(ScasegError, match=rf"the label map .*a\.png has pixels of mode {mode}, not one class id"):
+        read_label(labelled, record)
+
+
+def test_a_label_map_of_another_size_than_its_image_is_refused(tmp_path):
+    labelled, record = one(tmp_path, columns(0, 2))
+    Image.fromarray(columns(0, 2, 2, height=5)).save(tmp_path / "a.png")
+    with pytest.raises(ScasegError, match=r"a\.png is 3 x 5 pixels, but its image a\.jpg is 2 x 4\n"):
+        read_label(labelled, record)
+
+
+def test_a_label_map_that_changed_since_the_split_is_refused(tmp_path):
+    labelled, record = one(tmp_path, columns(0, 2, 2))
+    Image.fromarray(columns(0, 0, 2)).save(tmp_path / "a.png")  # the same classes, other pixels
+    with pytest.raises(ScasegError, match="is not the one that was there when the data was split") as caught:
+        read_label(labelled, record)
+    assert "scaseg split-dataset" in caught.value.hint
+
+
+def test_a_damaged_and_a_missing_label_map_are_refused(tmp_path):
+    labelled, record = one(tmp_path, np.random.default_rng(0).choice([0, 2], (64, 64)).astype(np.uint8))
+    path = tmp_path / "a.png"
+    path.write_bytes(path.read_bytes()[:120])
+    with pytest.raises(ScasegError, match=r"the label map .*a\.png cannot be read") as caught:
+        read_label(labelled, record)
+    assert "cut short" in caught.value.hint
+    path.unlink()
+    with pytest.raises(ScasegError, match=r"the label map .*a\.png does not exist"):
+        read_label(labelled, record)
+
+
+def test_what_is_read_may_be_written_to(tmp_path):
+    one(tmp_path, columns(0, 2))
+    read_map(tmp_path / "a.png", (2, 4), "it")[0, 0] = 1
