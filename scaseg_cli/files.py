@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.errors import DOCTOR, ScasegError
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ def read_json(path: Path, what: str) -> Any:
     import orjson  # three times faster than json on COCO's annotation files
 
     if not path.is_file():
-        raise ScasegError(f"{what} {path} does not exist", "Check the path in the recipe.")
+        raise ScasegError(f"{what} {path} does not exist", f"Check the path in the recipe. {DOCTOR}")
     try:
         return orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:

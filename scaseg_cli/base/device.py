@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import torch
 
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.errors import DOCTOR, ScasegError
 from scaseg_cli.launch import in_worker
 from scaseg_cli.recipe.schema import Recipe
 
@@ -37,7 +37,7 @@ def check_devices(recipe: Recipe) -> None:
     if recipe.gpus > available:
         raise ScasegError(
             f"this machine has {available} CUDA device{'' if available == 1 else 's'}, {recipe.gpus} were asked for",
-            "--gpus 0 runs on the CPU.",
+            f"--gpus 0 runs on the CPU. {DOCTOR}",
         )
 
 

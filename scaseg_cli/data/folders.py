@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import LabelledSet
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.errors import DOCTOR, ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 
@@ -43,7 +43,9 @@ def _check_folder(folder: Path, names: Iterable[str], what: str) -> None:
         place = folder / parent
         for name in sorted(wanted - files_in(place, what)):
             mistakes.add(f"{(place / name).relative_to(folder)} does not exist")
-    mistakes.stop_if_any("Check `images` and `labels` under `data` in the recipe, and that all files were fetched.")
+    mistakes.stop_if_any(
+        f"Check `images` and `labels` under `data` in the recipe, and that all files were fetched. {DOCTOR}"
+    )
 
 
 def files_in(folder: Path, what: str) -> set[str]:
@@ -61,7 +63,8 @@ def files_in(folder: Path, what: str) -> set[str]:
             return {entry.name for entry in entries if not entry.is_dir()}
     except FileNotFoundError as error:
         raise ScasegError(
-            f"the folder of {what} {folder} does not exist", "Check `images` and `labels` under `data` in the recipe."
+            f"the folder of {what} {folder} does not exist",
+            f"Check `images` and `labels` under `data` in the recipe. {DOCTOR}",
         ) from error
     except OSError as error:
         raise ScasegError(f"the folder of {what} {folder} cannot be read: {error.strerror}") from error
