@@ -20,11 +20,14 @@ from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, is_done, stages_for
 
 
-def split_dataset(recipe: Recipe, run: RunDir) -> Report:
-    """Divide classes and images; draws the embedded world first where the recipe asks for it."""
+def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = None) -> Report:
+    """Divide classes and images; draws the embedded world first where the recipe asks for it.
+
+    ``check_png`` panoptic PNGs of each list are read; None: a few.
+    """
     from scaseg_cli.split.split import split_dataset
 
-    return split_dataset(recipe, run)
+    return split_dataset(recipe, run) if check_png is None else split_dataset(recipe, run, check_png)
 
 
 def embed_classes(recipe: Recipe, run: RunDir) -> Report:

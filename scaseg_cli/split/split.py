@@ -10,6 +10,7 @@ from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.report import Report
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, class_list, write_classes
+from scaseg_cli.split.label_sample import NUM_CHECKED, check_label_sample
 from scaseg_cli.split.lists import PARTS, Part, label_indexes
 from scaseg_cli.split.rules import check_apart, parted_validation, training_ids
 from scaseg_cli.split.sources import Sets, make_embedded_world, read_sets, share_labels
@@ -19,10 +20,15 @@ from scaseg_cli.stages import recording
 from scaseg_cli.tasks import task_of
 
 
-def split_dataset(recipe: Recipe, run: RunDir) -> Report:
+def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> Report:
     """Write the class list and the image lists; draw the embedded world first where the recipe asks for it.
 
     Of label maps an index is written too: each image with the pixels of every class in it.
+
+    Args:
+        recipe: says where the data lies and what is unseen.
+        run: the run folder.
+        check_png: how many panoptic PNGs of each list are read; of label maps all are.
 
     Raises:
         ScasegError: the annotations, the files or the unseen names are wrong, or a list is left without an image.
@@ -37,6 +43,7 @@ def split_dataset(recipe: Recipe, run: RunDir) -> Report:
         classes = class_list(whole["train"].categories, names)
         sets = _choose_images(recipe, whole, classes)
         _check_sets(recipe, run, sets)
+        check_label_sample(sets, check_png)
         for index, labelled in {indexes[part]: whole[part] for part in indexes}.items():
             write_index(index, labelled)
         write_classes(run, recipe.task, classes)

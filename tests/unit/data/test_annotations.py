@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from panoptic_files import CATEGORIES, panoptic_json, striped, write_panoptic_set
 
+from scaseg_cli.data import annotations
+from scaseg_cli.data.annotation_mistakes import read_closely
 from scaseg_cli.data.panoptic import LabelledSet, read_panoptic_set
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet
@@ -167,3 +169,59 @@ def test_an_image_without_segments_and_a_name_in_a_subfolder_are_fine(tmp_path):
 def test_the_written_set_of_the_tests_reads_back(tmp_path):
     where = write_panoptic_set(tmp_path, "val", IMAGES)
     assert len(read_panoptic_set(tmp_path, where).images) == 2
+
+
+def test_what_is_right_needs_no_close_look(tmp_path, monkeypatch):
+    monkeypatch.setattr(annotations, "read_closely", lambda *_: pytest.fail("a right file was read twice"))
+    read(tmp_path, panoptic_json(IMAGES))
+
+
+VALUES = (
+    None,
+    True,
+    0,
+    1,
+    5,
+    -1,
+    2.5,
+    1.0,
+    1e300,
+    2**31,
+    2**63,
+    2**65,
+    "",
+    "a",
+    "..",
+    "a/b.jpg",
+    [],
+    [1],
+    [1, 2, 3, 4],
+    {},
+)
+
+
+def test_the_quick_reading_accepts_nothing_that_the_close_one_refuses_or_reads_otherwise(tmp_path):
+    """Every value of a small file replaced in turn by values of every kind, and taken away."""
+    places = [(*SEGMENT, key) for key in ("id", "category_id", "area", "bbox", "iscrowd")] + [(*SEGMENT, "bbox", 2)]
+    places += [("images", 0, key) for key in ("id", "file_name", "width", "height")]
+    places += [("annotations", 0, key) for key in ("image_id", "file_name", "segments_info")]
+    places += [("categories", 0, key) for key in ("id", "name", "isthing")] + [("images",), ("annotations", 0), SEGMENT]
+    path = tmp_path / WHERE.annotations
+    accepted = 0
+    for change in [_set(*place, value) for place in places for value in VALUES] + [_drop(*place) for place in places]:
+        content = panoptic_json(IMAGES)
+        change(content)
+        path.write_text(json.dumps(content))
+        quick = annotations._read_quickly(path)
+        if quick is not None:
+            closely = read_closely(path, tmp_path / WHERE.images, tmp_path / WHERE.labels)
+            assert quick == (closely.categories, closely.images)
+            accepted += 1
+    assert accepted > 20
+
+
+@pytest.mark.parametrize("iscrowd", [True, 1.0])
+def test_what_the_quick_reading_refuses_too_much_the_close_one_accepts(tmp_path, iscrowd):
+    content = panoptic_json(IMAGES)
+    content["annotations"][0]["segments_info"][0]["iscrowd"] = iscrowd
+    assert read(tmp_path, content).images[0].segments[0].iscrowd == 1

@@ -91,6 +91,15 @@ def test_files_of_dropped_images_need_not_be_there_but_those_of_others(tiny, run
     assert "000000000003.jpg does not exist" in refusal(tiny, run).message
 
 
+def test_label_pngs_of_the_kept_images_are_sampled(tiny, run, tmp_path):
+    label = tmp_path / "annotations" / "train" / "000000000002.png"
+    label.write_bytes(b"")  # of an image that the split drops
+    split_dataset(tiny, run)
+    label.with_name("000000000003.png").write_bytes(b"")
+    assert "000000000003.png cannot be read" in refusal(tiny, run).message
+    split_dataset(tiny, run, check_png=0)
+
+
 def test_notes_name_classes_that_cannot_be_learned_or_reported(tmp_path, run):
     recipe = own_recipe(
         tmp_path,
@@ -155,6 +164,13 @@ def test_other_categories_in_validation_are_refused(tmp_path, run):
         validation=write_panoptic_set(tmp_path, "val", VALIDATION, categories=others),
     )
     assert "data.train and data.validation differ in" in refusal(recipe, run).message
+
+
+def test_an_annotation_file_without_the_splits_classes_is_refused(tiny, run, tmp_path):
+    recipe = own_recipe(tmp_path, "coco-zps", train=tiny.data.train, validation=tiny.data.validation)
+    message = refusal(recipe, run).message
+    assert message.startswith("split.unseen (coco-zps) names 13 of 14 classes that the data lacks:")
+    assert "'grass-merged': did you mean 'grass'?" in message
 
 
 def test_a_split_that_leaves_no_training_image_is_refused(tiny, run, tmp_path):
