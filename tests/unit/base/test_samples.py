@@ -1,11 +1,6 @@
-"""The order of training images, and augmentation."""
-
-import numpy as np
-import pytest
+"""The order of training images."""
 
 from scaseg_cli.base.samples import SampleOrder
-from scaseg_cli.base.views import augmented
-from scaseg_cli.recipe import load_recipe
 
 
 def _keys(*args, **kwargs):
@@ -34,18 +29,3 @@ def test_processes_share_each_batch_of_the_single_process():
 
 def test_another_seed_gives_another_order():
     assert _keys(50, 5, 0, 0, 10) != _keys(50, 5, 1, 0, 10)
-
-
-@pytest.mark.parametrize("size", [(40, 60), (64, 64), (200, 90)])
-def test_augmentation_moves_image_and_label_alike(size):
-    base = load_recipe(None, ("base.scale=[0.5, 2.0]",)).base
-    rng = np.random.default_rng(0)
-    label = np.arange(1, 5, dtype=np.int32).reshape(2, 2).repeat(size[0] // 2, 0).repeat(size[1] // 2, 1)
-    image = np.repeat((label * 50).astype(np.uint8)[..., None], 3, axis=2)
-    for _ in range(20):
-        out_image, out_label = augmented(image, label, base, rng)
-        assert out_image.shape[:2] == out_label.shape
-        assert max(out_label.shape) <= base.crop
-        # bilinear edges differ from nearest ones; inside regions they agree
-        agree = np.abs(out_image[..., 0].astype(int) - out_label * 50) < 3
-        assert agree.mean() > 0.8
