@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from scaseg_cli.data.panoptic import read_image, read_label, read_panoptic_set
+from scaseg_cli.data.semantic import scan_semantic_set
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet, ShapesData
 from scaseg_cli.shapes.make import SETS, make_shapes, scene_of
-from scaseg_cli.shapes.world import CATEGORIES, CLASSES
+from scaseg_cli.shapes.world import CATEGORIES, CLASSES, MAP_CATEGORIES
 
 SMALL = ShapesData(num_train=30, num_selection=4, num_validation=20, unseen_fraction=0.0)
 UNSEEN_IDS = {cls.category_id for cls in CLASSES if cls.unseen}
@@ -72,6 +73,22 @@ def test_the_reader_of_panoptic_sets_takes_it(root: Path) -> None:
         assert (read_label(panoptic, record) > 0).all()
         image = read_image(panoptic.image_path(record), record)
         np.testing.assert_array_equal(image, scene_of(SMALL, "validation", number).image)
+
+
+def test_the_reader_of_label_maps_takes_it(root: Path) -> None:
+    where = ImageSet(images="validation", labels="annotations/semantic_validation")
+    maps = scan_semantic_set(root, where, "annotations/categories.json", "validation")
+    assert [category.name for category in maps.categories] == [cls.name for cls in CLASSES]
+    assert [category.id for category in maps.categories] == list(range(40))
+    for number, (record, entry) in enumerate(zip(maps.images, _content(root, "validation")["images"], strict=True)):
+        assert (record.image_id, record.file_name) == (entry["id"], entry["file_name"])
+        scene = scene_of(SMALL, "validation", number)
+        names = [maps.categories[place - 1].name for place in read_label(maps, record).ravel()]
+        assert names == [scene.classes[place].name for place in scene.index.ravel()]
+
+
+def test_the_classes_of_label_maps_differ_from_the_others_in_their_ids_alone() -> None:
+    assert [{**category, "id": None} for category in MAP_CATEGORIES] == [{**c, "id": None} for c in CATEGORIES]
 
 
 def test_image_ids_of_the_sets_never_meet(root: Path) -> None:

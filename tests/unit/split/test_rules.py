@@ -43,6 +43,14 @@ def test_an_image_without_segments_holds_nothing_unseen():
     assert training_ids(panoptic_set(record(1)), class_list(CATEGORIES, ["cow"])) == [1]
 
 
+def test_an_image_with_any_seen_segment_is_trained_on_where_unseen_ones_are_kept():
+    images = (record(9, 1, 3), record(4, 1, 7), record(3, 7), record(8))
+    classes = class_list(CATEGORIES, ["cow"])
+    assert training_ids(panoptic_set(*images), classes, keeps_unseen=True) == [4, 9]
+    with pytest.raises(ScasegError, match="none of 2 holds a pixel of a seen class"):
+        training_ids(panoptic_set(record(3, 7), record(8)), classes, keeps_unseen=True)
+
+
 def test_no_training_image_left_says_which_classes_hit_most():
     images = (record(1, 7, 7, 1), record(2, 7), record(3, 100))
     with pytest.raises(ScasegError) as caught:

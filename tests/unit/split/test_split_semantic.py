@@ -1,0 +1,202 @@
+"""The split of label maps: which images stay, what is ignored, and what later stages read."""
+
+import json
+
+import pytest
+from PIL import Image
+from semantic_files import CLASSES, columns, write_classes, write_maps
+
+from scaseg_cli.data.images import read_label
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe import Recipe, load_recipe
+from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import open_set, read_classes, read_image_ids, split_dataset
+from scaseg_cli.stages import is_done, require
+
+CAT, COW, GRASS = 0, 1, 2
+# 1: seen alone; 2: seen and unseen; 3: unseen alone; 4: ignored alone; 5: seen, unseen and ignored
+TRAIN = {"1": columns(CAT, GRASS), "2": columns(CAT, COW), "3": columns(COW, COW), "4": columns(255, 255),
+         "5": columns(GRASS, COW, 255, 255)}  # fmt: skip
+VALIDATION = {str(number): columns(COW, GRASS, CAT) for number in range(10, 15)}
+
+
+def own_recipe(root, unseen="[cow]", categories="classes.json", **sets: ImageSet | None) -> Recipe:
+    """A recipe on own data under ``root``; the embedded world's models do not matter here."""
+    changes = [f"data.root={root}", "data.shapes=null", "data.selection=null", f"split.unseen={unseen}"]
+    changes += [f"data.{part}={json.dumps(where and where.model_dump())}" for part, where in sets.items()]
+    return load_recipe("shapes-zss", (*changes, f"data.categories={categories}"))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDir(tmp_path / "run")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    write_classes(tmp_path)
+    train, validation = write_maps(tmp_path, "train", TRAIN), write_maps(tmp_path, "val", VALIDATION)
+    return own_recipe(tmp_path, train=train, validation=validation)
+
+
+def refusal(recipe: Recipe, run: RunDir) -> ScasegError:
+    before = run.record("split")
+    with pytest.raises(ScasegError) as caught:
+        split_dataset(recipe, run)
+    assert run.record("split") == before  # an earlier split stays as it was; none is taken for done
+    return caught.value
+
+
+def test_images_with_anything_seen_stay(tiny, run):
+    report = split_dataset(tiny, run)
+    lists = read_image_ids(run)
+    assert lists["train"] == [1, 2, 5]
+    assert sorted(lists["selection"] + lists["validation"]) == [10, 11, 12, 13, 14]
+    assert read_classes(run).names == ["cat", "grass", "sky", "cow"]
+    indexes = [run.label_index_file("train"), run.label_index_file("validation")]
+    assert report.wrote == [run.classes_file, run.images_file, *indexes]
+    assert not run.label_index_file("selection").exists()
+    require(tiny, run, "split")
+
+
+def test_the_table_counts_classes_in_images_and_ignored_pixels(tiny, run):
+    report = split_dataset(tiny, run)
+    keys = ("list", "images", "with_unseen", "seen_segments", "unseen_segments", "dropped")
+    assert [tuple(row.get(key) for key in keys) for row in report.tables[0].rows] == [
+        ("train", 3, 2, 4, 2, 2),
+        ("selection", 1, 1, 2, 1, None),
+        ("validation", 4, 4, 8, 4, None),
+    ]
+    # of 8 + 8 + 16 pixels 4 + 4 are cows' and 8 nobody's
+    assert report.tables[0].rows[0]["ignored"] == 16 / 32
+    assert report.tables[0].columns[-1].kind == "percent"
+    assert "Seen classes in no training image: sky." in report.tables[0].notes
+    assert any("without a pixel of a seen class" in note for note in report.tables[0].notes)
+    assert run.record("split")["summary"] == {
+        "num_seen": 3, "num_unseen": 1, "train": 3, "selection": 1, "validation": 4, "dropped": 2, "ignored": 0.5,
+    }  # fmt: skip
+
+
+def test_open_set_reads_the_index_whatever_comes_later(tiny, run, tmp_path):
+    split_dataset(tiny, run)
+    before = open_set(tiny, run, "train")
+    assert [record.image_id for record in before.images] == [1, 2, 5]
+    assert read_label(before, before.images[2]).tolist() == [[3, 2, 0, 0]] * 4
+    write_maps(tmp_path, "train", {"0": columns(CAT), "6": columns(CAT)})
+    assert open_set(tiny, run, "train") == before
+    assert is_done(tiny, run, "split")
+    selection, validation = open_set(tiny, run, "selection"), open_set(tiny, run, "validation")
+    assert selection.labels_dir == validation.labels_dir == tmp_path / "maps" / "val"
+    assert len(selection.images) + len(validation.images) == 5
+
+
+def test_open_set_misses_files_that_are_gone(tiny, run, tmp_path):
+    split_dataset(tiny, run)
+    (tmp_path / "maps" / "train" / "2.png").unlink()
+    with pytest.raises(ScasegError, match=r"the folder of label maps .*: 2\.png does not exist"):
+        open_set(tiny, run, "train")
+
+
+def test_a_changed_index_is_not_taken_for_the_splits(tiny, run):
+    split_dataset(tiny, run)
+    path = run.label_index_file("train")
+    path.write_text(path.read_text().replace('"0":4', '"0":5'))
+    with pytest.raises(ScasegError, match=r"label-maps-train\.json is not what the split stage wrote"):
+        require(tiny, run, "split")
+
+
+def test_a_second_split_gives_the_same_files(tiny, run, tmp_path):
+    again = RunDir(tmp_path / "again")
+    wrote = split_dataset(tiny, run).wrote
+    for one, other in zip(wrote, split_dataset(tiny, again).wrote, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_named_selection_set_has_an_index_of_its_own(tiny, run, tmp_path):
+    where = write_maps(tmp_path, "sel", {"30": columns(COW, CAT)})
+    recipe = own_recipe(tmp_path, train=tiny.data.train, validation=tiny.data.validation, selection=where)
+    split_dataset(recipe, run)
+    assert read_image_ids(run)["selection"] == [30]
+    assert open_set(recipe, run, "selection").images_dir == tmp_path / "sel"
+
+
+def test_training_and_validation_of_one_folder_are_allowed_with_a_note(tiny, run):
+    recipe = tiny.model_copy(update={"data": tiny.data.model_copy(update={"validation": tiny.data.train})})
+    report = split_dataset(recipe, run)
+    assert report.wrote[2:] == [run.label_index_file("train")]
+    assert any("that are trained on too" in note for note in report.tables[0].notes)
+
+
+def test_a_split_that_leaves_no_training_image_is_refused(tiny, run, tmp_path):
+    recipe = own_recipe(tmp_path, "[cat, cow, grass]", train=tiny.data.train, validation=tiny.data.validation)
+    assert "none of 5 holds a pixel of a seen class" in refusal(recipe, run).message
+
+
+def test_unseen_names_and_files_are_checked_before_label_maps_are_read(tiny, run, tmp_path):
+    for path in (tmp_path / "maps" / "train").iterdir():
+        path.write_bytes(b"not looked at")
+    recipe = own_recipe(tmp_path, "[cows]", train=tiny.data.train, validation=tiny.data.validation)
+    assert "names 1 of 1 classes that the data lacks" in refusal(recipe, run).message
+    (tmp_path / "maps" / "val" / "12.png").unlink()
+    assert "1 of 5 images have no label map: 12.jpg" in refusal(tiny, run).message
+
+
+def test_a_wrong_label_map_leaves_an_earlier_split_as_it_was(tiny, run, tmp_path):
+    split_dataset(tiny, run)
+    before = run.label_index_file("train").read_bytes()
+    write_maps(tmp_path, "train", {"6": columns(CAT)})
+    Image.new("RGB", (3, 4)).save(tmp_path / "maps" / "val" / "12.png")
+    assert "12.png has pixels of mode RGB" in refusal(tiny, run).message
+    assert run.label_index_file("train").read_bytes() == before
+    require(tiny, run, "split")
+
+
+def test_other_classes_make_the_split_stale(tiny, run, tmp_path):
+    split_dataset(tiny, run)
+    write_classes(tmp_path, [*CLASSES, {"id": 9, "name": "dog"}])
+    assert not is_done(tiny, run, "split")
+
+
+def test_coco_stuffs_own_maps_are_said_in_a_note(run, tmp_path):
+    person, cow, unlabelled = 0, 20, 255  # COCO-Stuff's ids 1 and 21
+    sets = {
+        "train": write_maps(tmp_path, "train", {"000000000009": columns(person, cow, unlabelled)}),
+        "validation": write_maps(tmp_path, "val", {f"{number:012d}": columns(cow, person) for number in (1, 2, 3)}),
+    }
+    recipe = own_recipe(tmp_path, "coco-zss", "coco-stuff", **sets)
+    report = split_dataset(recipe, run)
+    assert any("COCO-Stuff's own ids" in note for note in report.tables[0].notes)
+    assert report.tables[0].title == "shapes-zss: 156 seen and 15 unseen classes"
+    train = open_set(recipe, run, "train")
+    assert [segment.category_id for segment in train.images[0].segments] == [0, 19]
+    assert read_classes(run).unseen_category_ids == {19, 23, 28, 29, 36, 51, 76, 88, 94, 112, 133, 136, 137, 157, 160}
+    assert read_classes(run).class_ids[19] == 156
+
+
+class TestEmbeddedWorld:
+    FEW = ("data.shapes.num_train=6", "data.shapes.num_selection=2", "data.shapes.num_validation=3")
+    SMALL = (*FEW, "data.shapes.image_size=32", "data.shapes.unseen_fraction=0.0")
+
+    def test_both_recipes_read_the_same_world(self, run):
+        semantic, panoptic = load_recipe("shapes-zss", self.SMALL), load_recipe("shapes-zps", self.SMALL)
+        report = split_dataset(semantic, run)
+        assert [row["images"] for row in report.tables[0].rows] == [6, 2, 3]
+        made = (run.path / "data" / "annotations" / "categories.json").stat().st_mtime_ns
+        names = read_classes(run).names
+        maps = open_set(semantic, run, "train")
+        split_dataset(panoptic, run)
+        assert (run.path / "data" / "annotations" / "categories.json").stat().st_mtime_ns == made
+        assert read_classes(run).names == names
+        pngs = open_set(panoptic, run, "train")
+        assert [maps.image_path(record) for record in maps.images] == [pngs.image_path(r) for r in pngs.images]
+
+    @pytest.mark.parametrize("gone", ["categories.json", "semantic_selection"])
+    def test_a_world_without_label_maps_is_drawn_again(self, run, gone):
+        """As in a run folder of a version that drew none."""
+        split_dataset(load_recipe("shapes-zps", self.SMALL), run)
+        path = run.path / "data" / "annotations" / gone
+        path.rename(path.with_name("elsewhere"))
+        recipe = load_recipe("shapes-zss", self.SMALL)
+        split_dataset(recipe, run)
+        assert len(open_set(recipe, run, "validation").images) == 3
