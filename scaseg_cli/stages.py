@@ -227,8 +227,18 @@ def _is_whole(run: RunDir, record: dict[str, Any]) -> bool:
     return bool(outputs) and all(_is_as_written(run.path / name, output) for name, output in outputs.items())
 
 
+class StageSummary(dict[str, Any]):
+    """What a stage tells of itself, for its record.
+
+    Attributes:
+        waited: seconds, of those between its begin and its end, that were the work of other runs.
+    """
+
+    waited: float = 0.0
+
+
 @contextmanager
-def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterator[dict[str, Any]]:
+def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterator[StageSummary]:
     """Run a stage; when the block ends well, write its record with the hashes of ``outputs``.
 
     Yields a dict: what the stage puts into it is kept in the record as its summary. While the block runs an older
@@ -243,7 +253,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
     save_recipe(recipe, run.recipe_file)
     if old is not None:
         run.record_file(stage).unlink()
-    summary: dict[str, Any] = {}
+    summary = StageSummary()
     started = time.monotonic()
     try:
         yield summary
@@ -262,7 +272,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
             "seed": recipe.seed,
             "gpus": recipe.gpus,
             "processes": recipe.processes,
-            "seconds": round(time.monotonic() - started, 2),
+            "seconds": round(time.monotonic() - started - summary.waited, 2),
             "summary": summary,
             "needs": {need: (run.record(need) or {}).get("key") for need in needs_of(recipe, stage)},
             "outputs": {

@@ -6,6 +6,7 @@ towards the nearest seen class. Shapes: N classes, D visual width, C embedding w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from torch import Tensor
 from scaseg_cli.base.classifier import BASE_KIND, ClassProjector, CosineClassifier
 from scaseg_cli.checkpoints import save_tensors
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
+from scaseg_cli.evaluation.lineup import Candidate
+from scaseg_cli.evaluation.summary import Summary, harmonic_mean, with_harmonic
 from scaseg_cli.queries.store import QueryStore, save_queries
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.recipe.schema import Recipe
@@ -54,8 +57,16 @@ class QueryWorld:
 
     def harmonic(self, classifier: CosineClassifier, increment: float = 0.0) -> float:
         """Harmonic mean of the two accuracies."""
-        seen, unseen = self.accuracy(classifier, increment)
-        return 2 * seen * unseen / (seen + unseen) if seen * unseen else 0.0
+        return harmonic_mean(*self.accuracy(classifier, increment))
+
+    def summaries(self, candidates: Sequence[Candidate]) -> dict[str, Summary]:
+        """The accuracies of each candidate, by its name, in the place of what is measured on images."""
+        found = {}
+        for candidate in candidates:
+            seen, unseen = self.accuracy(candidate.classifier, candidate.increment)
+            groups = with_harmonic({"seen": {"pq": seen}, "unseen": {"pq": unseen}})
+            found[candidate.name] = Summary("pq", groups, {})
+        return found
 
 
 def _means_and_embeddings(random: torch.Generator) -> tuple[Tensor, Tensor, int]:

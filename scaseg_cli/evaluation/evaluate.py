@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
-from scaseg_cli.evaluation.examples import Shown, draw_examples
-from scaseg_cli.evaluation.score import Candidate, score
-from scaseg_cli.evaluation.summary import PER_CLASS_COLUMNS, Summary
+from scaseg_cli.evaluation.examples import Row as PictureRow
+from scaseg_cli.evaluation.examples import Shown, draw_rows, save_examples
+from scaseg_cli.evaluation.lineup import Candidate
+from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.evaluation.result_table import CHOSEN, MAIN, Row, class_table, result_table
+from scaseg_cli.evaluation.score import score
+from scaseg_cli.evaluation.summary import Summary
+from scaseg_cli.evaluation.together import Cell, Outcome, Work, carry_out, check_cells, only
 from scaseg_cli.files import read_json
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.report import Report
-from scaseg_cli.results.table import Column, Table, write
+from scaseg_cli.results.table import write
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import open_set, read_classes
 from scaseg_cli.stages import needs_of, recording, require
 
-GROUPS = {"seen": "s", "unseen": "u", "harmonic": "h"}
-MEASURES = ("pq", "sq", "rq")
-COLUMNS = [
-    Column("setting", "setting"),
-    Column("model", "model"),
-    Column("increment", "increment", "number"),
-    *(
-        Column(f"{letter}{m}", f"{letter}{m.upper()}", "percent", is_detail=m != "pq")
-        for m in MEASURES
-        for letter in GROUPS.values()
-    ),
-]
-_MAIN = ("inductive", "transductive")  # the rows that stand for the two settings
-_CHOSEN = "best increment"
+
+class _Asked(NamedTuple):
+    """What a run wants of the pass: figures for its rows, and the columns of its picture."""
+
+    rows: list[Row]
+    shown: list[Shown]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the result table before it is scored.
+class _Got(NamedTuple):
+    """What came of the pass for a run."""
 
-    Attributes:
-        name: its key in the JSON.
-        setting: inductive, transductive or control.
-        model: what it is, in words.
-        candidate: what is scored.
-    """
-
-    name: str
-    setting: str
-    model: str
-    candidate: Candidate
+    scored: ScoredSet
+    summaries: dict[str, Summary]
+    picture: list[PictureRow]
 
 
 def evaluate(recipe: Recipe, run: RunDir) -> Report:
@@ -59,21 +46,56 @@ def evaluate(recipe: Recipe, run: RunDir) -> Report:
     Raises:
         ScasegError: an earlier stage is missing or of another recipe, or an image cannot be read.
     """
+    return only(evaluate_all([(recipe, run)]))
+
+
+def evaluate_all(cells: Sequence[Cell]) -> list[Outcome]:
+    """`evaluate` for many runs, which have the base model and the data in common, with one pass for all.
+
+    Each run folder gets what its own command would write. The seconds of a record are the run's own and an equal
+    share of the pass.
+
+    Args:
+        cells: recipes and run folders. How the pass runs (processes, batch size) is taken from the first that got
+            so far.
+
+    Returns:
+        By cell its report, or the error that ended this cell alone, such as a missing stage.
+
+    Raises:
+        ScasegError: an image cannot be read, or the base model: that ends all.
+        ValueError: the cells do not agree on their base model or data, or two have one run folder.
+    """
+    check_cells(cells)
+
+    def one_pass(asked: list[tuple[int, _Asked]]) -> list[_Got]:
+        recipes = [cells[place][0] for place, _ in asked]
+        scored = ScoredSet(*cells[asked[0][0]], "validation")
+        candidates = [[row.candidate for row in wanted.rows] for _, wanted in asked]
+        summaries = score(scored, list(zip(recipes, candidates, strict=True)))
+        columns = [wanted.shown for _, wanted in asked]
+        pictures = draw_rows(scored, list(zip(recipes, columns, strict=True)))
+        return [_Got(scored, *found) for found in zip(summaries, pictures, strict=True)]
+
+    return carry_out([_evaluation(*cell) for cell in cells], one_pass)
+
+
+def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Asked, _Got]:
+    """One run's evaluation, but for the pass."""
     require(recipe, run, "split", "embeddings", *needs_of(recipe, "evaluation"))
     rows = _rows(recipe, run)
+    shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in MAIN]
     folder = run.results_file.parent
     outputs = [folder / f"{stem}{suffix}" for stem in ("results", "per-class") for suffix in (".json", ".csv", ".md")]
     outputs.append(run.examples_file)
-    images = open_set(recipe, run, "validation")
     with recording(recipe, run, "evaluation", *outputs) as summary:
-        summaries = score(recipe, run, "validation", [row.candidate for row in rows])
-        table = _table(recipe, len(images.images), rows, summaries)
+        (scored, summaries, picture), summary.waited = yield _Asked(rows, shown)
+        table = result_table(recipe.name, scored.measure, len(scored.images.images), rows, summaries)
         main = next(row for row in reversed(rows) if row.setting != "control" and row.name != "last")
-        per_class = _per_class_table(f"{main.setting}, {main.model}: by class", summaries[main.name], run)
+        title = f"{main.setting}, {main.model}: by class"
         write(table, folder, "results")
-        write(per_class, folder, "per-class")
-        shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in _MAIN]
-        draw_examples(recipe, run, images, shown)
+        write(class_table(title, scored.measure, summaries[main.name], scored.classes.names), folder, "per-class")
+        save_examples(recipe, run, scored, shown, picture)
         summary.update({row.name: summaries[row.name].as_json_value() for row in rows})
     return Report("evaluation", [table], outputs, None, dict(summary))
 
@@ -97,12 +119,12 @@ def _rows(recipe: Recipe, run: RunDir) -> list[Row]:
         name: load_projector(recipe, run, path)
         for name, path in (("best", run.projector_file), ("increment", run.best_increment_file))
     }
-    add("base-best-increment", "control", f"base, {_CHOSEN}", base, chosen["base"]["increment"])
+    add("base-best-increment", "control", f"base, {CHOSEN}", base, chosen["base"]["increment"])
     if chosen["control"] is not None:
         control = load_projector(recipe, run, run.control_file)
         model = "no generator"
         add("control", "control", model, control)
-        add("control-best-increment", "control", f"{model}, {_CHOSEN}", control, chosen["control"]["increment"])
+        add("control-best-increment", "control", f"{model}, {CHOSEN}", control, chosen["control"]["increment"])
     add("last", "transductive", "last snapshot", load_projector(recipe, run, run.last_projector_file))
     wanted = chosen["method_increment"]["increment"]
     add("transductive-best-increment", "transductive", "best snapshot and increment", tuned["increment"], wanted)
@@ -111,34 +133,7 @@ def _rows(recipe: Recipe, run: RunDir) -> list[Row]:
 
 
 def _in_brief(row: Row) -> str:
-    """What a row of `_MAIN` is, in as few words as fit above a column of the picture."""
+    """What a row of `MAIN` is, in as few words as fit above a column of the picture."""
     if row.name == "transductive":
         return "fine-tuned with generated unseen queries"
     return f"base model, unseen logits {row.candidate.increment:+g}"
-
-
-def _table(recipe: Recipe, num_images: int, rows: list[Row], summaries: dict[str, Summary]) -> Table:
-    values: list[dict[str, Any]] = []
-    for row in rows:
-        found = summaries[row.name]
-        cells = {
-            f"{letter}{measure}": getattr(getattr(found, group), measure)
-            for group, letter in GROUPS.items()
-            for measure in MEASURES
-        }
-        style = {"_style": "bold"} if row.name in _MAIN else {}
-        last = {"_section": True} if row is not rows[-1] and rows[rows.index(row) + 1].setting != row.setting else {}
-        values.append(
-            {"setting": row.setting, "model": row.model, "increment": row.candidate.increment, **cells, **style, **last}
-        )
-    notes = [
-        f"{num_images} validation images. s: seen, u: unseen, h: harmonic mean of both. Increment: added to the unseen "
-        "logits. Best: chosen on the selection images, none of which is reported.",
-        "Transductive: fine-tuned with generated unseen embeddings. No generator: fine-tuned alike without them.",
-    ]
-    return Table(f"{recipe.name}: panoptic quality", COLUMNS, values, notes)
-
-
-def _per_class_table(title: str, summary: Summary, run: RunDir) -> Table:
-    note = "A class that no label and no predicted segment has counts nowhere."
-    return Table(title, PER_CLASS_COLUMNS, summary.rows(read_classes(run).names), [note])

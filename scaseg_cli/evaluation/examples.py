@@ -1,30 +1,31 @@
 """A picture of results: a few validation images with their labels and with what each setting makes of them.
 
 Shown are the first images, by image id, of those that hold an unseen class; nothing is picked by how well it turned
-out. Inference and the mark of a wrong segment are those of the scores (`score`, `PanopticQuality`).
+out. Inference is that of the scores. A predicted segment is wrong where it would be a false positive of panoptic
+quality: no labelled segment of its class has an IoU with it above a half. Of a semantic prediction the region of each
+class is such a segment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scaseg_cli.base.segmentor import load_segmentor
 from scaseg_cli.data.images import read_image, read_label
-from scaseg_cli.evaluation.fusion import Fused, FusionRule, MaskSet
-from scaseg_cli.evaluation.panoptic_quality import PanopticQuality, PreparedLabel
+from scaseg_cli.evaluation.fusion import Prediction
+from scaseg_cli.evaluation.lineup import Candidate, shares_of
+from scaseg_cli.evaluation.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
+from scaseg_cli.evaluation.passes import ScoredSet
 from scaseg_cli.evaluation.picture import ClassLook, Region, draw_image, draw_regions, draw_sheet, palette_colour
-from scaseg_cli.evaluation.score import Candidate, class_shares, prepared_label
 from scaseg_cli.files import replaced
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import ClassList, read_classes
+from scaseg_cli.split import ClassList
 from scaseg_cli.split.rules import holds_unseen
 
 if TYPE_CHECKING:
@@ -42,40 +43,56 @@ class Shown:
     candidate: Candidate
 
 
-def draw_examples(
-    recipe: Recipe, run: RunDir, images: LabelledSet, shown: Sequence[Shown], number: int = NUM_EXAMPLES
-) -> None:
-    """Write `RunDir.examples_file`.
+class Row(NamedTuple):
+    """A row of the picture: the file's name, and its cells from left to right."""
+
+    file_name: str
+    cells: list[Image.Image]
+
+
+def draw_rows(
+    scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Shown]]], number: int = NUM_EXAMPLES
+) -> list[list[Row]]:
+    """The rows of each run's picture: a few images, each segmented once for all runs.
 
     Args:
-        recipe: its evaluation section has the thresholds.
-        run: the run folder with its finished base stage.
-        images: the validation images.
-        shown: the columns beside image and label.
+        scored: the validation images.
+        wanted: for each run its recipe, whose evaluation section has the thresholds, and its columns beside image and
+            label.
         number: rows, at most.
 
     Raises:
         ScasegError: the base model is missing or of another recipe, or an image cannot be read.
     """
-    classes = read_classes(run)
-    rule = FusionRule(classes.isthing, recipe.evaluation.object_threshold, recipe.evaluation.overlap_threshold)
+    images, classes, measure = scored.images, scored.classes, scored.measure
     looks = class_looks(images.categories, classes)
-    segmentor = load_segmentor(recipe, run)
-    records = chosen_images(images, classes, number)
-    rows: list[tuple[str, list[Image.Image]]] = []
-    for record in records:
-        image = read_image(images.image_path(record), record)
-        label = prepared_label(images, record, classes)
-        ((visual_QD, masks_QHW),) = segmentor.segment([image])
-        masks = MaskSet(masks_QHW.numpy())
-        shares = class_shares([column.candidate for column in shown], visual_QD[None], classes.num_seen)
-        cells = [draw_image(image), draw_regions(image, labelled_regions(images, record, classes, looks))]
-        for scores_1Q, labels_1Q in shares.values():
-            fused = masks.fuse(scores_1Q[0], labels_1Q[0], rule)
-            cells.append(draw_regions(image, predicted_regions(fused, label, looks)))
-        rows.append((record.file_name, cells))
+    pictures: list[list[Row]] = [[] for _ in wanted]
+    for record in chosen_images(images, classes, number):
+        image, label = read_image(images.image_path(record), record), prepared_label(images, record, classes)
+        visual_1QD, (prepared,) = scored.segment([record])
+        both = [draw_image(image), draw_regions(image, labelled_regions(images, record, classes, looks))]
+        for (recipe, columns), rows in zip(wanted, pictures, strict=True):
+            cells = list(both)
+            for column in columns:
+                shares_1QN1 = shares_of(column.candidate, visual_1QD, classes.num_seen)
+                found = prepared.predict(shares_1QN1[0], measure.rule_of(recipe.evaluation))
+                cells.append(draw_regions(image, predicted_regions(found, label, looks)))
+            rows.append(Row(record.file_name, cells))
+    return pictures
+
+
+def save_examples(recipe: Recipe, run: RunDir, scored: ScoredSet, shown: Sequence[Shown], rows: Sequence[Row]) -> None:
+    """Write `RunDir.examples_file` from a run's columns and rows.
+
+    Raises:
+        ScasegError: the run folder cannot be written.
+    """
+    classes = scored.classes
+    title = f"{recipe.name}: {_which(chosen_images(scored.images, classes, len(rows)), classes)}"
     columns = [("image", ""), ("label", "the truth"), *((column.title, column.remark) for column in shown)]
-    _save(draw_sheet(f"{recipe.name}: {_which(records, classes)}", _notes(classes), columns, rows), run.examples_file)
+    sheet = draw_sheet(title, _notes(classes), columns, rows)
+    with replaced(run.examples_file) as temporary:
+        sheet.save(temporary, format="PNG", optimize=True)
 
 
 def chosen_images(images: LabelledSet, classes: ClassList, number: int) -> list[ImageRecord]:
@@ -100,11 +117,27 @@ def labelled_regions(
     return [Region(ids_HW == s.id, looks[classes.class_ids[s.category_id]]) for s in record.segments]
 
 
-def predicted_regions(fused: Fused, label: PreparedLabel, looks: Sequence[ClassLook]) -> list[Region]:
+def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList) -> PreparedLabel:
+    """The label of an image, ready to tell which predicted segments are wrong; for a semantic label too, whose
+    segments are the regions of its classes.
+
+    Raises:
+        ScasegError: its PNG cannot be read or does not fit its annotation.
+    """
+    segments = record.segments
+    return prepare_label(
+        read_label(images, record),
+        [segment.id for segment in segments],
+        [classes.class_ids[segment.category_id] for segment in segments],
+        [segment.iscrowd for segment in segments],
+    )
+
+
+def predicted_regions(found: Prediction, label: PreparedLabel, looks: Sequence[ClassLook]) -> list[Region]:
     """The segments of a prediction; wrong are those that count as false positives against ``label``."""
     regions = []
-    for segment_id, class_id in zip(fused.ids.tolist(), fused.class_ids.tolist(), strict=True):
-        mask_HW = fused.segment_map_HW == segment_id
+    for segment_id, class_id in enumerate(found.class_ids.tolist(), start=1):
+        mask_HW = found.segment_map_HW == segment_id
         regions.append(Region(mask_HW, looks[class_id], _is_wrong(mask_HW, class_id, label, len(looks))))
     return regions
 
@@ -126,8 +159,3 @@ def _which(records: Sequence[ImageRecord], classes: ClassList) -> str:
 def _notes(classes: ClassList) -> list[str]:
     unseen = ", ".join(classes.names[classes.num_seen :])
     return [f"No training image held one of the unseen classes: {unseen}."]
-
-
-def _save(sheet: Image.Image, path: Path) -> None:
-    with replaced(path) as temporary:
-        sheet.save(temporary, format="PNG", optimize=True)

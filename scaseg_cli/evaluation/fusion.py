@@ -43,6 +43,13 @@ class FusionRule:
         return len(self.isthing)
 
 
+class Prediction(NamedTuple):
+    """What a person is shown: segment ids 1..S in the map (0: none), and the class of each, S class ids."""
+
+    segment_map_HW: NDArray[np.int32]
+    class_ids: NDArray[np.int64]
+
+
 class Fused(NamedTuple):
     """A panoptic prediction: segment ids 1..S in the map (0: none), and S ids, class ids and class scores."""
 

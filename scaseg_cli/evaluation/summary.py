@@ -1,130 +1,105 @@
-"""Means of panoptic quality over seen, unseen and all classes, and their harmonic mean (method.md, measures).
+"""Means of a task's measures over seen, unseen and all classes, and their harmonic mean (method.md, measures).
 
-A class that neither a label nor a prediction holds is absent and left out of every mean, as in panopticapi.
-Shape: N classes.
+A class that has no value is left out of every mean. Shape: N classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from scaseg_cli.evaluation.panoptic_quality import ClassQuality
-from scaseg_cli.results.table import Column, json_value
+from scaseg_cli.results.table import json_value
 
-PER_CLASS_COLUMNS = [
-    Column("class", "Class"),
-    Column("seen", "Seen", "flag"),
-    Column("isthing", "Thing", "flag"),
-    Column("pq", "PQ", "percent"),
-    Column("sq", "SQ", "percent"),
-    Column("rq", "RQ", "percent"),
-    Column("tp", "TP", "count"),
-    Column("fp", "FP", "count"),
-    Column("fn", "FN", "count"),
-]
+Groups = dict[str, dict[str, float]]
 
 
-class Quality(NamedTuple):
-    """PQ, SQ and RQ as fractions; NaN for a group without a present class."""
+class Quantity(NamedTuple):
+    """One of a task's measures: its key in JSON ("pq") and its title in tables ("PQ")."""
 
-    pq: float
-    sq: float
-    rq: float
+    key: str
+    title: str
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Panoptic quality of one classifier on one image set.
+    """What was measured of one classifier on one image set, as fractions.
 
     Attributes:
-        seen, unseen, all: means over the present classes of each group.
-        harmonic: 2su / (s + u) of each measure.
-        things, stuff: means over the present things and stuff, seen and unseen together.
-        per_class: what the means are taken from.
-        is_seen, isthing: [N].
+        main: the measure that stands for all: the one by which choices are made.
+        groups: a value of each measure for each group of classes: seen, unseen, harmonic, all, and further ones. NaN
+            for a group without a class that has a value.
+        per_class: columns [N] of the table by class.
     """
 
-    seen: Quality
-    unseen: Quality
-    all: Quality
-    harmonic: Quality
-    things: Quality
-    stuff: Quality
-    per_class: ClassQuality
-    is_seen: NDArray[np.bool_]
-    isthing: NDArray[np.bool_]
+    main: str
+    groups: Groups
+    per_class: Mapping[str, NDArray[Any]]
 
     @property
-    def spq(self) -> float:
-        """Mean PQ over seen classes."""
-        return self.seen.pq
+    def seen(self) -> float:
+        """The main measure over seen classes."""
+        return self.groups["seen"][self.main]
 
     @property
-    def upq(self) -> float:
-        """Mean PQ over unseen classes."""
-        return self.unseen.pq
+    def unseen(self) -> float:
+        """The main measure over unseen classes."""
+        return self.groups["unseen"][self.main]
 
     @property
-    def hpq(self) -> float:
-        """Harmonic mean of `spq` and `upq`."""
-        return self.harmonic.pq
+    def harmonic(self) -> float:
+        """The harmonic mean of `seen` and `unseen`."""
+        return self.groups["harmonic"][self.main]
 
     def rows(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
-        """One row a class, for `PER_CLASS_COLUMNS`; an absent class has no PQ.
+        """One row a class: ``class``, its name, and the columns of `per_class`.
 
         Raises:
             ValueError: not one name a class.
         """
-        if len(class_names) != len(self.is_seen):
-            raise ValueError(f"{len(class_names)} names for {len(self.is_seen)} classes")
-        found = self.per_class
+        lengths = {len(column) for column in self.per_class.values()}
+        if lengths != {len(class_names)}:
+            raise ValueError(f"{len(class_names)} names for {lengths} classes")
         return [
-            {
-                "class": name,
-                "seen": bool(self.is_seen[n]),
-                "isthing": bool(self.isthing[n]),
-                **{key: float(getattr(found, key)[n]) for key in ("pq", "sq", "rq")},
-                **{key: int(getattr(found, key)[n]) for key in ("tp", "fp", "fn")},
-            }
+            {"class": name, **{key: column[n].item() for key, column in self.per_class.items()}}
             for n, name in enumerate(class_names)
         ]
 
     def as_json_value(self) -> dict[str, Any]:
         """The means by group, for a record; NaN as None."""
-        groups = ("seen", "unseen", "harmonic", "all", "things", "stuff")
-        return json_value({group: getattr(self, group)._asdict() for group in groups})
+        return json_value(self.groups)
 
 
-def summarise(per_class: ClassQuality, is_seen: ArrayLike, isthing: ArrayLike) -> Summary:
-    """Take the means.
+def seen_and_unseen(is_seen: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    """The groups that every task has, each [N]: seen, unseen, all."""
+    return {"seen": is_seen, "unseen": ~is_seen, "all": np.ones_like(is_seen)}
+
+
+def group_means(values: Mapping[str, NDArray[np.float64]], groups: Mapping[str, NDArray[np.bool_]]) -> Groups:
+    """The mean of each measure over the classes of each group that have a value.
 
     Args:
-        per_class: `PanopticQuality.per_class()`.
-        is_seen: [N] bool.
-        isthing: [N] bool.
+        values: by measure [N], NaN where a class has none.
+        groups: by name, bool [N].
 
     Raises:
-        ValueError: the masks are not [N].
+        ValueError: not all of them are [N].
     """
-    seen, thing = np.asarray(is_seen, dtype=bool), np.asarray(isthing, dtype=bool)
-    if not seen.shape == thing.shape == per_class.pq.shape:
-        raise ValueError(f"masks {seen.shape} and {thing.shape} for {per_class.pq.shape} classes")
-    groups = {"seen": seen, "unseen": ~seen, "all": np.ones_like(seen), "things": thing, "stuff": ~thing}
-    means = {name: _mean(per_class, group) for name, group in groups.items()}
-    both = zip(means["seen"], means["unseen"], strict=True)
-    return Summary(
-        **means,
-        harmonic=Quality(*(harmonic_mean(s, u) for s, u in both)),
-        per_class=per_class,
-        is_seen=seen,
-        isthing=thing,
-    )
+    shapes = {array.shape for array in (*values.values(), *groups.values())}
+    if len(shapes) != 1:
+        raise ValueError(f"measures and groups of unequal lengths: {sorted(shapes)}")
+    return {name: {key: _mean(value[group]) for key, value in values.items()} for name, group in groups.items()}
+
+
+def with_harmonic(groups: Groups) -> Groups:
+    """The groups with the harmonic mean of seen and unseen, of each measure, behind those two."""
+    harmonic = {key: harmonic_mean(seen, groups["unseen"][key]) for key, seen in groups["seen"].items()}
+    first = {"seen": groups["seen"], "unseen": groups["unseen"], "harmonic": harmonic}
+    return {**first, **{name: group for name, group in groups.items() if name not in first}}
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
@@ -134,8 +109,6 @@ def harmonic_mean(seen: float, unseen: float) -> float:
     return 2 * seen * unseen / (seen + unseen) if seen * unseen > 0 else 0.0
 
 
-def _mean(per_class: ClassQuality, group: NDArray[np.bool_]) -> Quality:
-    chosen = group & per_class.present
-    if not chosen.any():
-        return Quality(math.nan, math.nan, math.nan)
-    return Quality(*(float(values[chosen].mean()) for values in (per_class.pq, per_class.sq, per_class.rq)))
+def _mean(values: NDArray[np.float64]) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else math.nan

@@ -1,4 +1,4 @@
-"""What is chosen on the selection images: a snapshot and increments, by harmonic PQ.
+"""What is chosen on the selection images: a snapshot and increments, by the harmonic mean of the task's measure.
 
 Selection images are never those that results are reported on. The figures here have been looked at to choose, so they
 flatter what was chosen: they are for the record, not for a result table.
@@ -7,38 +7,37 @@ flatter what was chosen: they are for the record, not for a result table.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.score import Candidate, score
+from scaseg_cli.evaluation.lineup import Candidate
+from scaseg_cli.evaluation.summary import Quantity, Summary
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
 
 Model = Literal["base", "method", "control"]
-NOTE = "Chosen on the selection images, by hPQ. These figures flatter what was chosen: report validation figures."
 
 
 @dataclass(frozen=True)
 class Figure:
-    """PQ of one candidate on the selection images, fractions.
+    """The task's main measure of one candidate on the selection images, fractions.
 
     Attributes:
         model: the base, the method, or the control.
         step: fine-tuning steps; 0 for the base.
         increment: added to the unseen logits.
-        spq, upq, hpq: mean PQ over seen, over unseen classes, and their harmonic mean.
+        seen, unseen, harmonic: its mean over seen, over unseen classes, and the harmonic mean of both.
     """
 
     model: Model
     step: int
     increment: float
-    spq: float
-    upq: float
-    hpq: float
+    seen: float
+    unseen: float
+    harmonic: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Choices:
     """The best of each kind.
 
     Attributes:
+        measure: the task's main measure, its key ("pq") and its title ("PQ").
         base: the base at its best increment.
         method: the method's best snapshot with no logit raised, as published for the transductive setting.
         method_increment: the method's best snapshot and increment together.
@@ -53,31 +53,41 @@ class Choices:
         figures: all that was seen.
     """
 
+    measure: Quantity
     base: Figure
     method: Figure
     method_increment: Figure
     control: Figure | None
     figures: list[Figure]
 
+    @property
+    def note(self) -> str:
+        """What whoever reads the figures must know."""
+        return (
+            f"Chosen on the selection images, by h{self.measure.title}. These figures flatter what was chosen: report "
+            "validation figures."
+        )
+
     def as_json_value(self) -> dict[str, Any]:
         """For `RunDir.choices_file`."""
         chosen = {name: getattr(self, name) for name in ("base", "method", "method_increment", "control")}
         return {
             "image_set": "selection",
-            "note": NOTE,
+            "measure": self.measure.key,
+            "note": self.note,
             "chosen": {name: None if figure is None else asdict(figure) for name, figure in chosen.items()},
             "figures": [asdict(figure) for figure in self.figures],
         }
 
 
 def best(figures: Iterable[Figure]) -> Figure:
-    """The highest hPQ; of equal ones the fewest steps, then the smallest increment.
+    """The highest harmonic mean; of equal ones the fewest steps, then the smallest increment.
 
     Raises:
-        ScasegError: hPQ is not defined, since the selection images hold no unseen (or no seen) class.
+        ScasegError: it is not defined, since the selection images hold no unseen (or no seen) class.
     """
-    found = sorted(figures, key=lambda figure: (-figure.hpq, figure.step, abs(figure.increment)))
-    if any(math.isnan(figure.hpq) for figure in found):
+    found = sorted(figures, key=lambda figure: (-figure.harmonic, figure.step, abs(figure.increment)))
+    if any(math.isnan(figure.harmonic) for figure in found):
         raise ScasegError(
             "the selection images do not hold both seen and unseen classes, so nothing can be chosen on them",
             "Name other images in data.selection, or raise data.selection_fraction.",
@@ -85,13 +95,14 @@ def best(figures: Iterable[Figure]) -> Figure:
     return found[0]
 
 
-def choose(figures: list[Figure]) -> Choices:
-    """The best of each kind among ``figures``."""
+def choose(figures: list[Figure], measure: Quantity) -> Choices:
+    """The best of each kind among ``figures``, which are of ``measure``."""
 
     def of(model: Model) -> list[Figure]:
         return [figure for figure in figures if figure.model == model]
 
     return Choices(
+        measure=measure,
         base=best(of("base")),
         method=best(figure for figure in of("method") if figure.increment == 0.0),
         method_increment=best(of("method")),
@@ -100,28 +111,33 @@ def choose(figures: list[Figure]) -> Choices:
     )
 
 
-def score_snapshots(
-    recipe: Recipe, run: RunDir, base: CosineClassifier, snapshots: dict[Model, list[Snapshot]]
-) -> list[Figure]:
-    """Figures of the base and of every snapshot at every increment, from one pass over the selection images.
+@dataclass(frozen=True)
+class Tried:
+    """One that is tried on the selection images: its candidate, and what it is."""
+
+    model: Model
+    step: int
+    candidate: Candidate
+
+
+def tried_of(recipe: Recipe, base: CosineClassifier, snapshots: dict[Model, list[Snapshot]]) -> list[Tried]:
+    """The base and every snapshot at every increment.
 
     Args:
         recipe: its increments, and 0, are tried.
-        run: the run folder.
         base: the base's classifier over all classes, on the CPU.
         snapshots: of the method, and of the control where there is one.
     """
-    increments = sorted({0.0, *recipe.evaluation.increments})
     models: list[tuple[Model, int, CosineClassifier]] = [("base", 0, base)]
     models += [(name, snap.step, snap.classifier(base)) for name, snaps in snapshots.items() for snap in snaps]
-    wanted = {
-        f"{name} {step} {increment:+g}": (name, step, increment, classifier)
-        for name, step, classifier in models
-        for increment in increments
-    }
-    candidates = [Candidate(key, classifier, increment) for key, (_, _, increment, classifier) in wanted.items()]
-    summaries = score(recipe, run, "selection", candidates)
     return [
-        Figure(name, step, increment, summaries[key].spq, summaries[key].upq, summaries[key].hpq)
-        for key, (name, step, increment, _) in wanted.items()
+        Tried(name, step, Candidate(f"{name} {step} {increment!r}", classifier, increment))
+        for name, step, classifier in models
+        for increment in sorted({0.0, *recipe.evaluation.increments})
     ]
+
+
+def figures_of(tried: list[Tried], summaries: Mapping[str, Summary]) -> list[Figure]:
+    """What was found of each."""
+    found = [(one, summaries[one.candidate.name]) for one in tried]
+    return [Figure(o.model, o.step, o.candidate.increment, s.seen, s.unseen, s.harmonic) for o, s in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +12,12 @@ from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.projector import Snapshot, save_projector
 from scaseg_cli.cat.generators import load_generator
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.evaluation.lineup import Candidate
+from scaseg_cli.evaluation.measure import LETTERS
+from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.evaluation.score import score
+from scaseg_cli.evaluation.summary import Quantity, Summary
+from scaseg_cli.evaluation.together import Cell, Outcome, Work, carry_out, check_cells, only
 from scaseg_cli.files import write_json
 from scaseg_cli.queries.store import QueryStore, load_queries
 from scaseg_cli.recipe.schema import Recipe
@@ -19,20 +26,10 @@ from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import recording, require, stage_key
-from scaseg_cli.union.choose import NOTE, Choices, Figure, Model, choose, score_snapshots
+from scaseg_cli.union.choose import Choices, Figure, Model, choose, figures_of, tried_of
 from scaseg_cli.union.loss import FinetuneLoss
 from scaseg_cli.union.pseudo import PseudoEmbeddings
 from scaseg_cli.union.tuning import FineTuning, tune
-
-COLUMNS = [
-    Column("model", "model"),
-    Column("step", "step", "count"),
-    Column("increment", "increment", "number"),
-    Column("spq", "sPQ", "percent"),
-    Column("upq", "uPQ", "percent"),
-    Column("hpq", "hPQ", "percent"),
-    Column("chosen", "chosen as"),
-]
 
 
 def union_finetune(recipe: Recipe, run: RunDir) -> Report:
@@ -44,6 +41,40 @@ def union_finetune(recipe: Recipe, run: RunDir) -> Report:
     Raises:
         ScasegError: an earlier stage is missing, the loss diverged, or nothing can be chosen on the selection images.
     """
+    return only(union_finetune_all([(recipe, run)]))
+
+
+def union_finetune_all(cells: Sequence[Cell]) -> list[Outcome]:
+    """`union_finetune` for many runs, which have the base model and the data in common, with one pass for all.
+
+    The fine-tunings run one after another; then one pass of the network over the selection images scores the
+    snapshots of all. Each run folder gets what its own command would write. The seconds of a record are the run's own
+    and an equal share of the pass.
+
+    Args:
+        cells: recipes and run folders. How the pass runs (processes, batch size) is taken from the first that got
+            so far.
+
+    Returns:
+        By cell its report, or the error that ended this cell alone, such as a loss that diverged.
+
+    Raises:
+        ScasegError: an image cannot be read, or the base model: that ends all, and what is fine-tuned is kept as
+            progress.
+        ValueError: the cells do not agree on their base model or data, or two have one run folder.
+    """
+    check_cells(cells)
+
+    def one_pass(asked: list[tuple[int, list[Candidate]]]) -> list[tuple[Quantity, dict[str, Summary]]]:
+        scored = ScoredSet(*cells[asked[0][0]], "selection")
+        found = score(scored, [(cells[place][0], candidates) for place, candidates in asked])
+        return [(scored.measure.quantities[0], summaries) for summaries in found]
+
+    return carry_out([_union(*cell) for cell in cells], one_pass)
+
+
+def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity, dict[str, Summary]]]:
+    """One run's fine-tuning and choice, but for the pass."""
     require(recipe, run, "split", "embeddings", "base", "queries", "cat")
     outputs = [run.projector_file, run.last_projector_file, run.best_increment_file, run.choices_file]
     if recipe.union.control:
@@ -52,11 +83,12 @@ def union_finetune(recipe: Recipe, run: RunDir) -> Report:
     progress: list[Path] = []
     with recording(recipe, run, "union", *outputs) as summary:
         snapshots = _finetune(recipe, run, base, progress)
-        choices = choose(score_snapshots(recipe, run, base, snapshots))
+        tried = tried_of(recipe, base, snapshots)
+        (measure, summaries), summary.waited = yield [one.candidate for one in tried]
+        choices = choose(figures_of(tried, summaries), measure)
         _write(recipe, run, snapshots, choices)
-        summary["selection_hpq"] = {
-            name: figure["hpq"] for name, figure in choices.as_json_value()["chosen"].items() if figure
-        }
+        chosen = choices.as_json_value()["chosen"]
+        summary["selection_harmonic"] = {name: figure["harmonic"] for name, figure in chosen.items() if figure}
     for path in progress:
         path.unlink(missing_ok=True)
     return Report("union", [_table(choices)], outputs, "scaseg evaluate", dict(summary))
@@ -105,6 +137,14 @@ def _write(recipe: Recipe, run: RunDir, snapshots: dict[Model, list[Snapshot]], 
 
 def _table(choices: Choices) -> Table:
     """The base and each snapshot, with no logit raised and at its own best increment; what was chosen is marked."""
+    title = choices.measure.title
+    columns = [
+        Column("model", "model"),
+        Column("step", "step", "count"),
+        Column("increment", "increment", "number"),
+        *(Column(group, f"{letter}{title}", "percent") for group, letter in LETTERS.items()),
+        Column("chosen", "chosen as"),
+    ]
     chosen: dict[Figure, list[str]] = {}
     marks = {"base": choices.base, "best": choices.method, "best with increment": choices.method_increment}
     for mark, figure in {**marks, "control": choices.control}.items():
@@ -116,8 +156,8 @@ def _table(choices: Choices) -> Table:
     rows = []
     for group in groups.values():
         plain = next(figure for figure in group if figure.increment == 0.0)
-        top = max(group, key=lambda figure: figure.hpq)
+        top = max(group, key=lambda figure: figure.harmonic)
         for figure in dict.fromkeys([plain, top]):
             mark = ", ".join(chosen.get(figure, []))
             rows.append({**vars(figure), "chosen": mark or None, **({"_style": "bold"} if mark else {})})
-    return Table("Snapshots on the selection images", COLUMNS, rows, [NOTE])
+    return Table("Snapshots on the selection images", columns, rows, [choices.note])

@@ -105,7 +105,7 @@ def test_every_command_takes_two_photographs(
     assert losses["loss_cls"] > 0
     assert losses["loss_v2c"] > 0
     assert _json(capfd, "train-cat")["summary"]["generator"] == "vae"
-    chosen = _json(capfd, "union-finetune")["summary"]["selection_hpq"]
+    chosen = _json(capfd, "union-finetune")["summary"]["selection_harmonic"]
     assert set(chosen) == {"base", "method", "method_increment", "control"}
 
     report = _json(capfd, "evaluate")

@@ -9,19 +9,22 @@ from PIL import Image
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.data.panoptic import Category, ImageRecord, LabelledSet, Segment, read_label, read_panoptic_set
-from scaseg_cli.evaluation import examples
+from scaseg_cli.evaluation import examples, passes
 from scaseg_cli.evaluation.examples import (
     Shown,
     chosen_images,
     class_looks,
-    draw_examples,
+    draw_rows,
     labelled_regions,
     predicted_regions,
+    save_examples,
 )
-from scaseg_cli.evaluation.fusion import Fused
+from scaseg_cli.evaluation.fusion import Prediction
+from scaseg_cli.evaluation.lineup import Candidate
 from scaseg_cli.evaluation.panoptic_quality import prepare_label
+from scaseg_cli.evaluation.passes import ScoredSet
 from scaseg_cli.evaluation.picture import CELL, ClassLook, Region, draw_image, draw_regions, draw_sheet, palette_colour
-from scaseg_cli.evaluation.score import Candidate
+from scaseg_cli.evaluation.semantic_measure import SemanticMeasure
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import class_list, write_classes
@@ -86,9 +89,8 @@ def test_wrong_are_the_segments_that_count_as_false_positives():
     prepared = prepare_label(label, [1, 2], [0, 1], [False, False])
     found = np.zeros((4, 8), np.int32)
     found[:, :2], found[:, 3:6], found[:, 6:] = 1, 2, 3
-    fused = Fused(found, np.array([1, 2, 3]), np.array([0, 0, 1]), np.ones(3))
     looks = [SEEN, UNSEEN]
-    regions = predicted_regions(fused, prepared, looks)
+    regions = predicted_regions(Prediction(found, np.array([0, 0, 1])), prepared, looks)
     assert [(region.look, region.wrong) for region in regions] == [(SEEN, False), (SEEN, True), (UNSEEN, False)]
     assert [int(region.mask_HW.sum()) for region in regions] == [8, 12, 8]
 
@@ -169,7 +171,11 @@ def test_any_size_and_any_name_is_drawn(shape):
 class Masks:
     """In the segmentor's place: query 0 holds the left half, query 1 the right one."""
 
+    def __init__(self) -> None:
+        self.num_images = 0
+
     def segment(self, images):
+        self.num_images += len(images)
         height, width = images[0].shape[:2]
         masks = torch.full((2, height, width), 0.01)
         masks[0, :, : width // 2], masks[1, :, width // 2 :] = 0.99, 0.99
@@ -196,12 +202,21 @@ def run(tmp_path, data, monkeypatch):
     changes += [f"data.{part}={json.dumps(where.model_dump())}" for part in ("train", "validation")]
     run = RunDir(tmp_path / "run")
     write_classes(run, "zps", classes)
-    monkeypatch.setattr(examples, "load_segmentor", lambda *_: Masks())
-    return load_recipe("shapes-zps", (*changes, "evaluation.object_threshold=0.2")), run, images
+    segmentor = Masks()
+    monkeypatch.setattr(passes, "load_segmentor", lambda *_: segmentor)
+    monkeypatch.setattr(passes, "open_set", lambda *_: images)
+    return load_recipe("shapes-zps", (*changes, "evaluation.object_threshold=0.2")), run
+
+
+def draw(recipe, run_dir, shown, number=6):
+    scored = ScoredSet(recipe, run_dir, "validation")
+    (rows,) = draw_rows(scored, [(recipe, shown)], number)
+    save_examples(recipe, run_dir, scored, shown, rows)
+    return run_dir.examples_file.read_bytes()
 
 
 def test_the_picture_is_written_whole_and_shows_what_each_candidate_finds(run, monkeypatch):
-    recipe, run_dir, images = run
+    recipe, run_dir = run
     drawn = []
 
     def kept(image, regions):
@@ -211,7 +226,7 @@ def test_the_picture_is_written_whole_and_shows_what_each_candidate_finds(run, m
     monkeypatch.setattr(examples, "draw_regions", kept)
     made = classifier()
     plain, raised = Candidate("inductive", made), Candidate("transductive", made, 1.0)
-    draw_examples(recipe, run_dir, images, [Shown("inductive", "", plain), Shown("transductive", "", raised)], 1)
+    draw(recipe, run_dir, [Shown("inductive", "", plain), Shown("transductive", "", raised)], 1)
     assert drawn == [
         [("dog", False), ("cow", False)],
         [("dog", False), ("grass", True)],
@@ -223,11 +238,36 @@ def test_the_picture_is_written_whole_and_shows_what_each_candidate_finds(run, m
         assert picture.width == 4 * CELL + 3 * 10 + 2 * 18
 
 
-def test_the_same_picture_comes_out_again_byte_for_byte(run):
-    recipe, run_dir, images = run
+def test_a_semantic_prediction_is_drawn_by_class_over_the_whole_image(run, monkeypatch):
+    recipe, run_dir = run
+    monkeypatch.setattr(passes, "measure_of", lambda *_: SemanticMeasure(np.arange(5) < 4, torch.device("cpu")))
+    drawn = []
+    monkeypatch.setattr(examples, "draw_regions", lambda image, regions: drawn.append(regions) or draw_image(image))
+    draw(recipe, run_dir, [Shown("inductive", "", Candidate("inductive", classifier(), 1.0))], 1)
+    label, found = drawn
+    assert [(region.look.name, region.wrong) for region in found] == [("dog", False), ("cow", False)]
+    assert sum(int(region.mask_HW.sum()) for region in found) == label[0].mask_HW.size
+    assert sum(int(region.mask_HW.sum()) for region in label) < label[0].mask_HW.size  # the last column is void
+
+
+def test_pictures_of_many_runs_take_one_look_at_each_image(run):
+    recipe, run_dir = run
+    high = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"object_threshold": 1.0})})
     shown = [Shown("inductive", "remark", Candidate("inductive", classifier(), 1.0))]
-    written = []
-    for _ in range(2):
-        draw_examples(recipe, run_dir, images, shown)
-        written.append(run_dir.examples_file.read_bytes())
-    assert written[0] == written[1]
+    scored = ScoredSet(recipe, run_dir, "validation")
+    (first, second, third) = draw_rows(scored, [(recipe, shown), (high, shown), (recipe, [*shown, *shown])])
+    assert scored.segmentor.num_images == 2
+    assert [row.file_name for row in first] == [row.file_name for row in second]
+    assert [len(row.cells) for row in first + third] == [3, 3, 4, 4]
+
+    def last(rows):
+        return [np.asarray(row.cells[-1]).tolist() for row in rows]
+
+    assert last(first) == last(third)
+    assert last(first) != last(second)  # where the threshold keeps nothing
+
+
+def test_the_same_picture_comes_out_again_byte_for_byte(run):
+    recipe, run_dir = run
+    shown = [Shown("inductive", "remark", Candidate("inductive", classifier(), 1.0))]
+    assert draw(recipe, run_dir, shown) == draw(recipe, run_dir, shown)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,30 +13,31 @@ from scaseg_cli.base.projector import load_projector
 from scaseg_cli.cat.train import train_generator
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.score import Candidate
+from scaseg_cli.evaluation.lineup import Candidate
+from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.evaluation.summary import Summary
 from scaseg_cli.files import read_json
 from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.report import Report
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done
-from scaseg_cli.union import choose, finetune
-from scaseg_cli.union.finetune import union_finetune
+from scaseg_cli.union import finetune
+from scaseg_cli.union.finetune import union_finetune, union_finetune_all
+
+passes: list[int] = []
 
 
-def on_queries(recipe: Recipe, run: RunDir, image_set: str, candidates: list[Candidate]) -> dict[str, SimpleNamespace]:
+def on_queries(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[dict[str, Summary]]:
     """Accuracy on fresh queries in place of panoptic quality on images."""
-    del recipe, run
-    assert image_set == "selection"
-    world = query_world()
-    measured = {}
-    for c in candidates:
-        seen, unseen = world.accuracy(c.classifier, c.increment)
-        measured[c.name] = SimpleNamespace(spq=seen, upq=unseen, hpq=world.harmonic(c.classifier, c.increment))
-    return measured
+    assert scored.part == "selection"
+    passes.append(len(wanted))
+    return [query_world().summaries(candidates) for _, candidates in wanted]
 
 
 @pytest.fixture(autouse=True)
 def _measured_on_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "score", on_queries)
+    passes.clear()
+    monkeypatch.setattr(finetune, "score", on_queries)
 
 
 def _run(folder: Path, *assignments: str) -> tuple[Recipe, RunDir]:
@@ -62,12 +63,12 @@ def test_the_chosen_projectors_are_those_of_the_choices(tmp_path: Path) -> None:
     for name, path in places.items():
         figure = chosen[name]
         classifier = load_projector(recipe, run, path)
-        assert world.harmonic(classifier, figure["increment"]) == figure["hpq"]
+        assert world.harmonic(classifier, figure["increment"]) == figure["harmonic"]
         _, meta = load_tensors(path, "projector", "")
         assert (meta["step"], meta["increment"]) == (figure["step"], figure["increment"])
     assert chosen["method"]["increment"] == 0.0
     assert load_tensors(run.last_projector_file, "projector", "")[1]["step"] == 60
-    assert chosen["method"]["hpq"] > chosen["base"]["hpq"]
+    assert chosen["method"]["harmonic"] > chosen["base"]["harmonic"]
     assert report.next_command == "scaseg evaluate"
     assert report.wrote == [run.projector_file, run.last_projector_file, run.best_increment_file, run.choices_file,
                             run.control_file]  # fmt: skip
@@ -92,13 +93,13 @@ def test_a_cut_stage_goes_on_to_the_very_same_files(tmp_path: Path, monkeypatch:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finetune, "score_snapshots", killed)
+    monkeypatch.setattr(finetune, "score", killed)
     with pytest.raises(KeyboardInterrupt):
         union_finetune(recipe, cut)
     assert not is_done(recipe, cut, "union")
     assert not any(path.exists() for path in _files(cut))
     monkeypatch.undo()
-    monkeypatch.setattr(choose, "score", on_queries)
+    monkeypatch.setattr(finetune, "score", on_queries)
     monkeypatch.setattr("scaseg_cli.union.tuning.FineTuning.step", killed)  # both had finished
     union_finetune(recipe, cut)
     for ours, theirs in zip(_files(cut), _files(whole), strict=True):
@@ -124,6 +125,74 @@ def test_without_a_generator_the_hint_says_what_to_set(tmp_path: Path) -> None:
     control_step = read_json(run.choices_file, "choices")["chosen"]["control"]["step"]
     if control_step == nothing.union.iterations:
         assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
+def _contents(run: RunDir) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (run.path / "union").iterdir() if path.name != "record.json"}
+
+
+def test_many_runs_with_one_pass_write_what_each_would_write(tmp_path: Path) -> None:
+    changes = ((), ("union.pseudo_unseen=2",), ("union.unseen_pull.beta=0", "evaluation.increments=[0.5]"))
+    together = [_run(tmp_path / "together" / str(i), *own) for i, own in enumerate(changes)]
+    alone = [_run(tmp_path / "alone" / str(i), *own) for i, own in enumerate(changes)]
+    reports = union_finetune_all(together)
+    assert passes == [3]
+    for cell, (recipe, run), report in zip(together, alone, reports, strict=True):
+        own = union_finetune(recipe, run)
+        assert isinstance(report, Report)
+        assert _contents(cell[1]) == _contents(run)
+        assert report.summary == own.summary
+        assert report.tables[0].rows == own.tables[0].rows
+        assert is_done(*cell, "union")
+        ours, theirs = ({**(r.record("union") or {}), "seconds": 0} for r in (cell[1], run))
+        assert ours == theirs
+    assert len({run.choices_file.read_bytes() for _, run in together}) == 3
+
+
+def test_a_run_that_fails_stops_no_other_and_keeps_what_it_had(tmp_path: Path) -> None:
+    kept = _run(tmp_path / "kept")
+    union_finetune(*kept)
+    before = _contents(kept[1])
+    diverging = kept[0].model_copy(
+        update={"union": kept[0].union.model_copy(update={"learning_rate": 1e30, "iterations": 50})}
+    )
+    without_generator = query_run(tmp_path / "none", kept[0])
+    fine = _run(tmp_path / "fine")
+    passes.clear()
+    first, second, third = union_finetune_all([(kept[0], without_generator), (diverging, kept[1]), fine])
+    assert isinstance(first, ScasegError)
+    assert "no finished cat stage" in first.message
+    assert isinstance(second, ScasegError)
+    assert "loss is" in second.message
+    assert isinstance(third, Report)
+    assert passes == [1]
+    assert {name: content for name, content in _contents(kept[1]).items() if "progress" not in name} == before
+    assert is_done(*kept, "union")  # of the recipe before
+    assert is_done(*fine, "union")
+
+
+def test_where_the_pass_fails_all_end_and_none_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [_run(tmp_path / "one"), _run(tmp_path / "two", "union.pseudo_unseen=2")]
+
+    def broken(*_: object) -> None:
+        raise ScasegError("an image is broken")
+
+    monkeypatch.setattr(finetune, "score", broken)
+    with pytest.raises(ScasegError, match="an image is broken"):
+        union_finetune_all(cells)
+    assert not any(is_done(*cell, "union") for cell in cells)
+    assert all(list((run.path / "union").glob("progress-*.pt")) for _, run in cells)
+
+
+def test_cells_must_share_data_and_base_model(tmp_path: Path) -> None:
+    one = _run(tmp_path / "one")
+    other = query_recipe("cat.generator=ridge", "base.iterations=7")
+    with pytest.raises(ValueError, match="differ in the base stage"):
+        union_finetune_all([one, (other, RunDir(tmp_path / "two"))])
+    with pytest.raises(ValueError, match="two cells have one run folder"):
+        union_finetune_all([one, (one[0], RunDir(tmp_path / "two" / ".." / "one"))])
+    with pytest.raises(ValueError, match="no cell"):
+        union_finetune_all([])
 
 
 def test_generator_must_come_first(tmp_path: Path) -> None:

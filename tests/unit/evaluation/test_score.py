@@ -1,0 +1,170 @@
+"""One pass of the network for many candidates of many runs, on images made up here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from panoptic_files import CATEGORIES, striped, write_panoptic_set
+from query_world import EMBEDDING_DIM, VISUAL_DIM
+from torch import Tensor
+
+from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
+from scaseg_cli.data.panoptic import read_panoptic_set
+from scaseg_cli.evaluation import passes
+from scaseg_cli.evaluation.lineup import Candidate, Lineup
+from scaseg_cli.evaluation.passes import ScoredSet, count
+from scaseg_cli.evaluation.score import score
+from scaseg_cli.evaluation.semantic_measure import SemanticMeasure
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split.classes import class_list, write_classes
+
+NUM_IMAGES, NUM_QUERIES = 7, 5
+
+
+class Stripes:
+    """In the segmentor's place: a mask for each fifth of the width, and visual embeddings that the image decides."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def segment(self, images: list[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
+        self.batches.append(len(images))
+        found = []
+        for image in images:
+            height, width = image.shape[:2]
+            centres = (torch.arange(NUM_QUERIES) + 0.5) * width / NUM_QUERIES
+            distance = (torch.arange(width)[None] + 0.5 - centres[:, None]).abs()
+            masks = torch.sigmoid(3 * (width / NUM_QUERIES - distance))[:, None].expand(-1, height, -1)
+            random = torch.Generator().manual_seed(int(image.sum()))
+            found.append((torch.randn(NUM_QUERIES, VISUAL_DIM, generator=random), masks.contiguous()))
+        return found
+
+
+class CountedClassifier(CosineClassifier):
+    """Knows how often it was asked."""
+
+    asked = 0
+
+    def forward(self, v: Tensor) -> Tensor:
+        CountedClassifier.asked += 1
+        return super().forward(v)
+
+
+def classifier(seed: int) -> CosineClassifier:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        vectors = torch.nn.functional.normalize(torch.randn(len(CATEGORIES), EMBEDDING_DIM), dim=1)
+        made = CountedClassifier(ClassProjector(VISUAL_DIM, EMBEDDING_DIM), vectors, 0.2)
+    return made.requires_grad_(False).eval()
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return load_recipe("shapes-zps", ("evaluation.object_threshold=0.2", "evaluation.batch_size=2"))
+
+
+@pytest.fixture
+def segmentor() -> Stripes:
+    return Stripes()
+
+
+@pytest.fixture
+def scored(tmp_path: Path, recipe: Recipe, segmentor: Stripes, monkeypatch: pytest.MonkeyPatch) -> ScoredSet:
+    ids = [category["id"] for category in CATEGORIES]
+    made = [striped(i + 1, *np.roll(ids, i)[: 2 + i % 3].tolist(), size=(6, 20 + i)) for i in range(NUM_IMAGES)]
+    images = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", made))
+    run = RunDir(tmp_path / "run")
+    write_classes(run, "zps", class_list(images.categories, ["cow", "grass"]))
+    monkeypatch.setattr(passes, "open_set", lambda *_: images)
+    monkeypatch.setattr(passes, "load_segmentor", lambda *_: segmentor)
+    return ScoredSet(recipe, run, "validation")
+
+
+@pytest.fixture(params=["panoptic", "semantic"])
+def either_task(request: pytest.FixtureRequest, scored: ScoredSet, monkeypatch: pytest.MonkeyPatch) -> ScoredSet:
+    if request.param == "semantic":
+        is_seen = np.arange(len(scored.classes)) < scored.classes.num_seen
+        monkeypatch.setattr(passes, "measure_of", lambda *_: SemanticMeasure(is_seen, torch.device("cpu")))
+    return scored
+
+
+def changed(recipe: Recipe, **evaluation: Any) -> Recipe:
+    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update=evaluation)})
+
+
+def test_many_runs_get_what_each_gets_alone_from_one_pass(
+    either_task: ScoredSet, recipe: Recipe, segmentor: Stripes
+) -> None:
+    wanted = [
+        (recipe, [Candidate("a", classifier(0)), Candidate("b", classifier(1), 1.0)]),
+        (changed(recipe, object_threshold=0.5), [Candidate("a", classifier(0)), Candidate("c", classifier(2))]),
+        (recipe, [Candidate("a", classifier(3)), Candidate("b", classifier(3), 0.5)]),
+    ]
+    together = score(either_task, wanted)
+    assert segmentor.batches == [2, 2, 2, 1]
+    for one, summaries in zip(wanted, together, strict=True):
+        (alone,) = score(either_task, [one])
+        assert list(alone) == list(summaries)
+        for name in alone:
+            assert alone[name].as_json_value() == summaries[name].as_json_value()
+            for key, column in alone[name].per_class.items():
+                assert column.tobytes() == summaries[name].per_class[key].tobytes()
+    figures = {str(s.as_json_value()) for summaries in together for s in summaries.values()}
+    assert len(figures) >= 5
+
+
+def test_equal_classifiers_are_asked_once_and_equal_candidates_counted_once(scored: ScoredSet, recipe: Recipe) -> None:
+    other = changed(recipe, overlap_threshold=0.9)
+    CountedClassifier.asked = 0
+    together = score(
+        scored,
+        [
+            (
+                recipe,
+                [Candidate("a", classifier(0)), Candidate("again", classifier(0)), Candidate("up", classifier(0), 1)],
+            ),
+            (recipe, [Candidate("other name", classifier(0))]),
+            (other, [Candidate("a", classifier(0))]),
+        ],
+    )
+    assert CountedClassifier.asked == 4  # batches
+    assert together[0]["a"] is together[0]["again"] is together[1]["other name"]
+    assert len({id(s) for summaries in together for s in summaries.values()}) == 3
+
+
+def test_a_classifier_differs_by_any_part_of_it() -> None:
+    lineup, first = Lineup(), classifier(0)
+    lineup.add([Candidate("first", first)], ())
+    other_tau = first.over(first.embeddings)
+    other_tau.tau = 0.3
+    other_object = first.over(first.embeddings).requires_grad_(False)
+    other_object.no_object[0] += 1e-6
+    lineup.add(
+        [Candidate("a", other_tau), Candidate("b", other_object), Candidate("c", first.over(-first.embeddings))], ()
+    )
+    assert len(lineup.classifiers) == len(lineup.entries) == 4
+
+
+def test_names_must_differ_within_a_run(scored: ScoredSet, recipe: Recipe) -> None:
+    with pytest.raises(ValueError, match="candidates of one name"):
+        score(scored, [(recipe, [Candidate("a", classifier(0)), Candidate("a", classifier(1))])])
+
+
+def test_shares_of_processes_add_up_to_one_process(either_task: ScoredSet, segmentor: Stripes) -> None:
+    lineup = Lineup()
+    rule = either_task.measure.rule_of(either_task.recipe.evaluation)
+    lineup.add([Candidate("a", classifier(0)), Candidate("b", classifier(1), 1.0)], rule)
+    whole = count(either_task, lineup)
+    segmentor.batches.clear()
+    again = Lineup.from_state(lineup.as_state())  # as it reaches another process
+    shares = [count(either_task, again, rank, 3) for rank in range(3)]
+    assert segmentor.batches == [2, 1, 2, 2]  # batches 0 and 3, 1, 2: the same images together as in one process
+    for place, found in enumerate(whole):
+        assert (sum(share[place].array for share in shares) == found.array).all()
+        assert found.array.any()
