@@ -1,0 +1,232 @@
+"""Ablations from their sweeps to their tables: plan, run what is missing, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.ablations.cells import Ablation, make_ablation
+from scaseg_cli.ablations.effects import effects_table
+from scaseg_cli.ablations.figures import Figures, read_figures
+from scaseg_cli.ablations.find import find_sweep, sweep_files
+from scaseg_cli.ablations.forecast import totals
+from scaseg_cli.ablations.launchers import Launcher
+from scaseg_cli.ablations.plan import Plan, make_plan
+from scaseg_cli.ablations.plot import draw
+from scaseg_cli.ablations.published import SETTINGS, Setting, label_of
+from scaseg_cli.ablations.report import result_table
+from scaseg_cli.ablations.schedule import Schedule
+from scaseg_cli.ablations.store import Store
+from scaseg_cli.ablations.sweep import Sweep
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import write_json
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.console import say_plainly
+from scaseg_cli.results.table import Column, Table, write
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.stages import STAGES, require, stage_key
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class AblationReport:
+    """What came of one ablation.
+
+    Attributes:
+        figures: its figures, and what failed.
+        tables: the results, and the effects where there are any.
+        wrote: files.
+    """
+
+    figures: Figures
+    tables: list[Table]
+    wrote: list[Path]
+
+    def as_json_value(self) -> dict[str, Any]:
+        """The report for JSON."""
+        ablation = self.figures.ablation
+        cells = [
+            {"row": label, "seed": seed, "folder": folder, "failed": (label, seed) in self.figures.failures}
+            for (label, seed), folder in self.figures.folders.items()
+        ]
+        failures = [
+            {"row": label, "seed": seed, "reason": failure.reason, "log": str(failure.log)}
+            for (label, seed), failure in self.figures.failures.items()
+        ]
+        return {
+            "name": ablation.name,
+            "title": ablation.sweep.title,
+            "varies": ablation.sweep.keys,
+            "tables": [table.as_json_value() for table in self.tables],
+            "cells": cells,
+            "failures": failures,
+            "wrote": [str(path) for path in self.wrote],
+        }
+
+
+@dataclass(frozen=True)
+class AblateReport:
+    """What came of the command.
+
+    Attributes:
+        ablations: one report each.
+        counts: stages needed, there before, shared, run; and those of a plain loop.
+    """
+
+    ablations: list[AblationReport] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_failed(self) -> int:
+        """Cells without figures."""
+        return sum(len(report.figures.failures) for report in self.ablations)
+
+    def as_json_value(self) -> dict[str, Any]:
+        """The report for JSON."""
+        return {
+            "ablations": [report.as_json_value() for report in self.ablations],
+            "num_failed": self.num_failed,
+            **self.counts,
+        }
+
+
+def make_ablations(
+    names: Sequence[str],
+    recipe: Recipe,
+    seeds: Sequence[int] | None = None,
+    values: Sequence[Any] | None = None,
+    settings: Sequence[Setting] = SETTINGS,
+) -> list[Ablation]:
+    """The ablations that ``names`` mean.
+
+    Args:
+        names: of sweeps, or their files; ``all`` stands for every one that is reported in these settings.
+        recipe: the default row of each.
+        seeds: of every cell; None: the recipe's.
+        values: in place of the sweep's own.
+        settings: to report in.
+
+    Raises:
+        ScasegError: a name is unknown, a sweep has mistakes, or the recipe's schema refuses a cell.
+    """
+    sweeps = _sweeps(names, settings)
+    if values is not None and len(sweeps) > 1:
+        raise ScasegError(f"--values goes with one ablation, not with {len(sweeps)}", "Name one, such as bank-size.")
+    seeds = tuple(seeds) if seeds is not None else (recipe.seed,)
+    return [make_ablation(name, sweep, recipe, seeds, values, settings) for name, sweep in sweeps.items()]
+
+
+def _sweeps(names: Sequence[str], settings: Sequence[Setting]) -> dict[str, Sweep]:
+    """By name; what `ALL` brings in, and is not reported in these settings, stays out."""
+    found: dict[str, Sweep] = {}
+    for name in names:
+        if name != ALL:
+            own, sweep = find_sweep(name)
+            if own in found and found[own] != sweep:
+                raise ScasegError(f"two ablations are called {own!r}", "Give one of the files another name.")
+            found[own] = sweep
+            continue
+        every = (find_sweep(one) for one in sweep_files())
+        found |= {own: sweep for own, sweep in every if own not in found and set(settings) & set(sweep.settings)}
+    return found
+
+
+def check_work(recipe: Recipe, work: RunDir) -> None:
+    """Go on only if the base model in the work folder, where there is one, is this recipe's and whole.
+
+    Raises:
+        ScasegError: it is another's, or damaged: to train one beside it would be a surprise.
+    """
+    if work.record("base") is not None:
+        require(recipe, work, "base")
+
+
+def plan_ablations(ablations: Sequence[Ablation], recipe: Recipe, work: RunDir) -> Plan:
+    """What they need, and what of it is there. Nothing is written.
+
+    Raises:
+        ScasegError: the work folder holds another recipe's base model.
+    """
+    check_work(recipe, work)
+    return make_plan(ablations, Store(work))
+
+
+def carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: Launcher) -> AblateReport:
+    """Run what is missing, and write the tables and pictures.
+
+    Raises:
+        ScasegError: a folder cannot be written. What ends a cell is in the report.
+    """
+    store, counts, started = plan.store, totals(plan), time.monotonic()
+    store.prepare(plan.nodes, plan.states)
+    failed = Schedule(plan, launcher).run()
+    counts["seconds"] = round(time.monotonic() - started, 2)
+    reports = [_report(read_figures(ablation, plan, failed), store) for ablation in ablations]
+    seeds = list(ablations[0].seeds)
+    own = sum(store.is_own(node) for node in plan.nodes.values() if node.id not in failed)
+    overview = {"ablations": [ablation.name for ablation in ablations], "seeds": seeds, **counts, "num_own": own}
+    write_json(store.folder / "overview.json", overview)
+    return AblateReport(reports, counts)
+
+
+def _report(figures: Figures, store: Store) -> AblationReport:
+    folder = store.folder / figures.ablation.name
+    tables = [result_table(figures)]
+    wrote = write(tables[0], folder, "results", with_latex=True)
+    effects = effects_table(figures)
+    if effects is not None:
+        tables.append(effects)
+        wrote += write(effects, folder, "effects", with_latex=True)
+    if figures.values:
+        wrote += draw(figures, folder)
+    else:
+        say_plainly(f"{figures.ablation.name}: no picture, since there is no figure")
+    return AblationReport(figures, tables, wrote)
+
+
+def list_table(recipe: Recipe) -> Table:
+    """All ablations over ``recipe``: what each varies, what it runs again, and how many cells it has.
+
+    Raises:
+        ScasegError: a sweep file has mistakes.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in sweep_files():
+        (ablation,) = make_ablations([name], recipe)
+        published = ablation.published
+        rows.append(
+            {
+                "name": name,
+                "table": f"Table {published.number}" if published is not None else None,
+                "varies": ", ".join(ablation.sweep.keys),
+                "values": "; ".join(label_of(value) for value in ablation.sweep.values or []) or None,
+                "runs": _runs_again(ablation),
+                "cells": len(ablation.rows),
+            }
+        )
+    columns = [
+        Column("name", "name"),
+        Column("table", "published"),
+        Column("varies", "varies"),
+        Column("values", "values", is_detail=True),
+        Column("runs", "runs again"),
+        Column("cells", "cells", "count"),
+    ]
+    return Table(
+        "Ablations", columns, rows, [f"Over the recipe {recipe.name}, a seed. Runs again: from which stage on."]
+    )
+
+
+def _runs_again(ablation: Ablation) -> str | None:
+    """The first stage in which any row differs from the recipe as it is; all after it run again."""
+    default = next(row for row in ablation.rows if row.is_default)
+    (seed,) = ablation.seeds
+    for stage in STAGES:
+        keys = {stage_key(row.recipes[seed], stage) for row in ablation.rows}
+        if keys != {stage_key(default.recipes[seed], stage)}:
+            return stage
+    return None

@@ -1,0 +1,104 @@
+"""Whether effects go the way that was published: each row against the paper's own, by harmonic mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
+from scaseg_cli.ablations.published import LABEL, Setting, label_of
+from scaseg_cli.results.table import Column, Table
+
+_EQUAL = 0.0005  # published figures have one decimal of a per cent
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One row against another.
+
+    Attributes:
+        setting: in which.
+        row, against: the rows' labels.
+        published: by how much the first is higher, a fraction; None where only the direction is said.
+        is_higher: whether it is said to be.
+        ours: by how much it is, of each seed.
+    """
+
+    setting: Setting
+    row: str
+    against: str
+    published: float | None
+    is_higher: bool
+    ours: list[float]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the direction ``agrees`` or is ``opposite``, which takes all seeds; else what there is to say."""
+        if not self.ours:
+            return "not known"
+        signs = {(difference > 0) - (difference < 0) for difference in self.ours}
+        if signs == {0}:
+            return "no difference"
+        if {1, -1} <= signs:
+            return "seeds differ"
+        return "agrees" if (1 in signs) == self.is_higher else "opposite"
+
+
+def effects_of(figures: Figures) -> list[Effect]:
+    """The effects that were published, or that the sweep speaks of, beside ours.
+
+    Where the published figures are equal, no direction was published.
+    """
+    published = figures.ablation.published
+    labels = [row.label for row in figures.ablation.rows]
+    effects = []
+    for setting in figures.ablation.settings:
+        for label in labels if published is not None else []:
+            assert published is not None
+            one, two = (published.figure(name, setting, "harmonic") for name in (label, published.default))
+            if published.default not in labels or one is None or two is None or abs(one - two) < _EQUAL:
+                continue
+            ours = figures.difference(label, published.default, setting)
+            effects.append(Effect(setting, label, published.default, one - two, one > two, ours))
+    for claim in figures.ablation.sweep.claims:
+        row, against = label_of(claim.row), label_of(claim.against)
+        if claim.setting in figures.ablation.settings and {row, against} <= set(labels):
+            ours = figures.difference(row, against, claim.setting)
+            effects.append(Effect(claim.setting, row, against, None, claim.is_ == "higher", ours))
+    return effects
+
+
+def effects_table(figures: Figures) -> Table | None:
+    """One line an effect, and their count; None where nothing is said of any direction."""
+    effects = effects_of(figures)
+    if not effects:
+        return None
+    title = figures.title("harmonic")
+    columns = [
+        Column("setting", "setting"),
+        Column("effect", "effect"),
+        Column("published", LABEL, "points"),
+        Column("ours", "ours", "points", spread="ours_spread"),
+        Column("seeds", "seeds agreeing"),
+        Column("verdict", "direction"),
+    ]
+    counts = dict.fromkeys(("agrees", "opposite", "seeds differ", "no difference", "not known"), 0)
+    rows: list[dict[str, Any]] = []
+    for effect in effects:
+        counts[effect.verdict] += 1
+        rows.append({"effect": f"{effect.row} against {effect.against}", **_row(effect)})
+    said = ", ".join(f"{verdict} {count}" for verdict, count in counts.items() if count)
+    note = f"Direction of {len(effects)} effects: {said}."
+    return Table(f"{figures.ablation.name}: effects on {title}, in points of {title}", columns, rows, [note])
+
+
+def _row(effect: Effect) -> dict[str, Any]:
+    alike = sum((difference > 0) == effect.is_higher and difference != 0 for difference in effect.ours)
+    return {
+        "setting": effect.setting,
+        "published": effect.published,
+        "ours": mean_of(effect.ours),
+        "ours_spread": spread_of(effect.ours),
+        "seeds": f"{alike} of {len(effect.ours)}",
+        "verdict": effect.verdict,
+    }

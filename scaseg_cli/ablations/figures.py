@@ -1,0 +1,94 @@
+"""The figures of an ablation's cells, read from the records of their evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import mean, stdev
+
+from scaseg_cli.ablations.cells import Ablation, Row
+from scaseg_cli.ablations.jobs import Failure
+from scaseg_cli.ablations.plan import Cell, Plan
+from scaseg_cli.ablations.published import GROUPS, Setting
+from scaseg_cli.tasks import task_of
+
+BySeed = dict[int, float]
+TITLES = {"pq": "PQ", "iou": "IoU"}
+LETTERS = {"harmonic": "h", "seen": "s", "unseen": "u"}
+
+
+@dataclass
+class Figures:
+    """What was measured.
+
+    Attributes:
+        ablation: of which.
+        measure: the task's main measure, its key in JSON.
+        values: by row, setting and group of classes, those of each seed, fractions.
+        failures: by row and seed, why there are none.
+        folders: by row and seed, the run folder of the evaluation.
+    """
+
+    ablation: Ablation
+    measure: str
+    values: dict[tuple[str, Setting, str], BySeed] = field(default_factory=dict)
+    failures: dict[tuple[str, int], Failure] = field(default_factory=dict)
+    folders: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def of(self, label: str, setting: Setting, group: str) -> BySeed:
+        """By seed; empty where all of them failed."""
+        return self.values.get((label, setting, group), {})
+
+    def title(self, group: str) -> str:
+        """What a column of the group is called, such as hPQ."""
+        return f"{LETTERS[group]}{TITLES[self.measure]}"
+
+    def default(self, setting: Setting) -> Row:
+        """The row that is the recipe as it is."""
+        return next(row for row in self.ablation.rows if row.is_default and setting in row.settings)
+
+    def difference(self, label: str, against: str, setting: Setting, group: str = "harmonic") -> list[float]:
+        """Of each seed that both rows have, how much higher the first is."""
+        one, two = self.of(label, setting, group), self.of(against, setting, group)
+        return [one[seed] - two[seed] for seed in one if seed in two]
+
+
+def read_figures(ablation: Ablation, plan: Plan, failed: Mapping[str, Failure]) -> Figures:
+    """The figures of an ablation whose plan has been carried out.
+
+    Args:
+        ablation: of which.
+        plan: with its cells, and maybe others'.
+        failed: by node, why there is no result.
+    """
+    recipe = next(iter(ablation.rows[0].recipes.values()))
+    figures = Figures(ablation, task_of(recipe).measure)
+    cells = {(cell.label, cell.seed): cell for cell in plan.cells if cell.ablation == ablation.name}
+    for row in ablation.rows:
+        for seed in ablation.seeds:
+            _take(figures, row, seed, cells[row.label, seed], plan, failed)
+    return figures
+
+
+def _take(figures: Figures, row: Row, seed: int, cell: Cell, plan: Plan, failed: Mapping[str, Failure]) -> None:
+    run = plan.store.run(plan.nodes[cell.nodes[-1]])
+    figures.folders[row.label, seed] = str(run.path)
+    if cell.nodes[-1] in failed:
+        figures.failures[row.label, seed] = failed[cell.nodes[-1]]
+        return
+    summary = (run.record("evaluation") or {})["summary"]
+    for setting in row.settings:
+        for group in GROUPS:
+            value = summary[setting][group][figures.measure]
+            if value is not None:  # the validation images lack the classes
+                figures.values.setdefault((row.label, setting, group), {})[seed] = value
+
+
+def mean_of(values: list[float]) -> float | None:
+    """The mean; None of nothing."""
+    return mean(values) if values else None
+
+
+def spread_of(values: list[float]) -> float | None:
+    """The sample standard deviation; None of fewer than two."""
+    return stdev(values) if len(values) > 1 else None

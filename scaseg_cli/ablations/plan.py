@@ -1,0 +1,185 @@
+"""Which stages the cells of ablations need, which of them are there, and what is left to run.
+
+Cells are recipes; a stage's key is a hash of all that its result depends on. So the plan is a graph of (stage, key),
+in which cells that differ only after a stage meet in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from scaseg_cli.ablations.cells import Ablation
+from scaseg_cli.ablations.store import Node, State, Store
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.stages import STAGES, needs_of, stage_key, stages_for
+
+# These take any number of cells with one base model at a time, for one pass of the network.
+JOINT = ("union", "evaluation")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row with one seed, and the stages that lead to its figures.
+
+    Attributes:
+        ablation: its name.
+        label: the row's.
+        seed: the seed.
+        nodes: ids of its stages, in order, the evaluation last.
+        num_plain: stages that `scaseg run` would carry out for it in a folder of its own.
+    """
+
+    ablation: str
+    label: str
+    seed: int
+    nodes: tuple[str, ...]
+    num_plain: int
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        return f"{self.ablation}, {self.label}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What runs at once: one stage, or one stage of all cells that share a base model.
+
+    Attributes:
+        stage: the stage.
+        nodes: ids.
+        needs: ids of the stages before that have to run first.
+    """
+
+    stage: str
+    nodes: tuple[str, ...]
+    needs: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Unlike all others', and a file name."""
+        return self.nodes[0]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that some ablations need.
+
+    Attributes:
+        store: where the stages lie.
+        cells: of all ablations.
+        nodes: by id; what a stage needs comes before it.
+        states: by id.
+        bases: by id, the base model that a stage builds on; of a stage before it, the first one that it leads to.
+    """
+
+    store: Store
+    cells: list[Cell]
+    nodes: dict[str, Node]
+    states: dict[str, State]
+    bases: dict[str, str]
+
+    @property
+    def missing(self) -> list[Node]:
+        """The stages that have to run."""
+        return [node for node in self.nodes.values() if self.states[node.id] == "missing"]
+
+    @property
+    def num_plain(self) -> int:
+        """Stage runs of a plain loop over the cells, each with a run folder of its own."""
+        return sum(cell.num_plain for cell in self.cells)
+
+    def cells_of(self, node_id: str) -> list[Cell]:
+        """The cells that a stage leads to."""
+        return [cell for cell in self.cells if node_id in cell.nodes]
+
+    def jobs(self) -> list[Job]:
+        """What has to run, one base model after the other."""
+        order = list(dict.fromkeys(self.bases.values()))
+        groups: dict[tuple[int, int, str], list[str]] = {}
+        for node in self.missing:
+            base = self.bases[node.id]
+            group = base if node.stage in JOINT else node.id
+            groups.setdefault((order.index(base), list(STAGES).index(node.stage), group), []).append(node.id)
+        missing = {node.id for node in self.missing}
+        jobs = []
+        for _, ids in sorted(groups.items(), key=lambda item: item[0][:2]):
+            needs = dict.fromkeys(earlier for node_id in ids for earlier in self.nodes[node_id].earlier)
+            jobs.append(Job(self.nodes[ids[0]].stage, tuple(ids), tuple(need for need in needs if need in missing)))
+        return jobs
+
+    def estimate(self, nodes: Iterable[Node]) -> float | None:
+        """Seconds that these stages will take one after another, by the records of such stages; None: not known."""
+        known = self._known_seconds()
+        seconds = [_scaled(known.get(node.stage, []), node) for node in nodes]
+        return None if None in seconds else sum(second for second in seconds if second is not None)
+
+    def _known_seconds(self) -> dict[str, list[tuple[int, float]]]:
+        """By stage: iterations and seconds of each record in the work folder and here."""
+        known: dict[str, list[tuple[int, float]]] = {}
+        for node in self.nodes.values():
+            for run in (self.store.run(node), self.store.work):
+                record = run.record(node.stage)
+                if record is not None:
+                    iterations = int(record.get("summary", {}).get("iterations", 0))
+                    known.setdefault(node.stage, []).append((iterations, float(record["seconds"])))
+        return known
+
+
+def _scaled(known: list[tuple[int, float]], node: Node) -> float | None:
+    """Mean seconds, of trainings for as many iterations as this one has."""
+    if not known:
+        return None
+    wanted = getattr(getattr(node.recipe, node.stage, None), "iterations", 0)
+    return mean(seconds * wanted / iterations if iterations and wanted else seconds for iterations, seconds in known)
+
+
+def make_plan(ablations: Sequence[Ablation], store: Store) -> Plan:
+    """The stages of all cells of ``ablations`` and their states. Nothing is written."""
+    recipes = [
+        (ablation.name, row.label, seed, recipe)
+        for ablation in ablations
+        for row in ablation.rows
+        for seed, recipe in row.recipes.items()
+    ]
+    whole = {stage_key(recipe, "evaluation") for *_, recipe in recipes if recipe.evaluation.setting == "both"}
+    nodes: dict[str, Node] = {}
+    bases: dict[str, str] = {}
+    cells = []
+    for ablation, label, seed, recipe in recipes:
+        own = _nodes_of(_widened(recipe, whole, store))
+        base = next(node.id for node in own if node.stage == "base")
+        for node in own:
+            nodes.setdefault(node.id, node)
+            bases.setdefault(node.id, base)
+        cells.append(Cell(ablation, label, seed, tuple(node.id for node in own), len(_nodes_of(recipe))))
+    return Plan(store, cells, nodes, {node.id: store.state(node) for node in nodes.values()}, bases)
+
+
+def _widened(recipe: Recipe, whole: set[str], store: Store) -> Recipe:
+    """An inductive recipe in both settings, where that evaluation, which has its figures too, is there or planned."""
+    if recipe.evaluation.setting == "both":
+        return recipe
+    both = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"setting": "both"})})
+    key = stage_key(both, "evaluation")
+    planned = key in whole or store.state(Node("evaluation", key, both, ())) != "missing"
+    return both if planned else recipe
+
+
+def _nodes_of(recipe: Recipe) -> list[Node]:
+    stages = [stage for stage in stages_for(recipe) if stage != "data" or recipe.data.shapes is not None]
+    ids: dict[str, str] = {}
+    nodes = []
+    for stage in stages:
+        earlier = _earlier(recipe, stage)
+        node = Node(stage, stage_key(recipe, stage), recipe, tuple(ids[name] for name in stages if name in earlier))
+        ids[stage] = node.id
+        nodes.append(node)
+    return nodes
+
+
+def _earlier(recipe: Recipe, stage: str) -> set[str]:
+    """All stages that ``stage`` builds on."""
+    return {name for need in needs_of(recipe, stage) for name in (need, *_earlier(recipe, need))}
