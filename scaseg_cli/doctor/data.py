@@ -19,6 +19,7 @@ from scaseg_cli.doctor.coco import (
 )
 from scaseg_cli.doctor.glance import glance_at
 from scaseg_cli.doctor.rows import Row, missing, ready, warning
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet, Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.unseen import check_unseen, unseen_names
@@ -63,7 +64,10 @@ def label_map_rows(part: str, root: Path, where: ImageSet) -> list[Row]:
     ]
     if any(row.state == "missing" for row in rows):
         return rows
-    pairs = pair_files(images, labels)
+    try:
+        pairs = pair_files(images, labels)
+    except ScasegError as error:
+        return [rows[0], missing(f"{part} labels", error.message, fetch_label_maps(labels) or error.hint or "")]
     kind = "NAME_labelTrainIds.png" if pairs.are_train_ids else "NAME.png"
     rows[1] = ready(f"{part} labels", f"{labels}: {len(pairs.pairs):,} label maps, {kind}")
     return rows

@@ -1,0 +1,123 @@
+"""Python, libraries, GPUs and the batch."""
+
+import sys
+from importlib import metadata
+
+import pytest
+
+from scaseg_cli.base import mmcv_ops
+from scaseg_cli.doctor import machine
+from scaseg_cli.doctor.machine import Gpu, count_and_memory, gpu_memory, torch_row
+from scaseg_cli.doctor.rows import Row
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.run_dir import RunDir
+
+ZPS, ON_CPU = load_recipe("coco-zps"), load_recipe("coco-zps", ("gpus=0",))
+RUN = RunDir(ZPS.folder)
+GB = 1_000_000_000
+
+
+def _states(rows: list[Row]) -> list[str]:
+    return [row.state for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [((3, 11, 9), "ready"), ((3, 12, 0), "ready"), ((3, 10, 2), "warning"), ((3, 13, 0), "warning")],
+)
+def test_python(version: tuple[int, ...], state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", version)
+    assert _states(machine.python_rows(ZPS, RUN)) == [state]
+
+
+def test_torch_of_this_machine_is_ready_for_the_cpu() -> None:
+    (row,) = machine.torch_rows(ON_CPU, RUN)
+    assert row.state == "ready"
+    assert row.found.startswith(metadata.version("torch").partition("+")[0])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "build", "state", "said"),
+    [
+        (ZPS, "12.8", "ready", "built for CUDA 12.8"),
+        (ON_CPU, None, "ready", "a CPU build"),
+        (ZPS, None, "missing", "a CPU build; the recipe asks for 8 GPUs"),
+    ],
+)
+def test_torchs_build(recipe, build: str | None, state: str, said: str) -> None:
+    row = torch_row(recipe, "2.11.0", build)
+    assert row.state == state
+    assert said in row.found
+
+
+def test_a_torch_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # Python then refuses to import it
+    (row,) = machine.torch_rows(ZPS, RUN)
+    assert row.state == "missing"
+    assert row.found.startswith("it does not load: ")
+
+
+def test_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    (row,) = machine.library_rows(ZPS, RUN)
+    assert row.state == "ready"
+    assert "mmsegmentation 1.2.2" in row.found
+    monkeypatch.setattr(machine, "_LIBRARIES", ("numpy", "no-such-library"))
+    (row,) = machine.library_rows(ZPS, RUN)
+    assert (row.state, row.found) == ("missing", "not installed: no-such-library")
+
+
+def test_gpus_that_nobody_asks_for() -> None:
+    (row,) = machine.gpu_rows(ON_CPU, RUN)
+    assert row.state == "ready"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "states", "said"),
+    [
+        ([], ["missing"], "none that PyTorch can use; the recipe asks for 8"),
+        ([Gpu("H100", 80 * GB, 79 * GB)] * 2, ["missing"], "2 x H100; the recipe asks for 8"),
+        ([Gpu("H100", 80 * GB, 79 * GB)] * 8, ["ready", "ready"], "8 x H100"),
+        ([Gpu("H100", 80 * GB, 79 * GB)] * 7 + [Gpu("H100", 80 * GB, 2 * GB)], ["ready", "warning"], "8 x H100"),
+        ([Gpu("A", 80 * GB, 79 * GB), Gpu("B", 80 * GB, 79 * GB)] * 4, ["ready", "ready"], "8 x A / B"),
+    ],
+)
+def test_gpus_against_what_the_recipe_asks_for(gpus: list[Gpu], states: list[str], said: str) -> None:
+    rows = count_and_memory(ZPS, gpus)
+    assert _states(rows) == states
+    assert rows[0].found == said
+    assert (rows[0].mend is None) == (states[0] == "ready")
+
+
+def test_the_memory_told_is_that_of_the_fullest_gpu_in_use() -> None:
+    gpus = [Gpu("A", 80 * GB, 30 * GB)] * 8 + [Gpu("A", 80 * GB, 1 * GB)]
+    assert count_and_memory(ZPS, gpus)[1].found.startswith("30.0 GB free on the fullest; ")
+
+
+def test_the_estimate_is_what_was_published() -> None:
+    assert gpu_memory(ZPS) / GB == pytest.approx(13.9, rel=0.02)  # MMDetection's, two images of 1024 px
+    assert gpu_memory(load_recipe("coco-zss")) / GB == pytest.approx(3.4, rel=0.05)  # MMSegmentation's, 512 px
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "found"),
+    [
+        ((), "ready", "16 images a step, 2 in each of 8 processes"),
+        (("gpus=0",), "ready", "16 images a step, in one process"),
+        (("gpus=3",), "missing", "16 images a step do not divide by 3 processes"),
+    ],
+)
+def test_the_batch(changes: tuple[str, ...], state: str, found: str) -> None:
+    (row,) = machine.batch_rows(load_recipe("coco-zps", changes), RUN)
+    assert (row.state, row.found) == (state, found)
+    assert state == "ready" or "--set base.batch_size=18" in (row.mend or "")
+
+
+@pytest.mark.parametrize(
+    ("compiled", "recipe", "state"),
+    [(True, ZPS, "ready"), (False, ON_CPU, "ready"), (False, ZPS, "warning")],
+)
+def test_operators(compiled: bool, recipe, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mmcv_ops, "compiled", lambda: compiled)
+    (row,) = machine.operator_rows(recipe, RUN)
+    assert row.state == state
+    assert row.found.startswith("compiled" if compiled else "not compiled")
