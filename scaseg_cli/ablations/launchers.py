@@ -15,6 +15,7 @@ from scaseg_cli.ablations.jobs import Cell, Failure, carry_out
 from scaseg_cli.ablations.worker import log_file, read_outcome, write_job
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.launch import end_with_parent
+from scaseg_cli.recipe.schema import Recipe
 
 Failures = dict[Path, Failure]
 _GRACE = 15.0  # seconds that a process has to end by itself
@@ -131,7 +132,22 @@ class Processes:
         return _Process(path, process)
 
 
-def visible_devices(gpus: int) -> list[str]:
+def choose_launcher(recipe: Recipe, num_jobs: int) -> Launcher:
+    """Where the jobs of ``recipe`` run: here, or in ``num_jobs`` processes of this machine.
+
+    Raises:
+        ScasegError: the machine has too few CUDA devices.
+    """
+    if num_jobs > 1:
+        return Processes(num_jobs, recipe.gpus, _visible_devices(recipe.gpus))
+    if recipe.gpus:  # the CPU is there, and torch need not be loaded to know
+        from scaseg_cli.base.device import check_devices
+
+        check_devices(recipe)
+    return Here()
+
+
+def _visible_devices(gpus: int) -> list[str]:
     """The CUDA devices of this machine, as CUDA_VISIBLE_DEVICES names them; none where none is asked for."""
     if not gpus:
         return []  # torch need not be loaded to know

@@ -1,0 +1,185 @@
+"""`scaseg ablate`: the tables of the paper, and others."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaseg_cli.cli.options import Options, with_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaseg_cli.ablations.ablate import AblateReport
+    from scaseg_cli.ablations.cells import Ablation
+    from scaseg_cli.ablations.plan import Plan
+    from scaseg_cli.recipe.schema import Recipe
+
+SOME_FAILED = 3  # exit code where cells failed, and the others are there
+_LIST = "list"
+
+
+class Setting(StrEnum):
+    """In which setting figures are reported."""
+
+    INDUCTIVE = "inductive"
+    TRANSDUCTIVE = "transductive"
+    BOTH = "both"
+
+
+@with_options
+def ablate(
+    options: Options,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="Ablations: names, or sweep files; `all`; or `list`, which shows them and ends."
+        ),
+    ],
+    values: Annotated[
+        str | None,
+        typer.Option(
+            "--values", metavar="V,V...", show_default=False,
+            help="Values, or labels of rows, in place of the sweep's own. The recipe's own row is always there.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds", metavar="N,N...", show_default=False,
+            help="Seeds of every cell, for mean and spread. Without it: the recipe's.",
+        ),
+    ] = None,
+    setting: Annotated[Setting, typer.Option("--setting", help="In which setting to report.")] = Setting.BOTH,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show which stages would run and which are shared; nothing is written.")
+    ] = False,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", metavar="N", min=1, rich_help_panel="Machine",
+            help="Stages to run at once, each in a process of its own with GPUs of its own.",
+        ),
+    ] = 1,
+) -> None:  # fmt: skip
+    """Run the recipe with a few keys varied, and put the figures beside the published ones.
+
+    Cells that agree on a stage share it, with each other, across ablations, and with the run that is in the work
+    folder; cells with one base model share one pass of the network over the validation images. So five of the paper's
+    eight tables need no training of the network after `scaseg run`. The same command again runs only what is missing.
+
+    A cell that fails is shown as failed, with its log; the others go on, and the exit code is 3. A file
+    sweeps/NAME.yaml here, or any file by its path, is an ablation of one's own.
+
+    Reads the recipe, and what the work folder holds. Writes ablations/NAME/ there: results as .json, .csv, .md and
+    .tex, effects, which say whether their direction is the published one, and a picture, plot.png and plot.svg.
+
+    Example: `scaseg ablate list`
+
+    Example: `scaseg ablate pseudo-unseen increment --seeds 0,1,2`
+
+    Example: `scaseg ablate bank-size --values 16,64 --dry-run --json`
+    """
+    from scaseg_cli.ablations.ablate import plan_ablations
+    from scaseg_cli.cli.running import load
+
+    recipe, work = load(options)
+    if _LIST in names:
+        _print_list(recipe, options)
+        return
+    ablations = _ablations(names, recipe, values, seeds, setting)
+    plan = plan_ablations(ablations, recipe, work)
+    if dry_run:
+        _print_plan(plan, options)
+        return
+    report = _carry_out(ablations, plan, recipe, jobs, options)
+    _print_report(report, options)
+    if report.num_failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _ablations(
+    names: Sequence[str], recipe: Recipe, values: str | None, seeds: str | None, setting: Setting
+) -> list[Ablation]:
+    from scaseg_cli.ablations.ablate import make_ablations
+    from scaseg_cli.ablations.cells import parse_values
+    from scaseg_cli.ablations.published import SETTINGS
+
+    return make_ablations(
+        names,
+        recipe,
+        seeds=_parsed_seeds(seeds) if seeds is not None else None,
+        values=parse_values(values) if values is not None else None,
+        settings=[one for one in SETTINGS if setting in (one, Setting.BOTH)],
+    )
+
+
+def _parsed_seeds(text: str) -> list[int]:
+    from scaseg_cli.errors import ScasegError
+
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise ScasegError(f"--seeds {text!r} is no list of different whole numbers", "For example --seeds 0,1,2")
+    return [int(word) for word in words]
+
+
+def _carry_out(ablations: Sequence[Ablation], plan: Plan, recipe: Recipe, jobs: int, options: Options) -> AblateReport:
+    from scaseg_cli.ablations.ablate import carry_out
+    from scaseg_cli.ablations.launchers import choose_launcher
+    from scaseg_cli.cli.output import stdout_as_stderr
+    from scaseg_cli.cli.running import logged, occupied, quiet
+    from scaseg_cli.run_dir import RunDir
+
+    folder = RunDir(plan.store.folder)
+    with stdout_as_stderr(), quiet(options.debug):
+        launcher = choose_launcher(recipe, jobs)
+        with occupied(folder), logged(folder):
+            return carry_out(ablations, plan, launcher)
+
+
+def _print_list(recipe: Recipe, options: Options) -> None:
+    from scaseg_cli.ablations.ablate import list_table
+    from scaseg_cli.cli.output import print_json
+    from scaseg_cli.results.console import print_table
+
+    table = list_table(recipe)
+    if options.json:
+        print_json(table.as_json_value())
+    else:
+        print_table(table)
+
+
+def _print_plan(plan: Plan, options: Options) -> None:
+    from scaseg_cli.ablations.forecast import forecast_tables, forecast_value
+    from scaseg_cli.cli.output import print_json
+    from scaseg_cli.results.console import print_table
+
+    if options.json:
+        print_json(forecast_value(plan))
+        return
+    for table in reversed(forecast_tables(plan)):
+        print_table(table)
+
+
+def _print_report(report: AblateReport, options: Options) -> None:
+    """The tables on stdout, or one JSON document; on stderr, what was written and how much was shared."""
+    from scaseg_cli.cli.output import print_json
+    from scaseg_cli.cli.running import shortened
+    from scaseg_cli.results.console import print_table, say_plainly
+
+    if options.json:
+        print_json(report.as_json_value())
+    for one in report.ablations:
+        for table in [] if options.json else one.tables:
+            print_table(table)
+        for path in shortened(one.wrote):
+            say_plainly(f"wrote {path}")
+    counts = report.counts
+    say_plainly(
+        f"{counts['num_cells']} cells from {counts['num_stages']} stages, of which {counts['num_run']} were run now; "
+        f"a loop over the cells would run {counts['num_plain']}"
+    )
+    if report.num_failed:
+        say_plainly(f"{report.num_failed} cells failed; the same command tries them again")
