@@ -11,13 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json
+from scaseg_cli.launch import this_node
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import in_words, say
 from scaseg_cli.results.report import Report
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.stages import STAGES, is_done, stages_for
+from scaseg_cli.stages import STAGES, is_done, needs_of, stages_for
+
+_LOOK_EVERY = 2.0  # seconds between looks at what another node has finished
 
 
 def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = None) -> Report:
@@ -84,7 +88,6 @@ def train_cat(recipe: Recipe, run: RunDir) -> Report:
 
 def union_finetune(recipe: Recipe, run: RunDir) -> Report:
     """Stage 3: the class projector."""
-    _say_one_process(recipe, "union")
     from scaseg_cli.union.finetune import union_finetune
 
     return union_finetune(recipe, run)
@@ -92,7 +95,6 @@ def union_finetune(recipe: Recipe, run: RunDir) -> Report:
 
 def evaluate(recipe: Recipe, run: RunDir) -> Report:
     """The result table."""
-    _say_one_process(recipe, "evaluation")
     from scaseg_cli.evaluation.evaluate import evaluate
 
     return evaluate(recipe, run)
@@ -111,12 +113,14 @@ STEPS: dict[str, Callable[[Recipe, RunDir], Report]] = {
 
 
 def run_all(recipe: Recipe, run: RunDir) -> list[Report]:
-    """Carry out every stage that is not up to date, in order.
+    """Carry out every stage that is not up to date, in order; on a further node, its part of the base alone.
 
     Returns:
         One report a stage, the evaluation's last. Its summary says whether the stage ``ran`` and the ``seconds`` that
         it took, now or when it ran; the report of a stage that is up to date is read from the run folder.
     """
+    if this_node().rank:
+        return [help_train_base(recipe, run)]
     reports = []
     for stage in stages_for(recipe):
         if stage not in STEPS:
@@ -132,6 +136,33 @@ def run_all(recipe: Recipe, run: RunDir) -> list[Report]:
             say(f"{stage}: done in {in_words(seconds)}")
         reports.append(dataclasses.replace(report, summary={**report.summary, "ran": ran, "seconds": seconds}))
     return reports
+
+
+def help_train_base(recipe: Recipe, run: RunDir) -> Report:
+    """What a node that is not the first does in a whole run: it waits until the base can be trained, and takes part.
+
+    Raises:
+        ScasegError: node 0 does not get there within the time that nodes wait for each other.
+    """
+    node = this_node()
+    latest = time.monotonic() + node.timeout
+    for stage in needs_of(recipe, "base"):
+        if not is_done(recipe, run, stage):
+            say(f"{stage}: node {node.rank} waits for node 0")
+        while not is_done(recipe, run, stage):
+            if time.monotonic() > latest:
+                raise ScasegError(
+                    f"node 0 has not finished the {stage} stage in {run.path} within {node.timeout} s",
+                    "Start `scaseg run` on node 0; the run folder must be the same one on every node. --timeout lets "
+                    "the nodes wait longer.",
+                )
+            time.sleep(_LOOK_EVERY)
+    started, done = time.monotonic(), is_done(recipe, run, "base")
+    if done:
+        say("base: up to date")
+    report = Report("base") if done else train_base(recipe, run)
+    seconds = round(time.monotonic() - started, 2)
+    return dataclasses.replace(report, summary={**report.summary, "ran": not done, "seconds": seconds})
 
 
 def stage_states(recipe: Recipe, run: RunDir) -> Table:

@@ -272,6 +272,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
             "seed": recipe.seed,
             "gpus": recipe.gpus,
             "processes": recipe.processes,
+            "nodes": recipe.nodes,
             "seconds": round(time.monotonic() - started - summary.waited, 2),
             "summary": summary,
             "needs": {need: (run.record(need) or {}).get("key") for need in needs_of(recipe, stage)},

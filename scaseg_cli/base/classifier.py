@@ -59,9 +59,10 @@ class CosineClassifier(nn.Module):
         return self.logits_of_projected(self.project(v))
 
     def logits_of_projected(self, f: Tensor) -> Tensor:
-        """Logits [..., K + 1] of projected embeddings [..., C]."""
+        """Logits [..., K + 1] of projected embeddings [..., C]; in float32, whatever the precision around it."""
         classes = torch.cat([self.embeddings, F.normalize(self.no_object, dim=0)[None]])
-        return F.normalize(f, dim=-1) @ classes.T / self.tau
+        with torch.autocast(f.device.type, enabled=False):
+            return F.normalize(f.float(), dim=-1) @ classes.T / self.tau
 
     def over(self, embeddings_KC: Tensor) -> CosineClassifier:
         """A classifier over other classes, with copies of this one's P and a_0."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,7 +25,7 @@ class World:
 
 
 def world_size(recipe: Recipe) -> int:
-    """Processes of a stage that takes several: one a GPU, or ``processes`` on the CPU."""
+    """Processes on each node of a stage that takes several: one a GPU, or ``processes`` on the CPU."""
     return max(1, recipe.gpus) if recipe.gpus else recipe.processes
 
 
@@ -42,12 +44,18 @@ def check_devices(recipe: Recipe) -> None:
 
 
 def choose_device(recipe: Recipe) -> torch.device:
-    """The device of a single-process stage; sets the CPU threads.
+    """The device of a single-process stage; sets the CPU threads, and whether kernels must be deterministic.
+
+    Where PyTorch has no deterministic kernel it takes the other: on CUDA the gradient of sampling masks at points.
 
     Raises:
         ScasegError: more GPUs are asked for than there are.
     """
     check_devices(recipe)
+    if recipe.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA begins in this process
+    torch.use_deterministic_algorithms(recipe.deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = False
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if recipe.gpus else torch.device("cpu")
@@ -64,3 +72,11 @@ def join_world(recipe: Recipe) -> World:
         backend = "nccl" if device.type == "cuda" else "gloo"
         torch.distributed.init_process_group(backend, timeout=timedelta(minutes=30))
     return World(device, torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+def memory_gib(device: torch.device) -> float:
+    """The most memory that this process has held so far, in GiB: of the GPU, or of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held / 2**30 if sys.platform == "darwin" else held / 2**20  # bytes there, KiB here

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -61,6 +62,12 @@ class CosineHead(Mask2FormerHead):
         """Mask2Former's losses of all decoder layers; takes what the host's head takes."""
         self._matches = []
         return super().loss(*features_and_samples)
+
+    def loss_by_feat(self, class_logits: list[Tensor], mask_logits: list[Tensor], *annotated: Any) -> dict[str, Tensor]:
+        """Matching and losses of all decoder layers; in float32, whatever the precision around it."""
+        with torch.autocast(mask_logits[0].device.type, enabled=False):
+            in_full = [[logits.float() for logits in layers] for layers in (class_logits, mask_logits)]
+            return super().loss_by_feat(*in_full, *annotated)
 
     def last_visual(self) -> Tensor:
         """v of the last forward pass, after the decoder's last norm, [B, Q, D]."""

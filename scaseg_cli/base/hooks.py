@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
 
+from scaseg_cli.base.device import memory_gib
 from scaseg_cli.checkpoints import save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import replaced
@@ -25,14 +26,22 @@ if TYPE_CHECKING:
 
 
 class ResumableLoop(IterBasedTrainLoop):
-    """mmengine's loop over a loader that begins at ``start``; mmengine's would draw and drop what came before."""
+    """mmengine's loop over a loader that begins at ``start``; mmengine's would draw and drop what came before.
 
-    def __init__(self, runner: Any, dataloader: Any, max_iters: int, start: int) -> None:
+    An iteration is one step of the optimiser, in ``accumulate`` parts whose gradients are added up; their losses are
+    told as a mean.
+    """
+
+    def __init__(self, runner: Any, dataloader: Any, max_iters: int, start: int, accumulate: int) -> None:
         super().__init__(runner, dataloader, max_iters, val_begin=max_iters + 1)
-        self._iter = start
+        self._iter, self._accumulate = start, accumulate
 
     def run(self) -> torch.nn.Module:
         """Train from ``start`` to ``max_iters``."""
+        parts = self._accumulate
+        # the Runner has counted iterations, and the wrapper counts parts
+        wrapper = self.runner.optim_wrapper
+        wrapper.initialize_count_status(self.runner.model, self._iter * parts, self._max_iters * parts)
         self.runner.call_hook("before_train")
         self.runner.model.train()
         batches = iter(self.dataloader)
@@ -40,6 +49,22 @@ class ResumableLoop(IterBasedTrainLoop):
             self.run_iter(next(batches))
         self.runner.call_hook("after_train")
         return self.runner.model
+
+    def run_iter(self, data_batch: dict[str, list[Any]]) -> None:
+        """One step of the optimiser."""
+        self.runner.call_hook("before_train_iter", batch_idx=self._iter, data_batch=data_batch)
+        train_step, wrapper = self.runner.model.train_step, self.runner.optim_wrapper
+        losses = [train_step(part, optim_wrapper=wrapper) for part in in_parts(data_batch, self._accumulate)]
+        outputs = {name: torch.stack([part[name] for part in losses]).mean(0) for name in losses[0]}
+        self.runner.call_hook("after_train_iter", batch_idx=self._iter, data_batch=data_batch, outputs=outputs)
+        self._iter += 1
+
+
+def in_parts(batch: dict[str, list[Any]], count: int) -> Iterator[dict[str, list[Any]]]:
+    """A process's share of a batch in ``count`` parts of one size, in order."""
+    size = len(batch["inputs"]) // count
+    for first in range(0, size * count, size):
+        yield {key: items[first : first + size] for key, items in batch.items()}
 
 
 class Seeding(Hook):
@@ -78,18 +103,25 @@ class LearningRate(Hook):
 
 
 class Losses(Hook):
-    """Shows progress with the losses, and writes them to a CSV every ``every`` iterations."""
+    """Shows progress with the losses, and writes them to a CSV every ``log_every`` iterations.
 
-    def __init__(self, path: Path, every: int = 1, start: int = 0, world: World | None = None) -> None:
-        self.path, self.every, self.start = path, every, start
-        self.first = world is None or world.rank == 0
+    Args:
+        path: the CSV.
+        base: the recipe's section.
+        start: the first iteration.
+        world: this process; the first one shows and writes.
+    """
+
+    def __init__(self, path: Path, base: Base, start: int, world: World) -> None:
+        self.path, self.base, self.start, self.world = path, base, start, world
+        self.first = world.rank == 0
         self.meter: Meter | None = None
         self._begun = False
 
     def before_train(self, runner: Any) -> None:
         """Open the progress bar."""
         if self.first:
-            self.meter = Meter("base", runner.max_iters, self.start)
+            self.meter = Meter("base", runner.max_iters, self.start, "images", self.base.batch_size)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, torch.Tensor] | None = None
@@ -97,7 +129,7 @@ class Losses(Hook):
         """Advance; stop with a clear error when the loss is not a number."""
         del data_batch
         last = batch_idx + 1 == runner.max_iters
-        if batch_idx % self.every and not last:
+        if batch_idx % self.base.log_every and not last:
             self._advance("")
             return
         values = {name: float(value.detach()) for name, value in (outputs or {}).items()}
@@ -109,18 +141,14 @@ class Losses(Hook):
         if self.first:
             self._write({"iteration": batch_idx, **{name: f"{value:.5g}" for name, value in values.items()}})
         v2c = f" v2c {values['loss_v2c']:.2f}" if "loss_v2c" in values else ""
-        self._advance(f"loss {values['loss']:.2f} class {values['loss_cls']:.2f}{v2c}")
+        memory = f"{memory_gib(self.world.device):.1f} GiB"
+        self._advance(f"loss {values['loss']:.2f} class {values['loss_cls']:.2f}{v2c}, {memory}")
 
     def after_train(self, runner: Any) -> None:
         """Close the progress bar."""
         del runner
         if self.meter is not None:
             self.meter.close()
-
-    def last(self) -> dict[str, float]:
-        """The last line's losses."""
-        rows = self._rows()
-        return {name: float(value) for name, value in rows[-1].items() if "loss" in name} if rows else {}
 
     def _write(self, row: dict[str, Any]) -> None:
         """Add a line. Before the first one, lines of iterations that have run again are taken out: not earlier, so
@@ -129,7 +157,7 @@ class Losses(Hook):
             with open(self.path, "a", newline="") as file:
                 csv.DictWriter(file, list(row)).writerow(row)
             return
-        rows = [earlier for earlier in self._rows() if int(earlier["iteration"]) < self.start]
+        rows = [earlier for earlier in read_losses(self.path) if int(earlier["iteration"]) < self.start]
         with replaced(self.path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             writer.writeheader()
@@ -140,11 +168,19 @@ class Losses(Hook):
         if self.meter is not None:
             self.meter.advance(1, note)
 
-    def _rows(self) -> list[dict[str, str]]:
-        if not self.path.is_file():
-            return []
-        with open(self.path, newline="") as file:
-            return list(csv.DictReader(file))
+
+def read_losses(path: Path) -> list[dict[str, str]]:
+    """The lines of losses.csv; none where it is not there."""
+    if not path.is_file():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def last_losses(path: Path) -> dict[str, float]:
+    """The losses of the last line of losses.csv."""
+    rows = read_losses(path)
+    return {name: float(value) for name, value in rows[-1].items() if "loss" in name} if rows else {}
 
 
 class Progress(Hook):

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
 from scaseg_cli import launch
 from scaseg_cli.base.aligned import AlignedNetwork
 from scaseg_cli.base.device import World, choose_device, join_world, world_size
-from scaseg_cli.base.hooks import (
-    LearningRate,
-    Losses,
-    Progress,
-    ResumableLoop,
-    Seeding,
-    learning_rate_factor,
-)
-from scaseg_cli.base.network import build_network, load_backbone
+from scaseg_cli.base.events import check_wandb
+from scaseg_cli.base.hooks import Progress, last_losses
+from scaseg_cli.base.network import build_network, load_backbone, synchronise_norms
+from scaseg_cli.base.precision import check_precision
+from scaseg_cli.base.runner import build_runner
 from scaseg_cli.base.samples import SampleOrder, collate, training_views
 from scaseg_cli.base.segmentor import save_base
 from scaseg_cli.checkpoints import load_state
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.embeddings.store import check_clip, load_embeddings
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Base, Recipe
+from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say
 from scaseg_cli.results.report import Report
 from scaseg_cli.results.table import Column, Table
@@ -45,28 +38,23 @@ NEXT = "scaseg train-cat"
 def train_base(recipe: Recipe, run: RunDir) -> Report:
     """Train the segmentor; goes on from the last checkpoint of the same recipe.
 
-    With more than one GPU or process, workers train and this process waits for them.
+    With more than one GPU, process or node, workers train and this process waits for them. A node that is not the
+    first writes no record and has nothing to report.
 
     Raises:
         ScasegError: an earlier stage is missing, the batch does not divide, a checkpoint is damaged.
     """
     require(recipe, run, "split", "embeddings")
-    size = world_size(recipe)
-    if recipe.base.batch_size % size:
-        raise ScasegError(
-            f"base.batch_size {recipe.base.batch_size} does not divide by {size} processes",
-            f"Choose a multiple of {size}: --set base.batch_size={size * -(-recipe.base.batch_size // size)}",
-        )
-    if recipe.base.amp != "off" and recipe.gpus == 0:
-        raise ScasegError(f"base.amp {recipe.base.amp} needs a GPU", "--set base.amp=off")
-    choose_device(recipe)
+    check_training(recipe)
+    node = launch.this_node()
+    if node.rank:
+        _train(recipe, run)
+        say(f"base: trained; node 0 keeps its record, node {node.rank} has done its part")
+        return Report("base", [], [], None, {"node": node.rank})
     with recording(recipe, run, "base", run.base_file) as summary:
-        if size > 1:
-            launch.launch_workers(recipe, run, size, "scaseg_cli.base.train:train", "base")
-        else:
-            train(recipe, run)
+        _train(recipe, run)
         summary["iterations"] = recipe.base.iterations
-        summary["losses"] = Losses(run.path / "base" / "losses.csv").last()
+        summary["losses"] = last_losses(losses_file(run))
     state_file(run).unlink(missing_ok=True)
     columns = [Column("name", "loss", "text"), Column("value", "at the end", "number")]
     rows = [{"name": name, "value": value} for name, value in summary["losses"].items()]
@@ -74,26 +62,91 @@ def train_base(recipe: Recipe, run: RunDir) -> Report:
     return Report("base", [table], [run.base_file], NEXT, summary)
 
 
+def check_training(recipe: Recipe) -> None:
+    """Go on only if this machine can train what the recipe says.
+
+    Raises:
+        ScasegError: GPUs or wandb are missing, the batch does not divide, or the device cannot compute so.
+    """
+    base, size = recipe.base, num_processes(recipe)
+    parts = size * base.accumulate
+    if base.batch_size % parts:
+        each = f" of {base.accumulate} parts" if base.accumulate > 1 else ""
+        raise ScasegError(
+            f"base.batch_size {base.batch_size} does not divide by {size} processes{each}",
+            f"Choose a multiple of {parts}: --set base.batch_size={parts * -(-base.batch_size // parts)}",
+        )
+    choose_device(recipe)
+    check_precision(recipe)
+    check_wandb(recipe)
+
+
+def num_processes(recipe: Recipe) -> int:
+    """Processes that train, those of all nodes together."""
+    return world_size(recipe) * recipe.nodes
+
+
+def losses_file(run: RunDir) -> Path:
+    """The losses, every ``log_every`` iterations."""
+    return run.path / "base" / "losses.csv"
+
+
 def state_file(run: RunDir) -> Path:
     """A training's progress, from which it goes on; gone when it has ended."""
     return run.path / "base" / "progress.pt"
 
 
+def _train(recipe: Recipe, run: RunDir) -> None:
+    """This node's part of the training: here, or in workers."""
+    size = num_processes(recipe)
+    if size > 1:
+        launch.launch_workers(recipe, run, size, "scaseg_cli.base.train:train", "base", recipe.nodes)
+    else:
+        train(recipe, run)
+
+
 def train(recipe: Recipe, run: RunDir) -> None:
     """The training of one process: this one alone, or one of `launch_workers`'."""
     world = join_world(recipe)
-    network = _network(recipe, run, world)
+    network = _network(recipe, run, world).to(world.device)
     key = stage_key(recipe, "base")
     state = load_state(state_file(run), key)
     start = 0 if state is None else state["iteration"]
+    _check_agreement(recipe, world, key, start)
     if world.rank == 0 and start:
         say(f"base: going on from iteration {start}")
     with tempfile.TemporaryDirectory(prefix="scaseg-mmengine-") as scratch:
-        runner = _runner(recipe, run, world, network, start, scratch)
+        runner = build_runner(recipe, run, world, network, _loader(recipe, run, world, start), start, scratch)
         runner.register_hook(Progress(state, key, state_file(run), recipe.base, world), priority="LOWEST")
         runner.train()
     if world.rank == 0:
         save_base(run, network, recipe)
+
+
+def _check_agreement(recipe: Recipe, world: World, key: str, start: int) -> None:
+    """Go on only if all processes are about to do the same.
+
+    Raises:
+        ScasegError: other numbers of processes, recipes or progress: nodes that were started differently, or that do
+            not share the run folder.
+    """
+    if world.size != num_processes(recipe):
+        raise ScasegError(
+            f"{world.size} processes have met, and the recipe is for {num_processes(recipe)}",
+            "Give every node the same --gpus or --processes.",
+        )
+    if world.size == 1:
+        return
+    told: list[Any] = [None] * world.size
+    torch.distributed.all_gather_object(told, (key, start))
+    if len({other for other, _ in told}) > 1:
+        raise ScasegError("the nodes have different recipes, or data", "Start the same command on every node.")
+    if len({other for _, other in told}) > 1:
+        starts = ", ".join(str(iteration) for _, iteration in told)
+        raise ScasegError(
+            f"the processes would go on from different iterations: {starts}",
+            "The run folder must be the same one on every node: a shared file system. Start the command again.",
+        )
 
 
 def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
@@ -107,6 +160,8 @@ def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.base, embeddings.vectors_NC[:num_seen], clip, task_of(recipe))
     load_backbone(network.backbone, recipe.base.backbone.checkpoint)
+    if recipe.base.backbone.sync_norm:
+        synchronise_norms(network, world.device)
     return network
 
 
@@ -121,67 +176,3 @@ def _loader(recipe: Recipe, run: RunDir, world: World, start: int) -> DataLoader
         num_workers=base.workers,
         persistent_workers=base.workers > 0,
     )
-
-
-def _runner(recipe: Recipe, run: RunDir, world: World, network: nn.Module, start: int, scratch: str) -> Any:
-    """mmengine's Runner without its own checkpoints and logs: ours resume exactly and load with weights_only.
-
-    What it writes of its own accord goes to ``scratch``.
-    """
-    import mmengine.device.utils as mmengine_device
-    from mmengine.logging import MMLogger
-    from mmengine.model import MMDistributedDataParallel
-    from mmengine.runner import Runner
-
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|mmengine|mmdet")
-    mmengine_device.DEVICE = world.device.type  # it would take a GPU wherever there is one
-    base = recipe.base
-    network = network.to(world.device)
-    if world.size > 1:
-        devices = None if world.device.type == "cpu" else [world.device.index]
-        network = MMDistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
-    off = dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"))
-    runner = Runner(
-        model=network,
-        work_dir=scratch,
-        train_dataloader=_loader(recipe, run, world, start),
-        train_cfg={"type": ResumableLoop, "max_iters": base.iterations, "start": start},
-        optim_wrapper=_optimiser(base),
-        default_hooks=off,
-        custom_hooks=[
-            Seeding(recipe.seed, world),
-            LearningRate(lambda iteration: learning_rate_factor(base, iteration)),
-            Losses(run.path / "base" / "losses.csv", base.log_every, start, world),
-        ],
-        visualizer={"type": "Visualizer", "vis_backends": []},
-        launcher="pytorch" if world.size > 1 else "none",
-        randomness={"seed": recipe.seed},
-        log_level="ERROR",
-        experiment_name=f"{recipe.name}-{run.path.name}-{start}",
-        default_scope="mmdet",
-    )
-    MMLogger.get_current_instance().setLevel(logging.ERROR)
-    return runner
-
-
-def _optimiser(base: Base) -> dict[str, Any]:
-    """AdamW with Mask2Former's groups: a slower backbone, no decay for norms and query embeddings."""
-    without_decay = {"lr_mult": 1.0, "decay_mult": 0.0}
-    wrapper: dict[str, Any] = {
-        "type": "OptimWrapper" if base.amp == "off" else "AmpOptimWrapper",
-        "optimizer": {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay},
-        "paramwise_cfg": {
-            "custom_keys": {
-                "backbone": {"lr_mult": base.backbone_rate, "decay_mult": 1.0},
-                "query_embed": without_decay,
-                "query_feat": without_decay,
-                "level_embed": without_decay,
-            },
-            "norm_decay_mult": 0.0,
-        },
-    }
-    if base.amp != "off":
-        wrapper["dtype"] = {"bf16": "bfloat16", "fp16": "float16"}[base.amp]
-    if base.clip_grad:
-        wrapper["clip_grad"] = {"max_norm": base.clip_grad, "norm_type": 2}
-    return wrapper

@@ -111,7 +111,7 @@ class V2CAlignment(nn.Module):
     def forward(
         self, f_BQC: Tensor, matches: list[tuple[Tensor, Tensor]], images: list[Tensor], masks: list[Tensor]
     ) -> Tensor:
-        """The loss of one batch, weight included.
+        """The loss of one batch, weight included; in float32, whatever the precision around it.
 
         Args:
             f_BQC: projected queries of the last decoder layer.
@@ -119,6 +119,12 @@ class V2CAlignment(nn.Module):
             images: per image, RGB 0..1 [3, H, W], without padding.
             masks: per image, bool [G, H, W] of its segments, without padding.
         """
+        with torch.autocast(f_BQC.device.type, enabled=False):
+            return self._loss(f_BQC.float(), matches, images, masks)
+
+    def _loss(
+        self, f_BQC: Tensor, matches: list[tuple[Tensor, Tensor]], images: list[Tensor], masks: list[Tensor]
+    ) -> Tensor:
         config, clip = self.config, self._clip[0]
         kept = [random_subset(len(m)).to(f_BQC.device) for m in masks]
         views = []

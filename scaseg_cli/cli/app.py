@@ -11,7 +11,8 @@ import typer
 from typer.main import get_command
 
 from scaseg_cli import __version__
-from scaseg_cli.cli import failures
+from scaseg_cli.cli import failures, options
+from scaseg_cli.cli.ablate import ablate
 from scaseg_cli.cli.doctor import doctor
 from scaseg_cli.cli.embed_classes import embed_classes
 from scaseg_cli.cli.evaluate import evaluate
@@ -34,6 +35,7 @@ app = typer.Typer(
 _RUNS, _STAGES, _MATTER = "Runs", "Stages, in order", "Recipes and data"
 app.command(rich_help_panel=_RUNS)(run)
 app.command(rich_help_panel=_RUNS)(status)
+app.command(rich_help_panel=_RUNS)(ablate)
 app.command(rich_help_panel=_RUNS)(doctor)
 for _command in (split_dataset, embed_classes, train_base, train_cat, union_finetune, evaluate):
     app.command(rich_help_panel=_STAGES)(_command)
@@ -76,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         another signal.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    options.arguments.set(tuple(arguments))
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # None where whoever started us closed it
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:

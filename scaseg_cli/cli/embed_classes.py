@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scaseg_cli.cli.options import Options, with_options
+from scaseg_cli.cli.options import StageOptions, with_options
 
 
 @with_options
-def embed_classes(options: Options) -> None:
+def embed_classes(options: StageOptions) -> None:
     """Turn the names of all classes, seen and unseen, into semantic embeddings with CLIP's text encoder.
 
     A class's embedding is the mean over the recipe's text templates. CLIP's weights are looked for where

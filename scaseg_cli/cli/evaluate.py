@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaseg_cli.cli.options import Options, with_options
+from scaseg_cli.cli.options import StageOptions, with_options
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @with_options
 def evaluate(
-    options: Options,
+    options: StageOptions,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show the table by class too.")] = False,
 ) -> None:
     """Measure panoptic quality on the validation images: over seen and unseen classes, and their harmonic mean.

@@ -7,18 +7,30 @@ import functools
 import inspect
 import shlex
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
 _RECIPE, _MACHINE, _OUTPUT = "Recipe", "Machine", "Output"
+# What this process was started with, for its log and for a job that carries out the same.
+arguments: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
+
+
+class Launcher(StrEnum):
+    """Where a command's work is done."""
+
+    HERE = "here"
+    SLURM = "slurm"
+    LOCAL = "local"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a person gave to a stage command."""
+    """What a person gave to a command that works on a run."""
 
     recipe: Annotated[
         str | None,
@@ -49,14 +61,14 @@ class Options:
         int | None,
         typer.Option(
             "--gpus", metavar="N", rich_help_panel=_MACHINE, show_default=False,
-            help="CUDA devices to use; 0 runs on the CPU. Without it: what the recipe says.",
+            help="CUDA devices of each machine; 0 runs on the CPU. Without it: what the recipe says.",
         ),
     ] = None  # fmt: skip
     processes: Annotated[
         int | None,
         typer.Option(
             "--processes", metavar="N", rich_help_panel=_MACHINE, show_default=False,
-            help="Training processes on the CPU, for train-base.",
+            help="On the CPU: processes of each machine.",
         ),
     ] = None  # fmt: skip
     json: Annotated[
@@ -71,7 +83,7 @@ class Options:
     @property
     def assignments(self) -> tuple[str, ...]:
         """All changes to the recipe as `--set` would make them; an option of its own name wins over `--set`."""
-        named = {"seed": self.seed, "gpus": self.gpus, "processes": self.processes}
+        named = {key: getattr(self, key, None) for key in ("seed", "gpus", "processes", "nodes")}
         return (*self.changes, *(f"{key}={value}" for key, value in named.items() if value is not None))
 
     def as_arguments(self) -> str:
@@ -86,12 +98,70 @@ class Options:
         return shlex.join(words)
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageOptions(Options):
+    """What a person gave to a command that carries out stages."""
+
+    launcher: Annotated[
+        Launcher,
+        typer.Option(
+            "--launcher", rich_help_panel=_MACHINE,
+            help="slurm: hand the command in as a job, see the recipe's slurm section; local: a job on this machine. "
+            "The command then prints the job and ends.",
+        ),
+    ] = Launcher.HERE  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeOptions(StageOptions):
+    """What a person gave to a command that may work on several machines."""
+
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            "--nodes", metavar="N", rich_help_panel=_MACHINE, show_default=False,
+            help="Machines that train the base together. The command is started on each, unless it is a job.",
+        ),
+    ] = None  # fmt: skip
+    node_rank: Annotated[
+        int | None,
+        typer.Option(
+            "--node-rank", metavar="R", rich_help_panel=_MACHINE, show_default=False,
+            help="Which of them this is: 0 keeps the books, 1 and so on help.",
+        ),
+    ] = None  # fmt: skip
+    rendezvous: Annotated[
+        str | None,
+        typer.Option(
+            "--rendezvous", metavar="HOST:PORT", rich_help_panel=_MACHINE, show_default=False,
+            help="Machine 0 as the others see it, and a port that is free there.",
+        ),
+    ] = None  # fmt: skip
+    timeout: Annotated[
+        int,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=1, rich_help_panel=_MACHINE,
+            help="How long the machines wait for each other.",
+        ),
+    ] = 600  # fmt: skip
+
+
+def without_launcher(words: tuple[str, ...]) -> list[str]:
+    """A command's words without `--launcher` and its value."""
+    kept = [word for word in words if not word.startswith("--launcher=")]
+    if "--launcher" in kept:
+        place = kept.index("--launcher")
+        del kept[place : place + 2]
+    return kept
+
+
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command``, whose first parameter is an `Options`, all shared options beside its own parameters."""
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    hints = get_type_hints(Options, include_extras=True)
+    """Give ``command``, whose first parameter is an `Options` or more, all its options beside its own parameters."""
+    first, *own = inspect.signature(command, eval_str=True).parameters.values()
+    kind: type[Options] = first.annotation
+    hints = get_type_hints(kind, include_extras=True)
     shared = []
-    for field in dataclasses.fields(Options):
+    for field in dataclasses.fields(kind):
         hint, default = hints[field.name], field.default
         if field.name == "changes":  # typer collects repeated options in a list
             hint, default = Annotated[(list[str], *hint.__metadata__)], []  # type: ignore[assignment]
@@ -103,9 +173,10 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         given = {name: value for name, value in values.items() if name in names}
         given["changes"] = tuple(given["changes"])
         rest = {name: value for name, value in values.items() if name not in names}
-        command(Options(**given), **rest)
+        command(kind(**given), **rest)
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}  # evaluated
     del wrapper.__wrapped__  # typer would follow it to the signature without the shared options
     return wrapper

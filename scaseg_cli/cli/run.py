@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.cli.options import Options, with_options
+from scaseg_cli.cli.options import NodeOptions, with_options
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @with_options
-def run(options: Options) -> None:
+def run(options: NodeOptions) -> None:
     """Carry out all stages in order: the whole method, from the data to the result table.
 
     A stage whose result is up to date for this recipe is skipped; one that was cut short goes on where it stopped.

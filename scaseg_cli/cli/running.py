@@ -6,17 +6,17 @@ import contextlib
 import dataclasses
 import fcntl
 import os
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.cli.options import Options
+from scaseg_cli.cli.options import Launcher, NodeOptions, Options, StageOptions, arguments, without_launcher
 from scaseg_cli.cli.output import print_json, stdout_as_stderr
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from scaseg_cli.launch import Node
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.results.report import Report
     from scaseg_cli.run_dir import RunDir
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Work = Callable[["Recipe", "RunDir"], "Report"]
 
 
-def run_stage(options: Options, stage: str, work: Work, extra: Callable[[], dict[str, Any]] | None = None) -> None:
-    """Carry out ``work`` for ``stage`` and show its report.
+def run_stage(options: StageOptions, stage: str, work: Work, extra: Callable[[], dict[str, Any]] | None = None) -> None:
+    """Carry out ``work`` for ``stage`` and show its report, or hand the command in as a job and say so.
 
     Args:
         options: what the person gave.
@@ -37,13 +37,48 @@ def run_stage(options: Options, stage: str, work: Work, extra: Callable[[], dict
         ScasegError: before anything is written, where the recipe, an earlier stage, the machine or the run folder
             is not right; later, whatever the work raises.
     """
+    from scaseg_cli.launch import as_node
+
     recipe, run = load(options)
-    with stdout_as_stderr(), quiet(options.debug):
+    if options.launcher is not Launcher.HERE:
+        with stdout_as_stderr():
+            _check_needs(recipe, run, stage)
+            report = _submitted(options, recipe, run)
+        show(report, options, {})
+        return
+    node = _node(options, recipe)
+    with stdout_as_stderr(), quiet(options.debug), as_node(node):
         _check_devices(recipe)
         _check_needs(recipe, run, stage)
-        with occupied(run), _logged(run):
+        with occupied(run) if node.rank == 0 else contextlib.nullcontext(), logged(run, node):
             report = work(recipe, run)
     show(report, options, extra() if extra is not None else {})
+
+
+def _node(options: StageOptions, recipe: Recipe) -> Node:
+    from scaseg_cli.launch import Node, choose_node
+
+    if not isinstance(options, NodeOptions):
+        return Node()
+    return choose_node(recipe, options.node_rank, options.rendezvous, options.timeout)
+
+
+def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> Report:
+    """The command as a job: the same words but for the launcher."""
+    from scaseg_cli.launch.jobs import submit
+    from scaseg_cli.results.report import Report
+    from scaseg_cli.results.table import Column, Table
+
+    words = without_launcher(arguments.get())
+    nodes = 1
+    if isinstance(options, NodeOptions):
+        nodes = recipe.nodes
+        if options.node_rank is not None or options.rendezvous is not None:
+            raise ScasegError("a job knows its nodes", "Leave --node-rank and --rendezvous out.")
+    job = submit(recipe, run, words, options.launcher.value, nodes)
+    row = {"launcher": options.launcher.value, "job": job.name, "log": str(job.log)}
+    table = Table("job", [Column(name, name, "text") for name in row], [row], [])
+    return Report("job", [table], [], None, row)
 
 
 def load(options: Options) -> tuple[Recipe, RunDir]:
@@ -103,14 +138,18 @@ def occupied(run: RunDir) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logged(run: RunDir) -> Iterator[None]:
-    """What is said while the block runs goes to the run folder's log too, headed by the command."""
+def logged(run: RunDir, node: Node | None = None) -> Iterator[None]:
+    """What is said while the block runs goes to the run folder's log too, headed by the command.
+
+    Each further node has a log of its own: a shared file system may lose lines of two that write to one file.
+    """
     import shlex
 
     from scaseg_cli.results.console import logging_to, say_to_log
 
-    with logging_to(run.log_file):
-        say_to_log(f"$ scaseg {shlex.join(sys.argv[1:])}")
+    log_file = run.log_file if node is None or node.rank == 0 else run.log_file.with_stem(f"log-node{node.rank}")
+    with logging_to(log_file):
+        say_to_log(f"$ scaseg {shlex.join(arguments.get())}")
         try:
             yield
         except ScasegError as error:
@@ -146,13 +185,13 @@ def show(report: Report, options: Options, extra: dict[str, Any]) -> None:
         for table in report.tables:
             print_table(table)
     verb = "wrote" if report.summary.get("ran", True) else "there already:"
-    for path in _shortened(report.wrote):
+    for path in shortened(report.wrote):
         say_plainly(f"{verb} {path}")
     if report.next_command is not None:
         say_plainly(f"next: {report.next_command}")
 
 
-def _shortened(paths: list[Path]) -> list[str]:
+def shortened(paths: Iterable[Path]) -> list[str]:
     """Paths from here where they lie below this folder."""
     here = Path.cwd()
     return [str(path.relative_to(here)) if path.is_relative_to(here) else str(path) for path in paths]

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from scaseg_cli.cli.options import Options, with_options
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from scaseg_cli.cli.options import StageOptions, with_options
 
 
 @with_options
-def split_dataset(options: Options) -> None:
+def split_dataset(
+    options: StageOptions,
+    check_png: Annotated[
+        int | None,
+        typer.Option(
+            "--check-png", metavar="N", min=0, show_default=False,
+            help="Panoptic PNGs of each list to read and compare with the annotations; 0: none. Without it: 20.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
     """Divide the data set: seen and unseen classes, and the images that each stage may look at.
 
     In zero-shot panoptic segmentation no training image may hold a segment of an unseen class: such images are
-    dropped. The embedded world is drawn first where the recipe asks for it.
+    dropped. In zero-shot semantic segmentation they stay, and their unseen pixels are ignored; all label maps are
+    read. The embedded world is drawn first where the recipe asks for it.
 
-    Reads the recipe's annotation files. Writes split/classes.json and split/images.json into the run folder, and
-    data/ where the world is drawn.
+    Reads the recipe's annotation files or label maps. Writes split/classes.json and split/images.json into the run
+    folder, an index of label maps beside them, and data/ where the world is drawn.
 
     Example: `scaseg split-dataset --recipe shapes-zps`
 
     Example: `scaseg split-dataset --set split.unseen=names.txt`
+
+    Example: `scaseg split-dataset --recipe coco-zps --check-png 1000`
     """
     from scaseg_cli import pipeline
     from scaseg_cli.cli.running import run_stage
 
-    run_stage(options, "split", pipeline.split_dataset)
+    run_stage(options, "split", partial(pipeline.split_dataset, check_png=check_png))

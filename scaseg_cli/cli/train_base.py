@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scaseg_cli.cli.options import Options, with_options
+from scaseg_cli.cli.options import NodeOptions, with_options
 
 
 @with_options
-def train_base(options: Options) -> None:
+def train_base(options: NodeOptions) -> None:
     """Stage 1: train Mask2Former on the seen classes, its queries aligned with CLIP's image token (V2C).
 
     This is the long stage. It goes on from its last checkpoint when it was cut short, and ends with the same weights

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from scaseg_cli.cli.options import Options, with_options
+from scaseg_cli.cli.options import StageOptions, with_options
 
 
 @with_options
 def train_cat(
-    options: Options,
+    options: StageOptions,
     live: Annotated[
         bool,
         typer.Option("--live", help="Run the segmentor at every step, as published. The same as --set cat.live=true."),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scaseg_cli.cli.options import Options, with_options
+from scaseg_cli.cli.options import StageOptions, with_options
 
 
 @with_options
-def union_finetune(options: Options) -> None:
+def union_finetune(options: StageOptions) -> None:
     """Stage 3: fine-tune the class projector on real seen and generated unseen query embeddings together.
 
     Snapshots are compared on the selection images, and the best is kept, as is the last. A control is fine-tuned in

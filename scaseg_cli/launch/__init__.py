@@ -1,12 +1,13 @@
 """Work in several processes, on this machine or on several, and as a job of a cluster."""
 
 from scaseg_cli.launch.listener import tell_error, tell_progress
-from scaseg_cli.launch.nodes import Node, as_node, this_node
+from scaseg_cli.launch.nodes import Node, as_node, choose_node, this_node
 from scaseg_cli.launch.processes import end_with_parent, in_worker, launch_workers
 
 __all__ = [
     "Node",
     "as_node",
+    "choose_node",
     "end_with_parent",
     "in_worker",
     "launch_workers",

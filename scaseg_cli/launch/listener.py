@@ -15,11 +15,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.launch.nodes import this_node
 from scaseg_cli.results.console import Meter, Progress, say_plainly
 
 _ERROR, _PROGRESS = "scaseg-error ", "scaseg-progress "
 _LINE = re.compile(r"\[default(\d+)\]:(?:\[rank\d+\]: )?(.*)")
 _ROOT_CAUSE = re.compile(r"Root Cause.*?rank +: (\d+).*?exitcode +: (-?\d+)", re.DOTALL)
+_JOINED = re.compile(r"Timed out after .*?(\d+)/(\d+) clients joined")
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -90,8 +92,12 @@ class Listener:
         """Why the launcher ended with ``code``: a worker's mistake, or what the launcher holds for the root cause."""
         if self.mistake is not None:
             return self.mistake
+        launcher = "\n".join(self.tails["launcher"])
+        missing = _missing_node(launcher)
+        if missing is not None:
+            return missing
         whole = f"All that the processes said is in {self.log_file}. The same command goes on from what is saved."
-        found = _ROOT_CAUSE.search("\n".join(self.tails["launcher"]))
+        found = _ROOT_CAUSE.search(launcher)
         if found is None:
             return ScasegError(f"{self.stage}: the processes ended with exit code {code}", whole)
         rank, code = found[1], int(found[2])
@@ -101,6 +107,30 @@ class Listener:
             return ScasegError(f"{self.stage}: process {rank} was ended by {signal.Signals(-code).name}", whole)
         cause = next(_causes(self.tails[rank]), f"exit code {code}")
         return ScasegError(f"{self.stage}: process {rank} failed: {cause}", whole)
+
+
+def _missing_node(launcher: str) -> ScasegError | None:
+    """The error where nodes did not find each other, by what the launcher said."""
+    node = this_node()
+    if not node.rendezvous:
+        return None
+    host, _, port = node.rendezvous.rpartition(":")
+    joined = _JOINED.search(launcher)
+    if joined is not None:
+        return ScasegError(
+            f"{joined[1]} of {joined[2]} nodes came to {node.rendezvous} within {node.timeout} s",
+            f"Start the same command on the others too, with --node-rank 1 and so on; they must reach port {port} of "
+            "this machine. --timeout lets the nodes wait longer.",
+        )
+    if "client socket has timed out" in launcher:
+        return ScasegError(
+            f"nobody answered at {node.rendezvous} within {node.timeout} s",
+            f"Start node 0 on {host} with the same --rendezvous, or mend the address: this machine must reach it. "
+            "--timeout lets the nodes wait longer.",
+        )
+    if "EADDRINUSE" in launcher:
+        return ScasegError(f"port {port} is in use on this machine", "Choose another in --rendezvous, on all nodes.")
+    return None
 
 
 def _causes(tail: Iterable[str]) -> Iterator[str]:

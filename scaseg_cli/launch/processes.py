@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from scaseg_cli.launch.listener import Listener
+from scaseg_cli.launch.nodes import this_node
 from scaseg_cli.recipe import save_recipe
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
@@ -31,7 +32,7 @@ def in_worker() -> bool:
     return _MARK in os.environ
 
 
-def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, stage: str) -> None:
+def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, stage: str, nodes: int = 1) -> None:
     """Carry out ``target`` in ``world_size`` processes, and wait until all have ended well.
 
     In each, `base.device.join_world` gives its rank and joins the others. However this process leaves, by an error,
@@ -40,20 +41,24 @@ def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, st
     Args:
         recipe: handed to the workers as it is.
         run: the run folder.
-        world_size: processes.
+        world_size: processes, those of all nodes together.
         target: ``package.module:function``; each worker calls it with the recipe and the run folder.
         stage: in whose folder workers.log is kept.
+        nodes: machines that each call this, `this_node` saying which one it is.
 
     Raises:
-        ScasegError: a worker's own mistake (`tell_error`), or that one failed otherwise.
+        ScasegError: a worker's own mistake (`tell_error`), that one failed otherwise, or that a node did not come.
     """
-    folder = run.folder(stage) / "workers"
+    node = this_node()
+    name = "workers" if node.rank == 0 else f"workers-node{node.rank}"
+    folder = run.folder(stage) / name
     shutil.rmtree(folder, ignore_errors=True)
-    listener = Listener(stage, run.path / stage / "workers.log")
+    listener = Listener(stage, run.path / stage / f"{name}.log")
     process: subprocess.Popen[str] | None = None
     try:
         save_recipe(recipe, folder / "recipe.yaml")
-        process = _start(_command(folder, run, world_size, target), recipe.threads or 1)
+        work = ["-m", _WORKER, str(folder / "recipe.yaml"), str(run.path), target]
+        process = _start([*_launcher(folder, world_size, nodes), *work], recipe.threads or 1)
         _listen(process, listener)
         code = process.wait()
     finally:
@@ -65,11 +70,16 @@ def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, st
         raise listener.error(code)
 
 
-def _command(folder: Path, run: RunDir, world_size: int, target: str) -> list[str]:
-    return [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world_size}",
-        "--tee=3", f"--log-dir={folder}", "-m", _WORKER, str(folder / "recipe.yaml"), str(run.path), target,
-    ]  # fmt: skip
+def _launcher(folder: Path, world_size: int, nodes: int) -> list[str]:
+    """torch.distributed.run's command. Its static rendezvous gives each node the rank that it was told."""
+    node = this_node()
+    if nodes == 1:
+        where = ["--standalone"]
+    else:
+        where = [f"--nnodes={nodes}", f"--node-rank={node.rank}", "--rdzv-backend=static"]
+        where += [f"--rdzv-endpoint={node.rendezvous}", f"--rdzv-conf=timeout={node.timeout}"]
+    each = f"--nproc-per-node={world_size // nodes}"
+    return [sys.executable, "-m", "torch.distributed.run", *where, each, "--tee=3", f"--log-dir={folder}"]
 
 
 def _start(command: list[str], threads: int) -> subprocess.Popen[str]:

@@ -68,7 +68,7 @@ def test_two_processes_train_as_one_does_and_later_stages_go_on(world: World) ->
     assert record is not None
     assert record["processes"] == 2
     left = {path.name for path in (run.path / "base").iterdir()}
-    assert left == {"base.safetensors", "losses.csv", "record.json", "workers.log"}
+    assert left == {"base.safetensors", "losses.csv", "record.json", "tensorboard", "workers.log"}
     assert world.scaseg("train-cat", *_as_options(WITHOUT_V2C)).code == 0
     assert run.record("queries") is not None
 
@@ -76,7 +76,7 @@ def test_two_processes_train_as_one_does_and_later_stages_go_on(world: World) ->
 @pytest.mark.usefixtures("world")
 def test_both_processes_end_with_the_same_weights_and_banks_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
-    recipe, run = load_recipe("tiny.yaml", CHANGES), RunDir(Path("run"))
+    recipe, run = load_recipe("tiny.yaml", (*CHANGES, "processes=2")), RunDir(Path("run"))
     before = run.base_file.read_bytes()
     launch.launch_workers(recipe, run, 2, "rank_worker:train", "base")
     first, second = (json.loads((run.path / f"rank-{rank}.json").read_text()) for rank in range(2))

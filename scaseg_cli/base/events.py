@@ -1,0 +1,108 @@
+"""Losses, learning rate, speed and memory for TensorBoard and Weights & Biases, through mmengine's backends."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.visualization import TensorboardVisBackend, WandbVisBackend
+
+from scaseg_cli.base.device import memory_gib
+from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
+
+
+def check_wandb(recipe: Recipe) -> None:
+    """Go on only if Weights & Biases is there where the recipe wants it.
+
+    Raises:
+        ScasegError: it is not installed.
+    """
+    if recipe.wandb is not None and importlib.util.find_spec("wandb") is None:
+        raise ScasegError(f"wandb is {recipe.wandb!r}, and wandb is not installed", "pip install wandb")
+
+
+class _Tensorboard(TensorboardVisBackend):
+    """Goes on after iteration ``start``: TensorBoard then forgets what an earlier process wrote beyond it."""
+
+    def __init__(self, folder: Path, start: int) -> None:
+        super().__init__(str(folder))
+        self._start = start
+
+    def _init_env(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        if self._start == 0:
+            shutil.rmtree(self._save_dir, ignore_errors=True)  # of another training
+        self._tensorboard = SummaryWriter(self._save_dir, purge_step=self._start or None)
+
+
+class _Wandb(WandbVisBackend):
+    """One run of the project for a training, however often it was cut short."""
+
+    def __init__(self, recipe: Recipe, run: RunDir, key: str) -> None:
+        name = f"{recipe.name} {run.path.name} {recipe.seed}"
+        known = {"project": recipe.wandb, "name": name, "id": key[:16], "resume": "allow"}
+        steps = [{"name": "*", "step_metric": "iteration"}]
+        super().__init__(str(run.path / "base" / "wandb"), known, steps)
+
+    def close(self) -> None:
+        """Send what is left."""
+        if hasattr(self, "_wandb"):
+            self._wandb.finish()
+
+
+class Events(Hook):
+    """Hands figures to TensorBoard, and to Weights & Biases where the recipe says so.
+
+    Args:
+        recipe: says which.
+        run: the run folder; TensorBoard's files go to base/tensorboard in it.
+        key: the stage's key.
+        start: the first iteration.
+        device: whose memory is told.
+    """
+
+    def __init__(self, recipe: Recipe, run: RunDir, key: str, start: int, device: torch.device) -> None:
+        self.base, self.device = recipe.base, device
+        self.backends: list[TensorboardVisBackend | WandbVisBackend] = []
+        if recipe.tensorboard:
+            self.backends.append(_Tensorboard(run.path / "base" / "tensorboard", start))
+        if recipe.wandb is not None:
+            self.backends.append(_Wandb(recipe, run, key))
+        self._since, self._begun = time.monotonic(), start
+
+    def before_train(self, runner: Any) -> None:
+        """The clock begins."""
+        del runner
+        self._since = time.monotonic()
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, torch.Tensor] | None = None
+    ) -> None:
+        """Every ``log_every`` iterations, as in losses.csv."""
+        del data_batch
+        if not self.backends or (batch_idx % self.base.log_every and batch_idx + 1 != runner.max_iters):
+            return
+        figures = {name: float(value.detach()) for name, value in (outputs or {}).items()}
+        figures["learning_rate"] = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)
+        now = time.monotonic()
+        figures["images_per_second"] = (batch_idx + 1 - self._begun) * self.base.batch_size / (now - self._since)
+        figures["memory_gib"] = memory_gib(self.device)
+        self._since, self._begun = now, batch_idx + 1
+        for backend in self.backends:
+            backend.add_scalars({"iteration": batch_idx, **figures}, step=batch_idx)
+
+    def after_train(self, runner: Any) -> None:
+        """Write what is left."""
+        del runner
+        for backend in self.backends:
+            backend.close()

@@ -1,0 +1,95 @@
+"""mmengine's Runner for stage 1: the loop, the optimiser, the hooks."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from scaseg_cli.base.device import World
+from scaseg_cli.base.events import Events
+from scaseg_cli.base.hooks import LearningRate, Losses, ResumableLoop, Seeding, learning_rate_factor
+from scaseg_cli.base.precision import wrapper_type
+from scaseg_cli.recipe.schema import Base, Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.stages import stage_key
+
+
+def build_runner(
+    recipe: Recipe, run: RunDir, world: World, network: nn.Module, loader: DataLoader, start: int, scratch: str
+) -> Any:
+    """The Runner without mmengine's checkpoints and logs: ours resume exactly and load with weights_only.
+
+    Args:
+        recipe: all of it.
+        run: the run folder.
+        world: this process.
+        network: on its device.
+        loader: of this process's part of each batch, from iteration ``start`` on.
+        start: the first iteration.
+        scratch: the folder for what mmengine writes of its own accord.
+    """
+    import mmengine.device.utils as mmengine_device
+    from mmengine.logging import MMLogger
+    from mmengine.model import MMDistributedDataParallel
+    from mmengine.runner import Runner
+
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|mmengine|mmdet")
+    mmengine_device.DEVICE = world.device.type  # it would take a GPU wherever there is one
+    base = recipe.base
+    if world.size > 1:
+        devices = None if world.device.type == "cpu" else [world.device.index]
+        network = MMDistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+    off = dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"))
+    runner = Runner(
+        model=network,
+        work_dir=scratch,
+        train_dataloader=loader,
+        train_cfg={"type": ResumableLoop, "max_iters": base.iterations, "start": start, "accumulate": base.accumulate},
+        optim_wrapper=_optimiser(base, world.device.type),
+        default_hooks=off,
+        custom_hooks=_hooks(recipe, run, world, start),
+        visualizer={"type": "Visualizer", "vis_backends": []},
+        launcher="pytorch" if world.size > 1 else "none",
+        randomness={"seed": recipe.seed},
+        log_level="ERROR",
+        experiment_name=f"{recipe.name}-{run.path.name}-{start}",
+        default_scope="mmdet",
+    )
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    return runner
+
+
+def _hooks(recipe: Recipe, run: RunDir, world: World, start: int) -> list[Any]:
+    base = recipe.base
+    hooks = [
+        Seeding(recipe.seed, world),
+        LearningRate(lambda iteration: learning_rate_factor(base, iteration)),
+        Losses(run.path / "base" / "losses.csv", base, start, world),
+    ]
+    return [*hooks, Events(recipe, run, stage_key(recipe, "base"), start, world.device)] if world.rank == 0 else hooks
+
+
+def _optimiser(base: Base, device: str) -> dict[str, Any]:
+    """AdamW with Mask2Former's groups: a slower backbone, no decay for norms and query embeddings."""
+    without_decay = {"lr_mult": 1.0, "decay_mult": 0.0}
+    wrapper: dict[str, Any] = {
+        **wrapper_type(base.amp, device),
+        "accumulative_counts": base.accumulate,
+        "optimizer": {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay},
+        "paramwise_cfg": {
+            "custom_keys": {
+                "backbone": {"lr_mult": base.backbone_rate, "decay_mult": 1.0},
+                "query_embed": without_decay,
+                "query_feat": without_decay,
+                "level_embed": without_decay,
+            },
+            "norm_decay_mult": 0.0,
+        },
+    }
+    if base.clip_grad:
+        wrapper["clip_grad"] = {"max_norm": base.clip_grad, "norm_type": 2}
+    return wrapper
