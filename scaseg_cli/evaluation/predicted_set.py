@@ -1,0 +1,154 @@
+"""Predictions that anyone made, in COCO's panoptic format: a JSON file and a folder of panoptic PNGs.
+
+What is wrong is collected by image, so that all of it can be told at once. As in panopticapi, predictions of images
+that the labels do not have count nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scaseg_cli.data.records import Category, LabelledSet
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import inside, read_json
+
+_HINT = (
+    "COCO's format of results: {'annotations': [{'image_id', 'file_name', 'segments_info': [{'id', 'category_id'}]}]}"
+)
+_MAX_SEGMENT_ID = 256**3 - 1
+
+
+class Predicted(NamedTuple):
+    """The prediction of one image: its panoptic PNG, and the segments in it."""
+
+    path: Path
+    segment_ids: tuple[int, ...]
+    category_ids: tuple[int, ...]
+
+
+@dataclass
+class PredictedSet:
+    """The predictions of one JSON file, as far as they can be told without the PNGs.
+
+    Attributes:
+        json_file: what was read.
+        images: by image id.
+        mistakes: what is wrong with the prediction of an image, by image id.
+        num_others: predictions of images that the labels do not have.
+    """
+
+    json_file: Path
+    images: dict[int, Predicted] = field(default_factory=dict)
+    mistakes: dict[int, list[str]] = field(default_factory=dict)
+    num_others: int = 0
+
+
+def read_predictions(folder: Path, labels: LabelledSet) -> PredictedSet:
+    """The predictions in ``folder`` for the images of ``labels``.
+
+    Args:
+        folder: holds the PNGs; their JSON is FOLDER.json beside it, as COCO has it, or the only JSON file in it.
+        labels: the images, and the categories that may be predicted.
+
+    Raises:
+        ScasegError: there is no such folder, no JSON or more than one, or it is not of COCO's format; or its
+            categories are others than the labels'.
+    """
+    path = _json_file(folder)
+    content = read_json(path, "the file of predictions")
+    items = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(items, list):
+        raise ScasegError(f"{path} is not a file of predictions: it has no list of 'annotations'", _HINT)
+    _check_categories(path, content.get("categories", []), labels.categories)
+    found = PredictedSet(path)
+    known = {record.image_id for record in labels.images}
+    category_ids = {category.id for category in labels.categories}
+    for place, item in enumerate(items):
+        image_id = _image_id(path, place, item)
+        if image_id not in known:
+            found.num_others += 1
+        else:
+            _add(found, folder, image_id, item, category_ids)
+    for image_id in known - found.images.keys() - found.mistakes.keys():
+        found.mistakes[image_id] = ["it has no prediction"]
+    return found
+
+
+def _json_file(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise ScasegError(f"the folder of predictions {folder} does not exist", "It holds panoptic PNGs and a JSON.")
+    whole = folder.resolve()  # "." has no name
+    beside = whole.with_name(f"{whole.name}.json")
+    found = [*([beside] if beside.is_file() else []), *sorted(folder.glob("*.json"))]
+    if len(found) == 1:
+        return found[0]
+    wanted = f"One is wanted: {whole.name}.json beside the folder, or one JSON file in it."
+    if not found:
+        raise ScasegError(f"the predictions in {folder} have no JSON file", wanted)
+    raise ScasegError(f"the predictions in {folder} have {len(found)} JSON files: {', '.join(map(str, found))}", wanted)
+
+
+def _check_categories(path: Path, items: Any, categories: Iterable[Category]) -> None:
+    """Go on only if no category id means one class here and another there; most results bring no categories."""
+    names: dict[Any, str] = {category.id: category.name for category in categories}
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and names.get(item.get("id"), item.get("name")) != item.get("name"):
+            raise ScasegError(
+                f"{path} calls category {item['id']} {item.get('name')!r}, and the annotations call it "
+                f"{names[item['id']]!r}",
+                "The predictions were made for other annotations.",
+            )
+
+
+def _image_id(path: Path, place: int, item: Any) -> int:
+    image_id = item.get("image_id") if isinstance(item, dict) else None
+    if type(image_id) is not int:
+        raise ScasegError(f"{path}: annotations[{place}] has no image_id that is a whole number", _HINT)
+    return image_id
+
+
+def _add(found: PredictedSet, folder: Path, image_id: int, item: dict[str, Any], category_ids: set[int]) -> None:
+    """Take one image's prediction, and note what is wrong with it."""
+    problems = ["it has two predictions"] if image_id in found.images or image_id in found.mistakes else []
+    name, segments = item.get("file_name"), item.get("segments_info")
+    if not isinstance(name, str):
+        problems.append("its prediction has no file_name")
+    elif not isinstance(segments, list):
+        problems.append("its prediction has no list of segments_info")
+    else:
+        ids: dict[int, int] = {}  # a segment whose category is unknown is kept, so that its pixels are no surprise
+        for segment in segments:
+            problem = _segment_problem(segment, ids, category_ids)
+            if problem is not None:
+                problems.append(problem)
+            if isinstance(segment, dict) and _is_segment_id(segment.get("id")):
+                ids[segment["id"]] = segment.get("category_id", 0)
+        try:
+            found.images[image_id] = Predicted(inside(folder, name, "its prediction"), tuple(ids), tuple(ids.values()))
+        except ScasegError as error:
+            problems.append(error.message)
+    if problems:
+        found.mistakes.setdefault(image_id, []).extend(problems)
+
+
+def _segment_problem(item: Any, ids: dict[int, int], category_ids: set[int]) -> str | None:
+    """Why one segment of ``segments_info`` cannot be counted; None: it can."""
+    if not isinstance(item, dict) or type(item.get("id")) is not int or type(item.get("category_id")) is not int:
+        return f"a segment has no id or category_id that is a whole number: {item!r:.80}"
+    segment_id, category_id = item["id"], item["category_id"]
+    if not _is_segment_id(segment_id):
+        return f"segment id {segment_id} is not in 1..{_MAX_SEGMENT_ID} (0 is void)"
+    if segment_id in ids:
+        return f"segment id {segment_id} stands twice"
+    if category_id not in category_ids:
+        return f"segment {segment_id} has category_id {category_id}, which the annotations do not have"
+    if item.get("iscrowd", 0) != 0:
+        return f"segment {segment_id} is marked as a crowd, which only a label can be"
+    return None
+
+
+def _is_segment_id(value: Any) -> bool:
+    return type(value) is int and 0 < value <= _MAX_SEGMENT_ID

@@ -1,0 +1,114 @@
+"""Panoptic PNGs read fast: the same ids as the plain way, and every damage told."""
+
+import struct
+import zlib
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call
+from scaseg_cli.errors import ScasegError
+
+IDS = np.array([[0, 1, 255], [256, 65535, 65536], [16777215, 70000, 1]])
+COLOURS = np.stack([IDS & 255, IDS >> 8 & 255, IDS >> 16], axis=-1).astype(np.uint8)
+
+
+def png(image: Image.Image, **options) -> bytes:
+    file = BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def read(tmp_path, content: bytes, width: int = 3, height: int = 3) -> np.ndarray:
+    (tmp_path / "map.png").write_bytes(content)
+    return CodeReader().read(tmp_path / "map.png", width, height)
+
+
+def refused(tmp_path, content: bytes, says: str, **size: int) -> None:
+    with pytest.raises(ScasegError, match=says) as caught:
+        read(tmp_path, content, **size)
+    assert str(tmp_path / "map.png") in caught.value.message
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_codes_are_ids_whatever_way_the_colours_are_stored(tmp_path, mode):
+    image = Image.fromarray(COLOURS)
+    if mode == "P":
+        image = image.quantize(9)
+        assert image.convert("RGB").tobytes() == COLOURS.tobytes()
+    elif mode == "RGBA":
+        image.putalpha(Image.fromarray(np.arange(9, dtype=np.uint8).reshape(3, 3)))
+    codes = read(tmp_path, png(image))
+    assert codes.dtype == np.uint32
+    assert (codes - np.uint32(OPAQUE)).tolist() == IDS.tolist()
+
+
+def test_a_colour_that_stands_for_transparent_and_a_turned_image_change_nothing(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    plain = read(tmp_path, png(Image.fromarray(COLOURS))).tolist()
+    assert read(tmp_path, png(Image.fromarray(COLOURS), transparency=(1, 0, 0))).tolist() == plain
+    assert read(tmp_path, png(Image.fromarray(COLOURS), exif=turned)).tolist() == plain
+
+
+def test_a_reader_takes_maps_of_changing_sizes(tmp_path):
+    reader = CodeReader()
+    for place, (height, width) in enumerate([(2, 5), (5, 2), (1, 1), (5, 2)], start=1):
+        path = tmp_path / f"{place}.png"
+        Image.fromarray(np.full((height, width, 3), (place, 0, 0), np.uint8)).save(path)
+        assert reader.read(path, width, height).tolist() == [[OPAQUE + place] * width] * height
+
+
+def test_another_size_is_told_before_anything_is_decoded(tmp_path):
+    refused(tmp_path, png(Image.fromarray(COLOURS)), "is 3 x 3 pixels, not 3 x 2", height=2)
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [("L", "8 bits, grey"), ("LA", "8 bits, grey with alpha"), ("1", "1 bits, grey"), ("I;16", "16 bits, grey")],
+)
+def test_pixels_that_are_no_colours_are_refused(tmp_path, mode, says):
+    image = Image.fromarray(IDS.astype(np.uint16)) if mode == "I;16" else Image.fromarray(COLOURS).convert(mode)
+    refused(tmp_path, png(image), rf"has pixels of {says}\n")
+
+
+def test_sixteen_bit_colours_are_refused(tmp_path):
+    done, content = cv2.imencode(".png", COLOURS.astype(np.uint16))
+    assert done
+    refused(tmp_path, content.tobytes(), r"has pixels of 16 bits, RGB\n")
+
+
+def test_damage_is_told(tmp_path):
+    whole = png(Image.fromarray(COLOURS))
+    refused(tmp_path, b"", "is empty")
+    refused(tmp_path, b"\xff\xd8\xff" + whole, "is not a PNG")
+    for length in (20, len(whole) // 2, len(whole) - 13, len(whole) - 1):
+        refused(tmp_path, whole[:length], "is cut short")
+    place = whole.index(b"IDAT") + 6
+    refused(tmp_path, whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :], "its IDAT chunk has another")
+
+
+def test_pixels_that_cannot_be_unpacked_are_told(tmp_path, capfd):
+    whole = png(Image.fromarray(COLOURS))
+    start = whole.index(b"IDAT")
+    data = b"IDAT" + b"nothing that zlib made"
+    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    refused(tmp_path, whole[: start - 4] + chunk + whole[-12:], "its pixels cannot be decoded")
+    capfd.readouterr()  # what the decoder itself said
+
+
+def test_a_missing_file_and_a_folder_are_told(tmp_path):
+    with pytest.raises(ScasegError, match=r"none\.png does not exist"):
+        CodeReader().read(tmp_path / "none.png", 1, 1)
+    with pytest.raises(ScasegError, match="cannot be read: Is a directory"):
+        CodeReader().read(tmp_path, 1, 1)
+
+
+def test_opencv_keeps_its_threads_afterwards():
+    before = cv2.getNumThreads()
+    with one_thread_a_call():
+        assert cv2.getNumThreads() == 1
+    assert cv2.getNumThreads() == before
