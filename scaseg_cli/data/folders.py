@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from scaseg_cli.data.mistakes import Mistakes
@@ -33,11 +33,15 @@ def check_files(labelled: LabelledSet) -> None:
     _check_folder(labelled.labels_dir, labels, "panoptic PNGs" if labelled.map_values is None else "label maps")
 
 
-def _check_folder(folder: Path, names: Iterable[str], what: str) -> None:
+def _check_folder(folder: Path, names: Collection[str], what: str) -> None:
     by_parent: dict[str, set[str]] = defaultdict(set)
+    plain = {name for name in names if "/" not in name}  # of COCO's, all
+    if plain:
+        by_parent[""] = plain
     for name in names:
-        parent, _, last = name.rpartition("/")
-        by_parent[parent].add(last)
+        if "/" in name:
+            parent, _, last = name.rpartition("/")
+            by_parent[parent].add(last)
     mistakes = Mistakes(f"the folder of {what} {folder}")
     for parent, wanted in by_parent.items():
         place = folder / parent
