@@ -16,7 +16,7 @@ from scaseg_cli.ablations.forecast import totals
 from scaseg_cli.ablations.launchers import Launcher
 from scaseg_cli.ablations.plan import Plan, make_plan
 from scaseg_cli.ablations.plot import draw
-from scaseg_cli.ablations.published import SETTINGS, Setting, label_of
+from scaseg_cli.ablations.published import SETTINGS, Setting
 from scaseg_cli.ablations.report import result_table
 from scaseg_cli.ablations.schedule import Schedule
 from scaseg_cli.ablations.store import Store
@@ -164,6 +164,7 @@ def carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: Launcher) -> 
     store, counts, started = plan.store, totals(plan), time.monotonic()
     store.prepare(plan.nodes, plan.states)
     failed = Schedule(plan, launcher).run()
+    counts["num_run"] -= len(failed)
     counts["seconds"] = round(time.monotonic() - started, 2)
     reports = [_report(read_figures(ablation, plan, failed), store) for ablation in ablations]
     seeds = list(ablations[0].seeds)
@@ -203,7 +204,7 @@ def list_table(recipe: Recipe) -> Table:
                 "name": name,
                 "table": f"Table {published.number}" if published is not None else None,
                 "varies": ", ".join(ablation.sweep.keys),
-                "values": "; ".join(label_of(value) for value in ablation.sweep.values or []) or None,
+                "rows": "; ".join(ablation.sweep.labels),
                 "runs": _runs_again(ablation),
                 "cells": len(ablation.rows),
             }
@@ -212,7 +213,7 @@ def list_table(recipe: Recipe) -> Table:
         Column("name", "name"),
         Column("table", "published"),
         Column("varies", "varies"),
-        Column("values", "values", is_detail=True),
+        Column("rows", "rows", is_detail=True),
         Column("runs", "runs again"),
         Column("cells", "cells", "count"),
     ]

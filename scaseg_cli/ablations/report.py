@@ -71,10 +71,10 @@ def _line(figures: Figures, row: Row, setting: Setting) -> dict[str, Any]:
 
 
 def _mark_best(rows: list[dict[str, Any]], columns: list[Column]) -> None:
-    """The highest of each column of figures stands out, where there is more than one."""
+    """The highest of each column of figures stands out, where they are not all the same."""
     for column in columns:
         values = [row[column.key] for row in rows if row.get(column.key) is not None]
-        if column.kind != "percent" or len(values) < 2:
+        if column.kind != "percent" or len(set(values)) < 2:
             continue
         for row in rows:
             if row.get(column.key) == max(values):

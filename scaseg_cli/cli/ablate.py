@@ -174,8 +174,8 @@ def _print_report(report: AblateReport, options: Options) -> None:
     for one in report.ablations:
         for table in [] if options.json else one.tables:
             print_table(table)
-        for path in shortened(one.wrote):
-            say_plainly(f"wrote {path}")
+        stems = ", ".join(dict.fromkeys(path.stem for path in one.wrote))
+        say_plainly(f"wrote {shortened([one.wrote[0].parent])[0]}: {stems}")
     counts = report.counts
     say_plainly(
         f"{counts['num_cells']} cells from {counts['num_stages']} stages, of which {counts['num_run']} were run now; "

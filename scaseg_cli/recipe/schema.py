@@ -15,6 +15,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveReal = Annotated[float, Field(gt=0)]
 NonNegativeReal = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, le=1)]  # AdamW moves a weight by about the rate at each step
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -146,7 +147,7 @@ class Base(Section):
     iterations: Positive = 140_350
     batch_size: Positive = Field(16, description="images a step, all processes together")
     accumulate: Positive = Field(1, description="parts in which a process takes its share of a step; saves memory")
-    learning_rate: PositiveReal = 1e-4
+    learning_rate: Rate = 1e-4
     backbone_rate: NonNegativeReal = Field(0.1, description="learning rate of the backbone, relative")
     weight_decay: NonNegativeReal = 0.05
     clip_grad: NonNegativeReal = Field(0.01, description="largest gradient norm; 0: no limit")
@@ -182,7 +183,7 @@ class Cat(Section):
     iterations: Positive = 36_875
     batch_size: Positive = Field(512, description="matched embeddings a step")
     live_images: Positive = Field(16, description="images a step with live")
-    learning_rate: PositiveReal = 1e-3
+    learning_rate: Rate = 1e-3
     weight_decay: NonNegativeReal = 0.05
     hidden: Positive = 512
     latent: Positive = 64
@@ -213,7 +214,7 @@ class Union(Section):
     num_null: Count = Field(256, description="real embeddings without a segment a step")
     pseudo_unseen: Count = Field(150, description="n_u, noise samples per unseen class a step")
     pseudo_seen: Count = Field(0, description="n_s, noise samples per seen class a step")
-    learning_rate: PositiveReal = 1e-5
+    learning_rate: Rate = 1e-5
     weight_decay: NonNegativeReal = 0.05
     unseen_pull: UnseenPull = UnseenPull()
     unseen_margin: NonNegativeReal = Field(0.0, description="off the unseen logits in the training loss; ours")
