@@ -25,7 +25,9 @@ def make(
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="All that is drawn follows from it.")] = None,
 ) -> None:
-    """Draw the embedded world as a data set in COCO's panoptic format, to look at or to use as any other data.
+    """Draw the embedded world as a data set in COCO's panoptic format, with label maps of one class id a pixel besides.
+
+    It is there to look at, or to use as any other data.
 
     `scaseg split-dataset` does this by itself in the run folder. What is not given is as in the recipe shapes-zps.
 
