@@ -6,7 +6,7 @@ Shapes: B images, Q queries, D visual width, h w pixels of the mask features, H 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -35,6 +35,13 @@ def save_base(run: RunDir, network: AlignedNetwork, recipe: Recipe) -> None:
     save_tensors(run.base_file, BASE_KIND, tensors, {"iterations": recipe.base.iterations, "seed": recipe.seed})
 
 
+class Encoded(NamedTuple):
+    """An image's visual embeddings v [Q, D], on the CPU, and mask logits at the size that the network saw."""
+
+    visual_QD: Tensor
+    logits_Qhw: Tensor
+
+
 @dataclass(frozen=True)
 class Segmentor:
     """The frozen network on its device."""
@@ -54,18 +61,19 @@ class Segmentor:
         Returns:
             Per image: v [Q, D], and mask probabilities [Q, H, W] at the image's own size, on the CPU.
         """
+        pairs = zip(self.encode(images), images, strict=True)
+        return [(e.visual_QD, enlarged(e.logits_Qhw, image.shape[:2]).sigmoid().cpu()) for e, image in pairs]
+
+    @torch.no_grad()
+    def encode(self, images: list[np.ndarray]) -> list[Encoded]:
+        """The same without the step to the images' own size, whose masks may need more memory than there is."""
         resized = [self._resized(image) for image in images]
         batch = _padded(resized)
         visual, masks = self.network.encode(normalised(self.network, batch))
         masks = F.interpolate(masks, batch.shape[-2:], mode="bilinear", align_corners=False)
-        results = []
-        for i, image in enumerate(images):
-            height, width = resized[i].shape[:2]
-            mask = masks[i : i + 1, :, :height, :width]
-            if (height, width) != image.shape[:2]:
-                mask = F.interpolate(mask, image.shape[:2], mode="bilinear", align_corners=False)
-            results.append((visual[i].cpu(), mask[0].sigmoid().cpu()))
-        return results
+        return [
+            Encoded(visual[i].cpu(), masks[i, :, : image.shape[0], : image.shape[1]]) for i, image in enumerate(resized)
+        ]
 
     def _resized(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
@@ -91,6 +99,13 @@ class Segmentor:
         return head.last_visual(), [
             (query, head.segments(sample).labels[segment]) for (query, segment), sample in pairs
         ]
+
+
+def enlarged(logits_Qhw: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Mask logits at the image's own size [Q, H, W]."""
+    if logits_Qhw.shape[1:] == size:
+        return logits_Qhw
+    return F.interpolate(logits_Qhw[None], size, mode="bilinear", align_corners=False)[0]
 
 
 def _padded(images: list[np.ndarray], divisor: int = 32) -> Tensor:

@@ -11,6 +11,7 @@ same masks. Shapes: Q queries, K kept queries, H W image, X = H * W pixels, G la
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import add
 from typing import NamedTuple
@@ -114,18 +115,7 @@ class MaskSet:
     def fuse(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> Fused:
         """Fuse with these class scores; see `fuse`."""
         kept = self._kept(scores, labels, rule)
-        code_X = self._winners(scores, kept)
-        segments = self._segments(self._pixels(code_X, 1), kept, labels, rule)
-        id_of_code = np.zeros(2 * self.num_queries, dtype=np.int32)
-        for segment_id, segment in enumerate(segments, start=1):
-            for query in segment.queries:
-                id_of_code[2 * (self.num_queries - 1 - query) + 1] = segment_id
-        return Fused(
-            id_of_code[code_X].reshape(self.shape),
-            np.arange(1, len(segments) + 1),
-            np.array([segment.class_id for segment in segments], dtype=np.int64),
-            np.array([max(float(scores[query]) for query in segment.queries) for segment in segments]),
-        )
+        return _fused(self._winners(scores, kept).reshape(self.shape), self._areas, kept, scores, labels, rule)
 
     def add_to(
         self,
@@ -146,13 +136,13 @@ class MaskSet:
         code_X = self._winners(scores, kept).astype(np.intp)
         code_X *= label.num_columns
         code_X += label.index_X
-        segments = self._segments(self._pixels(code_X, label.num_columns), kept, labels, rule)
+        segments = _segments(_pixels(code_X, self.num_queries, label.num_columns), self._areas, kept, labels, rule)
         quality.add_counts(label, [s.pixels for s in segments], [s.class_id for s in segments])
 
     def _kept(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> NDArray[np.intp]:
         if scores.shape != (self.num_queries,) or labels.shape != (self.num_queries,):
             raise ValueError(f"{scores.shape} scores and {labels.shape} labels for {self.num_queries} queries")
-        return np.flatnonzero((labels != rule.num_classes) & (scores > rule.object_threshold))
+        return kept_queries(scores, labels, rule)
 
     def _winners(self, scores: NDArray[np.floating], kept: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
         """The code [X] of the kept query with the largest score * mask; 0 where none is kept."""
@@ -169,33 +159,6 @@ class MaskSet:
             (is_best.view(np.uint8) * self._codes_QX[kept, block]).max(axis=0, out=code_X[block])
         return code_X
 
-    def _pixels(self, index_X: NDArray[np.integer], columns: int) -> NDArray[np.intp]:
-        """Pixels [Q, 2, columns] that each query won: outside and inside its own mask, by column of the label."""
-        counts = np.bincount(index_X, minlength=2 * self.num_queries * columns)
-        return counts.reshape(self.num_queries, 2, columns)[::-1]
-
-    def _segments(
-        self, pixels_Q2G: NDArray[np.intp], kept: NDArray[np.intp], labels: NDArray[np.integer], rule: FusionRule
-    ) -> list[_Segment]:
-        """The kept queries that are segments, stuff of one class merged; in the order of their first query."""
-        segments: list[_Segment] = []
-        stuff: dict[int, _Segment] = {}
-        rows = zip(kept.tolist(), labels[kept].tolist(), pixels_Q2G[kept].tolist(), strict=True)
-        for query, class_id, (outside, inside) in rows:
-            num_inside = sum(inside)
-            won = num_inside + sum(outside)
-            if not num_inside or won / self._areas[query] < rule.overlap_threshold:
-                continue
-            if class_id in stuff:
-                merged = stuff[class_id]
-                merged.queries.append(query)
-                merged.pixels[:] = map(add, merged.pixels, inside)
-                continue
-            segments.append(_Segment(class_id, [query], inside))
-            if not rule.isthing[class_id]:
-                stuff[class_id] = segments[-1]
-        return segments
-
 
 class _Segment(NamedTuple):
     """A predicted segment: its class, its queries and its pixels by column of the label."""
@@ -203,3 +166,95 @@ class _Segment(NamedTuple):
     class_id: int
     queries: list[int]
     pixels: list[int]
+
+
+def kept_queries(scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> NDArray[np.intp]:
+    """The queries whose best class is a real one with a score above the object threshold."""
+    return np.flatnonzero((labels != rule.num_classes) & (scores > rule.object_threshold))
+
+
+def fuse_in_blocks(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    blocks: Iterable[NDArray[np.floating]],
+    rule: FusionRule,
+) -> Fused:
+    """`fuse` with masks that come a block of rows at a time, for images whose masks are too large for the memory.
+
+    Args:
+        scores: [Q].
+        labels: [Q].
+        blocks: masks [Q, h, W] of the rows from top to bottom.
+        rule: thresholds and things.
+    """
+    kept = kept_queries(scores, labels, rule)
+    areas, codes = [0] * len(scores), []
+    for masks_QhW in blocks:
+        block = MaskSet(masks_QhW)
+        areas = list(map(add, areas, block._areas))
+        codes.append(block._winners(scores, kept).reshape(block.shape))
+    return _fused(np.concatenate(codes), areas, kept, scores, labels, rule)
+
+
+def _fused(
+    code_HW: NDArray[np.unsignedinteger],
+    areas: list[int],
+    kept: NDArray[np.intp],
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    rule: FusionRule,
+) -> Fused:
+    """The segments of a map of codes (`MaskSet`), in the order of their first query."""
+    num_queries = len(scores)
+    segments = _segments(_pixels(code_HW.reshape(-1), num_queries, 1), areas, kept, labels, rule)
+    id_of_code = np.zeros(2 * num_queries, dtype=np.int32)
+    for segment_id, segment in enumerate(segments, start=1):
+        for query in segment.queries:
+            id_of_code[2 * (num_queries - 1 - query) + 1] = segment_id
+    return Fused(
+        id_of_code[code_HW],
+        np.arange(1, len(segments) + 1),
+        np.array([segment.class_id for segment in segments], dtype=np.int64),
+        np.array([max(float(scores[query]) for query in segment.queries) for segment in segments]),
+    )
+
+
+def _pixels(index_X: NDArray[np.integer], num_queries: int, columns: int) -> NDArray[np.intp]:
+    """Pixels [Q, 2, columns] that each query won: outside and inside its own mask, by column of the label."""
+    counts = np.bincount(index_X, minlength=2 * num_queries * columns)
+    return counts.reshape(num_queries, 2, columns)[::-1]
+
+
+def _segments(
+    pixels_Q2G: NDArray[np.intp],
+    areas: list[int],
+    kept: NDArray[np.intp],
+    labels: NDArray[np.integer],
+    rule: FusionRule,
+) -> list[_Segment]:
+    """The kept queries that are segments, stuff of one class merged; in the order of their first query.
+
+    Args:
+        pixels_Q2G: what `_pixels` counts.
+        areas: [Q] pixels of each query's own mask.
+        kept: [K] queries.
+        labels: [Q] class ids.
+        rule: thresholds and things.
+    """
+    segments: list[_Segment] = []
+    stuff: dict[int, _Segment] = {}
+    rows = zip(kept.tolist(), labels[kept].tolist(), pixels_Q2G[kept].tolist(), strict=True)
+    for query, class_id, (outside, inside) in rows:
+        num_inside = sum(inside)
+        won = num_inside + sum(outside)
+        if not num_inside or won / areas[query] < rule.overlap_threshold:
+            continue
+        if class_id in stuff:
+            merged = stuff[class_id]
+            merged.queries.append(query)
+            merged.pixels[:] = map(add, merged.pixels, inside)
+            continue
+        segments.append(_Segment(class_id, [query], inside))
+        if not rule.isthing[class_id]:
+            stuff[class_id] = segments[-1]
+    return segments

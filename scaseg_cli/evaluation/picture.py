@@ -57,19 +57,22 @@ def palette_colour(class_id: int) -> Colour:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def draw_image(image_HW3: NDArray[np.uint8]) -> Image.Image:
+def draw_image(image_HW3: NDArray[np.uint8], cell: int = CELL) -> Image.Image:
     """The image at the size of a cell: small ones enlarged by a whole factor without smoothing."""
     height, width = image_HW3.shape[:2]
-    size = _cell_size(height, width)
+    size = _cell_size(height, width, cell)
     larger = size[0] >= width
     return Image.fromarray(image_HW3).resize(size, Image.Resampling.NEAREST if larger else Image.Resampling.LANCZOS)
 
 
-def draw_regions(image_HW3: NDArray[np.uint8], regions: Sequence[Region]) -> Image.Image:
-    """The regions over the grey image; hatched where there is none, unseen classes outlined in white."""
+def draw_regions(image_HW3: NDArray[np.uint8], regions: Sequence[Region], cell: int = CELL) -> Image.Image:
+    """The regions over the grey image; hatched where there is none, unseen classes outlined in white.
+
+    ``cell`` is the longer side, in pixels, of what is drawn; of a small image at most.
+    """
     height, width = image_HW3.shape[:2]
-    size = _cell_size(height, width)
-    grey = np.asarray(draw_image(image_HW3).convert("L"), dtype=np.float32)[..., None]
+    size = _cell_size(height, width, cell)
+    grey = np.asarray(draw_image(image_HW3, cell).convert("L"), dtype=np.float32)[..., None]
     canvas = _hatched(*size)
     masks = [np.asarray(Image.fromarray(r.mask_HW).resize(size, Image.Resampling.NEAREST)) for r in regions]
     for region, mask in zip(regions, masks, strict=True):
@@ -78,9 +81,9 @@ def draw_regions(image_HW3: NDArray[np.uint8], regions: Sequence[Region]) -> Ima
         canvas[_rim(mask, 4 if region.look.unseen else 1)] = _DARK
         if region.look.unseen:
             canvas[_rim(mask, 3)] = _LIGHT
-    cell = Image.fromarray(canvas.round().astype(np.uint8))
-    _name_regions(cell, regions, masks)
-    return cell
+    drawn = Image.fromarray(canvas.round().astype(np.uint8))
+    _name_regions(drawn, regions, masks)
+    return drawn
 
 
 def draw_sheet(
@@ -119,10 +122,10 @@ def draw_sheet(
     return sheet
 
 
-def _cell_size(height: int, width: int) -> tuple[int, int]:
+def _cell_size(height: int, width: int, cell: int) -> tuple[int, int]:
     """Width and height of an image in its cell."""
     longest = max(height, width)
-    factor = CELL // longest if longest <= CELL else CELL / longest
+    factor = cell // longest if longest <= cell else cell / longest
     return max(1, round(factor * width)), max(1, round(factor * height))
 
 

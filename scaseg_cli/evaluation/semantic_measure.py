@@ -111,15 +111,25 @@ class SemanticImage:
 
     def classes(self, shares_QN1: Tensor) -> NDArray[np.integer]:
         """The class of every pixel, flat [X]."""
-        shares_NQ = shares_QN1[:, :-1].T.contiguous().to(self.masks_QX.device)
-        num_classes, num_pixels = len(shares_NQ), self.masks_QX.shape[1]
-        # argmax along the first axis is slower than the largest code of the classes that have the largest sum
-        dtype = torch.uint8 if num_classes <= 256 else torch.int32
-        codes_N1 = torch.arange(num_classes - 1, -1, -1, dtype=dtype, device=shares_NQ.device)[:, None]
-        code_X = torch.empty(num_pixels, dtype=dtype, device=shares_NQ.device)
-        step = _BLOCK.get(shares_NQ.device.type, _LARGE_BLOCK)
-        for start in range(0, num_pixels, step):
-            block = slice(start, start + step)
-            sums = shares_NQ @ self.masks_QX[:, block]
-            code_X[block] = ((sums == sums.amax(0)) * codes_N1).amax(0)
-        return num_classes - 1 - code_X.cpu().numpy()
+        return pixel_classes(shares_QN1, self.masks_QX)
+
+
+def pixel_classes(shares_QN1: Tensor, masks_QX: Tensor) -> NDArray[np.integer]:
+    """The class of every pixel, flat [X].
+
+    Args:
+        shares_QN1: class shares of the queries, no-object last.
+        masks_QX: their masks' probabilities, on the device that is to multiply them.
+    """
+    shares_NQ = shares_QN1[:, :-1].T.contiguous().to(masks_QX.device)
+    num_classes, num_pixels = len(shares_NQ), masks_QX.shape[1]
+    # argmax along the first axis is slower than the largest code of the classes that have the largest sum
+    dtype = torch.uint8 if num_classes <= 256 else torch.int32
+    codes_N1 = torch.arange(num_classes - 1, -1, -1, dtype=dtype, device=shares_NQ.device)[:, None]
+    code_X = torch.empty(num_pixels, dtype=dtype, device=shares_NQ.device)
+    step = _BLOCK.get(shares_NQ.device.type, _LARGE_BLOCK)
+    for start in range(0, num_pixels, step):
+        block = slice(start, start + step)
+        sums = shares_NQ @ masks_QX[:, block]
+        code_X[block] = ((sums == sums.amax(0)) * codes_N1).amax(0)
+    return num_classes - 1 - code_X.cpu().numpy()
