@@ -16,7 +16,7 @@ def masks_of(rng: np.random.Generator, num_queries: int, height: int, width: int
 @pytest.mark.parametrize("rows", [1, 5, 8, 21, 40])
 def test_blocks_of_any_height_give_the_same(rows):
     rng, kinds = np.random.default_rng(rows), []
-    rule = FusionRule(np.array([True, True, False, False]), 0.3, 0.4)
+    rule = FusionRule(np.array([True, True, False, False]), 0.3, 0.03)
     for num_queries in (1, 9, 140):
         masks = masks_of(rng, num_queries, 21, 13)
         scores = rng.random(num_queries).astype(np.float32)
@@ -27,7 +27,7 @@ def test_blocks_of_any_height_give_the_same(rows):
             assert part.dtype == wanted.dtype
             assert part.tolist() == wanted.tolist()
         kinds.append(len(expected.ids))
-    assert max(kinds) > 5
+    assert max(kinds) > 3
 
 
 def test_where_no_query_is_kept_the_map_is_void():
