@@ -89,25 +89,18 @@ def make_ablation(
         ScasegError: the recipe's schema refuses cells (all are named), or the sweep has nothing to report in these
             settings.
     """
-    wanted = [setting for setting in settings if setting in sweep.settings]
-    changes = _changes(name, sweep, values)
-    rows, mistakes = [], []
-    for label, (own, own_settings) in changes.items():
-        reported = tuple(setting for setting in wanted if own_settings is None or setting in own_settings)
-        if not reported:
-            continue
-        try:
-            rows.append(_row(f"ablation {name}, cell {label!r}", label, own, reported, recipe, seeds))
-        except ScasegError as error:
-            mistakes.append(error.message)
-    if mistakes:
-        raise ScasegError("\n".join(mistakes), "`scaseg recipe show` prints every key with its value.")
+    wanted = tuple(setting for setting in SETTINGS if setting in settings and setting in sweep.settings)
+    maker = _Maker(name, sweep, recipe, tuple(seeds), wanted)
+    known = _known(sweep)
+    chosen = known if values is None else _chosen(name, sweep, values, known)
+    rows = maker.rows(chosen)
     if not rows:
         raise ScasegError(
             f"ablation {name} has no row in the {' or '.join(settings)} setting",
             f"It is reported in the {' and '.join(sweep.settings)} setting.",
         )
-    return Ablation(name, sweep, tuple(_with_default(rows, wanted, sweep, recipe, seeds)), tuple(seeds))
+    others = {label: change for label, change in known.items() if label not in chosen}
+    return Ablation(name, sweep, tuple(maker.with_default(rows, others)), tuple(seeds))
 
 
 def parse_values(text: str) -> list[Any]:
@@ -125,52 +118,106 @@ def parse_values(text: str) -> list[Any]:
     return values
 
 
-_Changes = dict[str, tuple[dict[str, Any], list[Setting] | None]]  # by label: keys and values, own settings
+@dataclass(frozen=True)
+class _Change:
+    """What a row sets; its settings, where it has settings of its own."""
+
+    keys: dict[str, Any]
+    settings: list[Setting] | None = None
 
 
-def _changes(name: str, sweep: Sweep, values: Sequence[Any] | None) -> _Changes:
-    """What each row changes; with ``values``, those alone."""
-    known: _Changes = {row.label: (row.set, row.settings) for row in sweep.rows or []}
-    known |= {label_of(value): (_assigned(sweep, value), None) for value in sweep.values or []}
-    if values is None:
-        return known
-    chosen: _Changes = {}
+def _known(sweep: Sweep) -> dict[str, _Change]:
+    """The sweep's own rows by label."""
+    rows = {row.label: _Change(row.set, row.settings) for row in sweep.rows or []}
+    return rows | {label_of(value): _assigned(sweep, value) for value in sweep.values or []}
+
+
+def _chosen(name: str, sweep: Sweep, values: Sequence[Any], known: dict[str, _Change]) -> dict[str, _Change]:
+    """The rows that ``values`` mean: labels of known ones, or further values."""
+    chosen: dict[str, _Change] = {}
     for value in values:
         label = label_of(value)
         if label not in known and sweep.rows is not None:
-            raise ScasegError(
-                f"ablation {name} has no row {label!r}", f"Its rows are {', '.join(repr(row) for row in known)}."
-            )
+            raise ScasegError(f"ablation {name} has no row {label!r}", f"It has {', '.join(map(repr, known))}.")
         several = isinstance(value, list) and len(value) == len(sweep.keys)
         if label not in known and len(sweep.keys) > 1 and not several:
             raise ScasegError(
                 f"--values: {value!r} is not a list of {len(sweep.keys)} values",
                 f"One for each of {', '.join(sweep.keys)}, such as --values '{(sweep.values or [])[0]}'",
             )
-        chosen[label] = known.get(label) or (_assigned(sweep, value), None)
+        chosen[label] = known.get(label) or _assigned(sweep, value)
     return chosen
 
 
-def _assigned(sweep: Sweep, value: Any) -> dict[str, Any]:
-    return dict(zip(sweep.keys, value if len(sweep.keys) > 1 else [value], strict=True))
+def _assigned(sweep: Sweep, value: Any) -> _Change:
+    return _Change(dict(zip(sweep.keys, value if len(sweep.keys) > 1 else [value], strict=True)))
 
 
-def _row(
-    origin: str,
-    label: str,
-    changes: dict[str, Any],
-    settings: tuple[Setting, ...],
-    recipe: Recipe,
-    seeds: Sequence[int],
-) -> Row:
-    """A row whose recipes evaluate no more than the settings ask for: the inductive one needs stage 1 alone."""
-    setting = "inductive" if settings == ("inductive",) else "both"
-    recipes, own = {}, {}
-    for seed in seeds:
-        common = {"seed": seed, "evaluation.setting": setting}
-        recipes[seed] = check_recipe(_changed(recipe, changes | common), origin)
-        own[seed] = check_recipe(_changed(recipe, common), "the recipe")
-    return Row(label, settings, recipes, recipes == own)
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the rows of one ablation, reported in ``settings`` at most."""
+
+    name: str
+    sweep: Sweep
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    settings: tuple[Setting, ...]
+
+    def rows(self, changes: dict[str, _Change]) -> list[Row]:
+        """One for each change that is reported in any of the settings.
+
+        Raises:
+            ScasegError: the recipe's schema refuses some; all are named.
+        """
+        rows, mistakes = [], []
+        for label, change in changes.items():
+            reported = tuple(setting for setting in self.settings if setting in (change.settings or SETTINGS))
+            try:
+                rows += [self.row(label, change.keys, reported)] if reported else []
+            except ScasegError as error:
+                mistakes.append(error.message)
+        if mistakes:
+            raise ScasegError("\n".join(mistakes), "`scaseg recipe show` prints every key with its value.")
+        return rows
+
+    def row(self, label: str, keys: dict[str, Any], settings: tuple[Setting, ...]) -> Row:
+        """A row whose recipes evaluate no more than the settings ask for: the inductive one needs stage 1 alone."""
+        origin = f"ablation {self.name}, cell {label!r}"
+        whole = "inductive" if settings == ("inductive",) else "both"
+        recipes, own = {}, {}
+        for seed in self.seeds:
+            common = {"seed": seed, "evaluation.setting": whole}
+            recipes[seed] = check_recipe(_changed(self.recipe, keys | common), origin)
+            own[seed] = check_recipe(_changed(self.recipe, common), origin)
+        return Row(label, settings, recipes, recipes == own)
+
+    def with_default(self, rows: list[Row], others: dict[str, _Change]) -> list[Row]:
+        """``rows`` and, for the settings in which none of them is the recipe as it is, one that is."""
+        lacking = [
+            setting
+            for setting in self.settings
+            if any(setting in row.settings for row in rows)
+            and not any(row.is_default and setting in row.settings for row in rows)
+        ]
+        for row in self.rows(others) if lacking else []:  # the sweep's own name for it
+            if row.is_default and set(row.settings) & set(lacking):
+                lacking = [setting for setting in lacking if setting not in row.settings]
+                rows = self._inserted(row, rows)
+        if not lacking:
+            return rows
+        own = [_value(self.recipe, key) for key in self.sweep.keys]
+        label = OWN if self.sweep.rows is not None else label_of(own if len(own) > 1 else own[0])
+        return self._inserted(self.row(label, {}, tuple(lacking)), rows)
+
+    def _inserted(self, row: Row, rows: list[Row]) -> list[Row]:
+        """``row`` among rows whose values rise, else before them."""
+        (recipe, *_) = row.recipes.values()
+        values = [_value(next(iter(other.recipes.values())), self.sweep.keys[0]) for other in rows]
+        own = _value(recipe, self.sweep.keys[0])
+        rising = self.sweep.varies is not None and len(self.sweep.keys) == 1
+        numbers = [value for value in [*values, own] if isinstance(value, int | float)]
+        place = sum(value < own for value in values) if rising and len(numbers) > len(values) else 0
+        return [*rows[:place], row, *rows[place:]]
 
 
 def _changed(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
@@ -184,31 +231,6 @@ def _changed(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
             place = place[section]
         place[key] = copy.deepcopy(value)
     return content
-
-
-def _with_default(
-    rows: list[Row], settings: list[Setting], sweep: Sweep, recipe: Recipe, seeds: Sequence[int]
-) -> list[Row]:
-    """``rows`` and, for the settings in which none of them is the recipe as it is, that row."""
-    reported = [setting for setting in settings if any(setting in row.settings for row in rows)]
-    lacking = tuple(
-        setting for setting in reported if not any(row.is_default and setting in row.settings for row in rows)
-    )
-    if not lacking:
-        return rows
-    own = [_value(recipe, key) for key in sweep.keys]
-    label = OWN if sweep.rows is not None else label_of(own if len(own) > 1 else own[0])
-    added = _row("the recipe", label, {}, lacking, recipe, seeds)
-    return [*rows[: (place := _place(own, rows, sweep))], added, *rows[place:]]
-
-
-def _place(own: list[Any], rows: list[Row], sweep: Sweep) -> int:
-    """Where the recipe's own value stands among values that rise; else before them all."""
-    values = {label_of(value): value for value in sweep.values or []}
-    numbers = [values.get(row.label) for row in rows]
-    if len(own) > 1 or not all(isinstance(number, int | float) for number in [*numbers, *own]):
-        return 0
-    return sum(number < own[0] for number in numbers if isinstance(number, int | float))
 
 
 def _value(recipe: Recipe, dotted: str) -> Any:

@@ -18,7 +18,7 @@ from scaseg_cli.recipe.yaml_text import read_mapping
 
 LOCAL = Path("sweeps")
 # Words of the command, and folders that lie beside those of the ablations.
-RESERVED = ("all", "list", "logs", "stages")
+RESERVED = ("all", "list", "jobs", "logs", "stages")
 # The order of the published tables, then those that the paper lacks; a person's own come last.
 _ORDER = (
     "bank-size", "null-embedding", "bank-temperature", "pseudo-seen", "pseudo-unseen", "increment", "gamma",

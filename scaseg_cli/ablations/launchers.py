@@ -1,4 +1,4 @@
-"""Where jobs run: in this process, or in several on this machine."""
+"""Where jobs run: in this process, in several on this machine, or as jobs of a cluster."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from scaseg_cli.ablations.job_files import log_file, read_outcome, write_job
 from scaseg_cli.ablations.jobs import Cell, Failure, carry_out
-from scaseg_cli.ablations.worker import log_file, read_outcome, write_job
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.launch import end_with_parent
+from scaseg_cli.launch.jobs import Job as SubmittedJob
+from scaseg_cli.launch.jobs import submit
 from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
 
 Failures = dict[Path, Failure]
+COMMAND = "ablate-job"  # carries out what a job's file says
+_NO_LIMIT = 10_000  # jobs of a cluster, which has its own limit
 _GRACE = 15.0  # seconds that a process has to end by itself
 
 
@@ -32,13 +37,11 @@ class Running(Protocol):
 
 
 class Launcher(Protocol):
-    """Starts jobs.
+    """Starts jobs."""
 
-    Attributes:
-        num_slots: how many may run at once.
-    """
-
-    num_slots: int
+    @property
+    def num_slots(self) -> int:
+        """How many may run at once."""
 
     def start(self, path: Path, stage: str, cells: Sequence[Cell], slot: int) -> Running:
         """Start a job.
@@ -121,7 +124,7 @@ class Processes:
         own = self.devices[slot * self.gpus : (slot + 1) * self.gpus]
         with open(path.with_suffix(".out"), "wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "scaseg_cli.ablations.worker", str(path)],
+                [sys.executable, "-m", "scaseg_cli", COMMAND, str(path)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -132,13 +135,61 @@ class Processes:
         return _Process(path, process)
 
 
-def choose_launcher(recipe: Recipe, num_jobs: int) -> Launcher:
-    """Where the jobs of ``recipe`` run: here, or in ``num_jobs`` processes of this machine.
+@dataclass(frozen=True)
+class _ClusterJob:
+    path: Path
+    job: SubmittedJob
+
+    def poll(self) -> Failures | None:
+        if not self.job.handle.done():
+            return None
+        how = f"job {self.job.name} ended as {self.job.handle.state}, see {self.job.log}"
+        return read_outcome(self.path, how)
+
+    def end(self) -> None:
+        self.job.handle.cancel()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Jobs of a cluster, through submitit; this process waits for them.
+
+    Attributes:
+        recipe: its slurm section and its GPUs are what each job asks for.
+        run: in its folder jobs/ submitit keeps its files.
+        cluster: ``slurm``, or ``local`` for jobs on this machine.
+        num_slots: jobs that are handed in at once.
+    """
+
+    recipe: Recipe
+    run: RunDir
+    cluster: str
+    num_slots: int = _NO_LIMIT
+
+    def start(self, path: Path, stage: str, cells: Sequence[Cell], slot: int) -> Running:
+        """Hand the job in."""
+        del slot
+        write_job(path, stage, list(cells))
+        return _ClusterJob(path, submit(self.recipe, self.run, [COMMAND, str(path)], self.cluster, nodes=1))
+
+
+def choose_launcher(recipe: Recipe, run: RunDir, cluster: str | None, num_jobs: int | None) -> Launcher:
+    """Where the jobs of ``recipe`` run.
+
+    Args:
+        recipe: says how many GPUs each job has.
+        run: the folder of the ablations.
+        cluster: ``slurm`` or ``local``; None: this machine, here or in processes.
+        num_jobs: at once; None: one here, all on a cluster.
 
     Raises:
-        ScasegError: the machine has too few CUDA devices.
+        ScasegError: the machine has too few CUDA devices, or a job would take several machines.
     """
-    if num_jobs > 1:
+    if cluster is not None:
+        if recipe.nodes > 1:
+            raise ScasegError(f"nodes is {recipe.nodes}, but each job of an ablation has one machine", "--set nodes=1")
+        return Cluster(recipe, run, cluster, num_jobs or _NO_LIMIT)
+    if num_jobs is not None and num_jobs > 1:
         return Processes(num_jobs, recipe.gpus, _visible_devices(recipe.gpus))
     if recipe.gpus:  # the CPU is there, and torch need not be loaded to know
         from scaseg_cli.base.device import check_devices

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaseg_cli.cli.options import Options, with_options
+from scaseg_cli.cli.options import Launcher, Options, with_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scaseg_cli.ablations.ablate import AblateReport
     from scaseg_cli.ablations.cells import Ablation
+    from scaseg_cli.ablations.launchers import Launcher as JobLauncher
     from scaseg_cli.ablations.plan import Plan
     from scaseg_cli.recipe.schema import Recipe
 
@@ -57,17 +60,26 @@ def ablate(
         bool, typer.Option("--dry-run", help="Show which stages would run and which are shared; nothing is written.")
     ] = False,
     jobs: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--jobs", metavar="N", min=1, rich_help_panel="Machine",
-            help="Stages to run at once, each in a process of its own with GPUs of its own.",
+            "--jobs", metavar="N", min=1, rich_help_panel="Machine", show_default=False,
+            help="Stages to run at once, each in a process of its own with GPUs of its own. Without it: one here, as "
+            "many as can on a cluster.",
         ),
-    ] = 1,
+    ] = None,
+    launcher: Annotated[
+        Launcher,
+        typer.Option(
+            "--launcher", rich_help_panel="Machine",
+            help="slurm: each stage is a job, see the recipe's slurm section; local: a job on this machine. This "
+            "command waits for them.",
+        ),
+    ] = Launcher.HERE,
 ) -> None:  # fmt: skip
     """Run the recipe with a few keys varied, and put the figures beside the published ones.
 
     Cells that agree on a stage share it, with each other, across ablations, and with the run that is in the work
-    folder; cells with one base model share one pass of the network over the validation images. So five of the paper's
+    folder; cells with one base model share one pass of the network over the validation images. So four of the paper's
     eight tables need no training of the network after `scaseg run`. The same command again runs only what is missing.
 
     A cell that fails is shown as failed, with its log; the others go on, and the exit code is 3. A file
@@ -83,7 +95,9 @@ def ablate(
     Example: `scaseg ablate bank-size --values 16,64 --dry-run --json`
     """
     from scaseg_cli.ablations.ablate import plan_ablations
+    from scaseg_cli.ablations.launchers import choose_launcher
     from scaseg_cli.cli.running import load
+    from scaseg_cli.run_dir import RunDir
 
     recipe, work = load(options)
     if _LIST in names:
@@ -94,10 +108,24 @@ def ablate(
     if dry_run:
         _print_plan(plan, options)
         return
-    report = _carry_out(ablations, plan, recipe, jobs, options)
+    cluster = None if launcher is Launcher.HERE else launcher.value
+    runner = choose_launcher(recipe, RunDir(plan.store.folder), cluster, jobs)
+    report = _carry_out(ablations, plan, runner, options)
     _print_report(report, options)
     if report.num_failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def ablate_job(file: Annotated[Path, typer.Argument(metavar="FILE", help="What is to be done.")]) -> None:
+    """One job of `scaseg ablate`, which starts it by itself in another process or on another machine."""
+    from scaseg_cli.ablations.job_files import run_job, runs_of
+    from scaseg_cli.cli.output import stdout_as_stderr
+    from scaseg_cli.cli.running import occupied, quiet
+
+    with stdout_as_stderr(), quiet(debug=False), ExitStack() as held:
+        for run in runs_of(file):  # a job that outlived the command that started it may still be at work
+            held.enter_context(occupied(run))
+        run_job(file)
 
 
 def _ablations(
@@ -125,18 +153,15 @@ def _parsed_seeds(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def _carry_out(ablations: Sequence[Ablation], plan: Plan, recipe: Recipe, jobs: int, options: Options) -> AblateReport:
+def _carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher, options: Options) -> AblateReport:
     from scaseg_cli.ablations.ablate import carry_out
-    from scaseg_cli.ablations.launchers import choose_launcher
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import logged, occupied, quiet
     from scaseg_cli.run_dir import RunDir
 
     folder = RunDir(plan.store.folder)
-    with stdout_as_stderr(), quiet(options.debug):
-        launcher = choose_launcher(recipe, jobs)
-        with occupied(folder), logged(folder):
-            return carry_out(ablations, plan, launcher)
+    with stdout_as_stderr(), quiet(options.debug), occupied(folder), logged(folder):
+        return carry_out(ablations, plan, launcher)
 
 
 def _print_list(recipe: Recipe, options: Options) -> None:

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from scaseg_cli import __version__
 from scaseg_cli.cli import failures, options
-from scaseg_cli.cli.ablate import ablate
+from scaseg_cli.cli.ablate import ablate, ablate_job
 from scaseg_cli.cli.doctor import doctor
 from scaseg_cli.cli.embed_classes import embed_classes
 from scaseg_cli.cli.evaluate import evaluate
@@ -36,6 +36,7 @@ _RUNS, _STAGES, _MATTER = "Runs", "Stages, in order", "Recipes and data"
 app.command(rich_help_panel=_RUNS)(run)
 app.command(rich_help_panel=_RUNS)(status)
 app.command(rich_help_panel=_RUNS)(ablate)
+app.command(hidden=True)(ablate_job)
 app.command(rich_help_panel=_RUNS)(doctor)
 for _command in (split_dataset, embed_classes, train_base, train_cat, union_finetune, evaluate):
     app.command(rich_help_panel=_STAGES)(_command)

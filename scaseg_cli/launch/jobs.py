@@ -24,10 +24,17 @@ _YEAR = 365 * 24 * 60  # minutes; a job on this machine has no limit, and submit
 
 @dataclass(frozen=True)
 class Job:
-    """A job that was handed in."""
+    """A job that was handed in.
+
+    Attributes:
+        name: as the cluster calls it.
+        log: all that it says.
+        handle: submitit's, for whoever waits for it.
+    """
 
     name: str
     log: Path
+    handle: submitit.Job[None]
 
 
 class Command:
@@ -98,7 +105,7 @@ def submit(recipe: Recipe, run: RunDir, arguments: list[str], cluster: str, node
     except (RuntimeError, OSError) as error:
         hint = "Start it where sbatch works; partition, account and the like are the recipe's slurm section."
         raise ScasegError(f"{cluster} does not take the job: {error}", hint) from error
-    return Job(job.job_id, Path(job.paths.stdout))
+    return Job(job.job_id, Path(job.paths.stdout), job)
 
 
 def _parameters(recipe: Recipe, cluster: str, nodes: int) -> dict[str, Any]:

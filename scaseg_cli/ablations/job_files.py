@@ -1,17 +1,15 @@
-"""One job in a process of its own, or on a machine of a cluster: `python -m scaseg_cli.ablations.worker JOB`.
+"""One job in a process of its own, here or on a machine of a cluster: `scaseg ablate-job FILE`.
 
-JOB is a file that names the stage and the run folders, each with its recipe; what failed is written beside it.
+The file names the stage and the run folders, each with its recipe; what failed is written beside it.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from scaseg_cli.ablations.jobs import Cell, Failure, carry_out
 from scaseg_cli.files import read_json, write_json
-from scaseg_cli.launch import end_with_parent
 from scaseg_cli.recipe import load_recipe, save_recipe
 from scaseg_cli.run_dir import RunDir
 
@@ -24,11 +22,15 @@ def write_job(path: Path, stage: str, cells: list[Cell]) -> None:
     write_json(path, {"stage": stage, "runs": [str(run.path) for _, run in cells]})
 
 
+def runs_of(path: Path) -> list[RunDir]:
+    """The run folders that a job works in."""
+    return [RunDir(Path(folder)) for folder in read_json(path, "the job")["runs"]]
+
+
 def run_job(path: Path) -> None:
     """Carry out the job that is written in ``path``, and write what failed."""
     content: dict[str, Any] = read_json(path, "the job")
-    runs = [RunDir(Path(folder)) for folder in content["runs"]]
-    cells = [(load_recipe(str(run.recipe_file)), run) for run in runs]
+    cells = [(load_recipe(str(run.recipe_file)), run) for run in runs_of(path)]
     failures = carry_out(content["stage"], cells, log_file(path))
     write_json(outcome_file(path), {str(folder): failure.reason for folder, failure in failures.items()})
 
@@ -44,7 +46,7 @@ def read_outcome(path: Path, stopped: str) -> dict[Path, Failure]:
     if outcome_file(path).is_file():
         failed: dict[str, str] = read_json(outcome_file(path), "what became of the job")
         return {Path(folder): Failure(reason, log) for folder, reason in failed.items()}
-    return {Path(folder): Failure(stopped, log) for folder in read_json(path, "the job")["runs"]}
+    return {run.path: Failure(stopped, log) for run in runs_of(path)}
 
 
 def outcome_file(path: Path) -> Path:
@@ -55,8 +57,3 @@ def outcome_file(path: Path) -> Path:
 def log_file(path: Path) -> Path:
     """Where a job keeps what it says."""
     return path.with_suffix(".txt")
-
-
-if __name__ == "__main__":
-    end_with_parent()
-    run_job(Path(sys.argv[1]))
