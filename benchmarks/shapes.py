@@ -14,7 +14,6 @@ import contextlib
 import itertools
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from shapes_page import Results, page
 
+from scaseg_cli.ablations.store import link_stage
 from scaseg_cli.cli.running import occupied
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
@@ -112,26 +112,6 @@ def chains(jobs: Iterable[Job]) -> list[deque[Job]]:
     for job in jobs:
         by_base.setdefault(stage_key(job.recipe, "base"), deque()).append(job)
     return sorted(by_base.values(), key=len, reverse=True)
-
-
-def link_stage(stage: str, donor: RunDir, run: RunDir) -> None:
-    """Put a finished stage of ``donor`` into ``run`` too, without a second copy on the disk; the record comes last.
-
-    What a stage records as its output is written in one piece under a new name, never in place, so a later run in one
-    folder leaves the other's files as they are. The drawn images record no outputs: all of that folder is linked.
-    """
-    source, target = donor.path / stage, run.path / stage
-    outputs = [donor.path / name for name in (donor.record(stage) or {})["outputs"]]
-    if not outputs:
-        outputs = [path for path in source.rglob("*") if path.is_file() and path != donor.record_file(stage)]
-    shutil.rmtree(target, ignore_errors=True)
-    for path in (*outputs, donor.record_file(stage)):
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, place)
-        except OSError:  # a file system without hard links
-            shutil.copy2(path, place)
 
 
 def take_over(job: Job, jobs: Iterable[Job]) -> list[str]:
