@@ -1,7 +1,7 @@
 """What the benchmarks share: their options, timing in turns, and one form for what they found.
 
 A benchmark holds two ways of doing the same against each other, in one run, in turns: a machine that grows slower
-meanwhile does so for both. Medians are compared, so that a single slow round does not matter.
+meanwhile does so for both. What is shown are medians, so that a single slow round does not matter.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -44,7 +45,7 @@ class Outcome:
         device: ``cpu`` or ``cuda``.
         size: ``small`` or ``published``.
         ratio_of: what is divided by what, in words.
-        ratio: of the medians; None where there is nothing to compare with here.
+        ratio: None where there is nothing to compare with here.
         goal: for the ratio; None: none is set for this device and size.
         figures: what was measured, in words with units, and its value.
         notes: what a reader has to know, sentences.
@@ -97,8 +98,24 @@ def check_device(device: str) -> None:
         raise ScasegError("torch finds no CUDA device", "Leave --device out to run on the CPU.")
 
 
-def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[str, float]:
-    """The median seconds of each way, after one untimed round; in each round all ways have their turn."""
+@dataclass(frozen=True)
+class Timings:
+    """Seconds of each way in each round."""
+
+    seconds: Mapping[str, Sequence[float]]
+
+    def median(self, way: str) -> float:
+        """The median of one way's rounds."""
+        return statistics.median(self.seconds[way])
+
+    def ratio(self, way: str, other: str) -> float:
+        """The median of the ratios within the rounds: what slows a whole round changes neither."""
+        pairs = zip(self.seconds[way], self.seconds[other], strict=True)
+        return statistics.median(one / another for one, another in pairs)
+
+
+def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu") -> Timings:
+    """Time each way ``rounds`` times, after one round that is not timed; in each round all ways have their turn."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
@@ -107,7 +124,7 @@ def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, device: str 
             _synchronise(device)
             if number:
                 seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return Timings(seconds)
 
 
 def _synchronise(device: str) -> None:
@@ -167,6 +184,7 @@ def run_benchmark(
 ) -> int:
     """The whole of a benchmark's command; returns its exit code."""
     options = options_of(description, devices, arguments)
+    warnings.simplefilter("ignore")  # what libraries warn their callers of
     try:
         show(measure(options), options.json)
     except ScasegError as error:

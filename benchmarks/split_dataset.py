@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coco_like import write_annotations
-from measuring import Goal, Outcome, machine_of, run_benchmark
+from measuring import Goal, Outcome, Timings, machine_of, run_benchmark
 
 from scaseg_cli.errors import ScasegError
 
@@ -103,22 +102,20 @@ def measure(options: argparse.Namespace) -> Outcome:
 
 
 def _outcome(options: argparse.Namespace, runs: dict[str, list[Run]], megabytes: float) -> Outcome:
-    seconds = {name: statistics.median(run.seconds for run in some) for name, some in runs.items()}
-    work = {name: statistics.median(run.work for run in some) for name, some in runs.items()}
-    memory = {name: max(run.memory for run in some) for name, some in runs.items()}
+    clock = Timings({name: [run.seconds for run in some] for name, some in runs.items()})
+    work = Timings({name: [run.work for run in some] for name, some in runs.items()})
     figures = {"annotation file, MB": megabytes}
-    figures |= {f"{name}, s": value for name, value in seconds.items()}
-    figures |= {f"{name}, GB of memory": memory[name] for name in ("orjson", "split-dataset")}
-    figures["split-dataset / orjson, seconds of work"] = work["split-dataset"] / work["orjson"]
-    figures["split-dataset / orjson, collecting garbage"] = (
-        seconds["split-dataset"] / seconds["orjson, collecting garbage"]
-    )
+    figures |= {f"{name}, s": clock.median(name) for name in runs}
+    figures |= {f"{name}, s of work": work.median(name) for name in ("orjson", "split-dataset")}
+    figures |= {f"{name}, GB of memory": max(run.memory for run in runs[name]) for name in ("orjson", "split-dataset")}
+    figures["split-dataset / orjson, s of work"] = work.ratio("split-dataset", "orjson")
+    figures["split-dataset / orjson, collecting garbage"] = clock.ratio("split-dataset", "orjson, collecting garbage")
     return Outcome(
         benchmark="split_dataset",
         device="cpu",
         size=options.size,
         ratio_of="split-dataset / orjson",
-        ratio=seconds["split-dataset"] / seconds["orjson"],
+        ratio=clock.ratio("split-dataset", "orjson"),
         goal=Goal("at most", 1.5) if options.size == "published" else None,
         figures=figures,
         notes=(

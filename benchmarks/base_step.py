@@ -1,0 +1,149 @@
+"""A training step of stage 1 beside one of MMDetection's plain Mask2Former on the same images.
+
+    python benchmarks/base_step.py --device cuda --size published
+
+Plain: a linear class head, no alignment with CLIP; else the same sizes, losses and optimiser. Weights are random, and
+images made up: neither changes the work. A step is what it is in training: preprocessing, forward, backward, update.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from measuring import Goal, Outcome, check_device, in_turns, machine_of, run_benchmark
+from mmengine.config import ConfigDict
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import InstanceData
+from scenes import scene
+from torch import nn
+
+from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
+from scaseg_cli.base.network import build_network
+from scaseg_cli.base.samples import collate
+from scaseg_cli.base.views import panoptic_sample
+from scaseg_cli.clip.load import load_clip
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.recipe.schema import Base, Recipe
+from scaseg_cli.tasks import ZPS
+
+from mmdet.models import DetDataPreprocessor  # isort: skip  after network, which makes mmdet's models importable
+from mmdet.models.backbones import ResNet  # isort: skip
+from mmdet.models.dense_heads import Mask2FormerHead  # isort: skip
+from mmdet.models.detectors import Mask2Former  # isort: skip
+from mmdet.structures import DetDataSample  # isort: skip
+from mmdet.structures.mask import BitmapMasks  # isort: skip
+
+RECIPES = {"small": "shapes-zps", "published": "coco-zps"}
+NUM_SEEN = {"small": 32, "published": 119}
+PER_GPU = 2  # the published 16 images on the published recipe's eight GPUs
+ON_CPU = {"small": 8, "published": 1}
+
+
+def recipe_of(size: str) -> Recipe:
+    """The shipped recipe of this size with random weights."""
+    changes = ["base.backbone.checkpoint=null", "threads=null"]
+    return load_recipe(RECIPES[size], (*changes, *(["clip.checkpoint=null"] if size == "published" else [])))
+
+
+def make_batch(base: Base, num_images: int, num_seen: int) -> dict[str, Any]:
+    """A batch of stage 1's own training views."""
+    class_ids = {number + 1: number for number in range(num_seen)}
+    samples = []
+    for image_id in range(num_images):
+        image, label, record = scene(image_id, base.crop, base.crop, list(class_ids))
+        samples.append(panoptic_sample(record, image, label, class_ids, num_seen, base.crop))
+    return collate(samples)
+
+
+def as_mmdetection_loads(batch: dict[str, Any]) -> dict[str, Any]:
+    """The same batch with its masks in the form that MMDetection's own pipeline gives them."""
+    samples = []
+    for sample in batch["data_samples"]:
+        found, masks = sample.gt_instances, sample.gt_instances.masks.numpy().astype("uint8")
+        other = DetDataSample(metainfo=sample.metainfo)
+        other.gt_instances = InstanceData(labels=found.labels, masks=BitmapMasks(masks, *masks.shape[1:]))
+        samples.append(other)
+    return {"inputs": batch["inputs"], "data_samples": samples}
+
+
+def plain_network(base: Base, num_seen: int) -> nn.Module:
+    """MMDetection's Mask2Former as it is, of the same sizes."""
+    config = ConfigDict(
+        backbone={"type": ResNet, **resnet_config(base.backbone)},
+        panoptic_head={"type": Mask2FormerHead, **head_config(base, num_seen)},
+        panoptic_fusion_head={
+            "type": "MaskFormerFusionHead",
+            "num_things_classes": num_seen,
+            "num_stuff_classes": 0,
+            "loss_panoptic": None,
+        },
+        train_cfg=matching_config(base),
+        test_cfg={},
+        data_preprocessor={"type": DetDataPreprocessor, "mean": PIXEL_MEAN, "std": PIXEL_STD, "bgr_to_rgb": False},
+    )
+    network = Mask2Former(**config)
+    if not base.backbone.max_pool:
+        network.backbone.maxpool = nn.Identity()
+    return network
+
+
+def our_network(recipe: Recipe, num_seen: int, device: str, aligned: bool) -> nn.Module:
+    """Stage 1's network, with V2C or without."""
+    clip = load_clip(recipe.clip).to(device) if aligned else None
+    dim = load_clip(recipe.clip).dim if clip is None else clip.dim
+    seen_SC = F.normalize(torch.randn(num_seen, dim), dim=1)
+    return build_network(recipe.base, seen_SC, clip, ZPS)
+
+
+def step_of(network: nn.Module, batch: dict[str, Any], base: Base, device: str) -> Any:
+    """A function that takes one training step, through mmengine as in training."""
+    network = network.to(device).train()
+    optimizer = {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay}
+    clipping = {"max_norm": base.clip_grad, "norm_type": 2}
+    wrapper = build_optim_wrapper(network, {"type": "OptimWrapper", "optimizer": optimizer, "clip_grad": clipping})
+    return partial(network.train_step, batch, wrapper)
+
+
+def measure(options: argparse.Namespace) -> Outcome:
+    """Build the networks, take steps in turns, compare."""
+    check_device(options.device)
+    recipe, num_seen = recipe_of(options.size), NUM_SEEN[options.size]
+    num_images = ON_CPU[options.size] if options.device == "cpu" else PER_GPU
+    rounds = options.rounds or (20 if options.device == "cuda" or options.size == "small" else 2)
+    batch = make_batch(recipe.base, num_images, num_seen)
+    torch.manual_seed(0)
+    ways = {
+        "plain": (plain_network(recipe.base, num_seen), as_mmdetection_loads(batch)),
+        "without V2C": (our_network(recipe, num_seen, options.device, aligned=False), batch),
+        "with V2C": (our_network(recipe, num_seen, options.device, aligned=True), batch),
+    }
+    steps = {name: step_of(network, data, recipe.base, options.device) for name, (network, data) in ways.items()}
+    timings = in_turns(steps, rounds, options.device)
+    return Outcome(
+        benchmark="base_step",
+        device=options.device,
+        size=options.size,
+        ratio_of="step with V2C / plain Mask2Former's",
+        ratio=timings.ratio("with V2C", "plain"),
+        goal=Goal("at most", 1.1) if options.size == "published" else None,
+        figures={
+            "MMDetection's plain Mask2Former, s a step": timings.median("plain"),
+            "cosine classifier without V2C, s a step": timings.median("without V2C"),
+            "with V2C, s a step": timings.median("with V2C"),
+            "without V2C / plain": timings.ratio("without V2C", "plain"),
+        },
+        notes=(
+            f"{num_images} image{'s' if num_images > 1 else ''} a step of {recipe.base.crop} pixels, as in the recipe "
+            f"{RECIPES[options.size]}; {rounds} steps of each, one way after the other.",
+        ),
+        machine=machine_of(options.device),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_benchmark("A base training step against plain Mask2Former", ("cpu", "cuda"), measure))

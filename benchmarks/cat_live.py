@@ -1,0 +1,136 @@
+"""An iteration of stage 2 from the query file beside one that runs the segmentor, as `train-cat --live` does.
+
+    python benchmarks/cat_live.py --device cuda --size published
+
+Both take the recipe's batches: cat.batch_size queries out of the file, or those of cat.live_images images. Images are
+made up and weights random, neither of which changes the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from measuring import Goal, Outcome, check_device, in_turns, machine_of, run_benchmark
+from scenes import write_scenes
+
+from scaseg_cli.base.classifier import load_classifier
+from scaseg_cli.base.device import choose_device
+from scaseg_cli.base.network import build_network
+from scaseg_cli.base.segmentor import save_base
+from scaseg_cli.cat.batches import BatchSource, StoredBatches
+from scaseg_cli.cat.fit import GeneratorTraining
+from scaseg_cli.data.class_lists import coco_panoptic
+from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
+from scaseg_cli.queries.collect import live_batches
+from scaseg_cli.queries.store import QueryStore, load_queries, save_queries
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import ClassList, read_classes, split_dataset
+from scaseg_cli.split.unseen import COCO_ZPS
+from scaseg_cli.stages import recording
+from scaseg_cli.tasks import task_of
+
+RECIPES = {"small": "shapes-zps", "published": "coco-zps"}
+IMAGES = {"small": (64, 64), "published": (640, 480)}
+NUM_QUERIES = {"small": 5_000, "published": 50_000}
+EMBEDDING_DIM = 512
+NUM_IMAGES = 16
+_FROM_FILE = 20  # iterations from the file in the place of one live one, which takes far longer
+
+
+def make_recipe(size: str, device: str, root: Path) -> Recipe:
+    """The shipped recipe of this size on made-up images in ``root``."""
+    sets = [f"data.{name}={{images: {name}, annotations: {name}.json, labels: {name}_png}}" for name in ("train",)]
+    sets += ["data.validation={images: val, annotations: val.json, labels: val_png}", "data.selection=null"]
+    own = [f"data.root={root}", "data.shapes=null", "split.unseen=coco-zps", "threads=null"]
+    random = ["base.backbone.checkpoint=null", "clip.checkpoint=null", "cat.live=true"]
+    return load_recipe(RECIPES[size], (*sets, *own, *random, f"gpus={int(device == 'cuda')}", "base.workers=0"))
+
+
+def write_images(root: Path, size: str, num_images: int = NUM_IMAGES) -> None:
+    """Training and validation images with COCO's categories; no training image holds an unseen one."""
+    categories = list(coco_panoptic())
+    seen = [category.id for category in categories if category.name not in COCO_ZPS]
+    write_scenes(root, "train", range(1, num_images + 1), IMAGES[size], categories, seen)
+    write_scenes(root, "val", range(1001, 1003), IMAGES[size], categories, seen)
+
+
+def finish_stages(recipe: Recipe, run: RunDir, num_queries: int) -> ClassList:
+    """A run folder in which all that stage 2 needs has finished, with random content."""
+    split_dataset(recipe, run)
+    classes = read_classes(run)
+    random = torch.Generator().manual_seed(0)
+    vectors_NC = F.normalize(torch.randn(len(classes), EMBEDDING_DIM, generator=random), dim=1)
+    with recording(recipe, run, "embeddings", run.embeddings_file):
+        save_embeddings(run.embeddings_file, ClassEmbeddings(classes.names, vectors_NC, "0" * 64, recipe.clip, ("{}",)))
+    with recording(recipe, run, "base", run.base_file):
+        torch.manual_seed(0)
+        save_base(run, build_network(recipe.base, vectors_NC[: classes.num_seen], None, task_of(recipe)), recipe)
+    with recording(recipe, run, "queries", run.queries_file):
+        vectors = torch.randn(2, num_queries, recipe.base.channels, generator=random)
+        class_ids = torch.randint(classes.num_seen, (num_queries,), generator=random)
+        save_queries(QueryStore(vectors[0], class_ids, vectors[1]), run, {})
+    return classes
+
+
+@contextmanager
+def finished_run(size: str, device: str, num_images: int = NUM_IMAGES) -> Iterator[tuple[Recipe, RunDir, ClassList]]:
+    """A recipe and a run folder for stage 2, gone when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="scaseg-benchmark-") as folder:
+        root = Path(folder)
+        write_images(root / "data", size, num_images)
+        recipe, run = make_recipe(size, device, root / "data"), RunDir(root / "run")
+        yield recipe, run, finish_stages(recipe, run, NUM_QUERIES[size])
+
+
+def measure(options: argparse.Namespace) -> Outcome:
+    """Make a run folder, take iterations both ways in turns."""
+    check_device(options.device)
+    rounds = options.rounds or (10 if options.device == "cuda" or options.size == "small" else 1)
+    with finished_run(options.size, options.device) as (recipe, run, classes):
+        stored = StoredBatches(load_queries(recipe, run), recipe.cat.batch_size, recipe.seed)
+        live = live_batches(recipe, run)
+        training = GeneratorTraining(
+            recipe.cat, recipe.seed, load_classifier(recipe, run), classes.num_seen, choose_device(recipe)
+        )
+        numbers = count()
+
+        def iterations(batches: BatchSource, many: int) -> None:
+            for _ in range(many):
+                number = next(numbers)
+                training.step(number, batches(number))
+
+        ways = {"file": lambda: iterations(stored, _FROM_FILE), "live": lambda: iterations(live, 1)}
+        timings = in_turns(ways, rounds, options.device)
+    is_goal = options.device == "cuda" and options.size == "published"
+    return Outcome(
+        benchmark="cat_live",
+        device=options.device,
+        size=options.size,
+        ratio_of="live iteration / iteration from the file",
+        ratio=_FROM_FILE * timings.ratio("live", "file"),
+        goal=Goal("at least", 100) if is_goal else None,
+        figures={
+            "live, s an iteration": timings.median("live"),
+            "from the file, s an iteration": timings.median("file") / _FROM_FILE,
+        },
+        notes=(
+            f"Live: {recipe.cat.live_images} images of {recipe.base.crop} pixels through the segmentor of the recipe "
+            f"{RECIPES[options.size]}; from the file: {recipe.cat.batch_size} queries with a segment, and as many "
+            "without.",
+        ),
+        machine=machine_of(options.device),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_benchmark("CAT from the query file against --live", ("cpu", "cuda"), measure))

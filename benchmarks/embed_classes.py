@@ -1,0 +1,66 @@
+"""Class embeddings through CLIP's text encoder in batches, beside a plain loop of one prompt at a time.
+
+    python benchmarks/embed_classes.py --device cuda --size published
+
+Published: COCO-Stuff's 171 classes in 80 templates. The weights are random, which changes no time. The loop is timed on
+a part of the prompts, since all of them take long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from measuring import Outcome, check_device, in_turns, machine_of, run_benchmark
+
+from scaseg_cli.clip.load import load_clip
+from scaseg_cli.data.class_lists import coco_stuff
+from scaseg_cli.embeddings.encode import encode_classes
+from scaseg_cli.embeddings.prompts import fill, read_templates, spoken_names
+from scaseg_cli.recipe.schema import Clip, Embeddings
+
+NUM_CLASSES = {"small": 3, "published": 171}
+NUM_LOOPED = {"small": 24, "published": 240}
+
+
+def measure(options: argparse.Namespace, model: str = "ViT-B-16", templates: str = "imagenet80") -> Outcome:
+    """Encode the prompts both ways, in turns."""
+    check_device(options.device)
+    clip = load_clip(Clip(model=model, checkpoint=None)).to(options.device)
+    names = [category.name for category in coco_stuff()][: NUM_CLASSES[options.size]]
+    texts = read_templates(templates)
+    prompts = [fill(template, name) for name in spoken_names(names) for template in texts]
+    looped = prompts[:: max(1, len(prompts) // NUM_LOOPED[options.size])]
+
+    def in_batches() -> None:
+        encode_classes(clip, names, texts, Embeddings().batch_size)
+
+    def one_by_one() -> None:
+        for prompt in looped:
+            clip.encode_text([prompt]).cpu()
+
+    rounds = options.rounds or (5 if options.device == "cuda" or options.size == "small" else 1)
+    timings = in_turns({"in batches": in_batches, "one by one": one_by_one}, rounds, options.device)
+    share = len(prompts) / len(looped)
+    return Outcome(
+        benchmark="embed_classes",
+        device=options.device,
+        size=options.size,
+        ratio_of="prompts a second in batches / one by one",
+        ratio=share * timings.ratio("one by one", "in batches"),
+        goal=None,
+        figures={
+            "in batches, prompts a second": len(prompts) / timings.median("in batches"),
+            "one by one, prompts a second": len(looped) / timings.median("one by one"),
+            "all prompts in batches, s": timings.median("in batches"),
+        },
+        notes=(
+            f"{model}, {len(names)} classes in {len(texts)} templates: {len(prompts)} prompts in batches of "
+            f"{Embeddings().batch_size}; {len(looped)} of them one by one.",
+        ),
+        machine=machine_of(options.device),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_benchmark("embed-classes against one prompt at a time", ("cpu", "cuda"), measure))
