@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from scaseg_cli.doctor.data import data_rows, split_rows
-from scaseg_cli.doctor.machine import batch_rows, gpu_rows, library_rows, operator_rows, python_rows, torch_rows
+from scaseg_cli.doctor.machine import (
+    batch_rows,
+    gpu_rows,
+    library_rows,
+    log_rows,
+    operator_rows,
+    precision_rows,
+    python_rows,
+    torch_rows,
+)
 from scaseg_cli.doctor.room import disk_rows, run_folder_rows, shared_memory_rows
 from scaseg_cli.doctor.rows import Row, missing
 from scaseg_cli.doctor.weights import backbone_rows, clip_rows
@@ -20,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "libraries": library_rows,
     "GPUs": gpu_rows,
     "batch": batch_rows,
+    "precision": precision_rows,
     "mmcv operators": operator_rows,
     "CLIP weights": clip_rows,
     "backbone weights": backbone_rows,
@@ -28,6 +38,7 @@ CHECKS: dict[str, Check] = {
     "run folder": run_folder_rows,
     "disk": disk_rows,
     "shared memory": shared_memory_rows,
+    "wandb": log_rows,
 }
 
 

@@ -100,31 +100,49 @@ def count_and_memory(recipe: Recipe, gpus: list[Gpu]) -> list[Row]:
     told = f"{least / 1e9:.1f} GB free on the fullest; training takes about {needed / 1e9:.1f} GB"
     if least >= needed:
         return [ready("GPUs", found), ready("GPU memory", told)]
-    mend = "More GPUs (--gpus), --set base.amp=bf16, or a smaller base.crop or base.batch_size."
+    mend = "--set base.accumulate=2 halves what is held at once; --set base.amp=bf16 and more GPUs save memory too."
     return [ready("GPUs", found), warning("GPU memory", told, mend)]
 
 
 def gpu_memory(recipe: Recipe) -> int:
     """An estimate of the bytes that stage 1 takes on each GPU, from published figures for ResNet-50."""
-    images = -(-recipe.base.batch_size // max(1, recipe.gpus))
+    images = -(-recipe.base.batch_size // (max(1, recipe.gpus) * recipe.nodes * recipe.base.accumulate))
     return round(images * recipe.base.crop**2 * GB_PER_MEGAPIXEL * 1e3)
 
 
 def batch_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
-    """Whether the batch divides among the processes."""
+    """Whether the batch divides among the processes of all nodes, and the parts that each takes it in."""
     from scaseg_cli.base.device import world_size
 
-    size, images = world_size(recipe), recipe.base.batch_size
-    if images % size == 0:
-        each = f", {images // size} in each of {size} processes" if size > 1 else ", in one process"
-        return [ready("batch", f"{images} images a step{each}")]
-    return [
-        missing(
-            "batch",
-            f"{images} images a step do not divide by {size} processes",
-            f"--set base.batch_size={size * -(-images // size)}, or another number of GPUs",
-        )
-    ]
+    size, images = world_size(recipe) * recipe.nodes, recipe.base.batch_size
+    parts = size * recipe.base.accumulate
+    divided = f"{size} process{'es' if size > 1 else ''}"
+    if recipe.base.accumulate > 1:
+        divided += f" x {recipe.base.accumulate} parts"
+    if images % parts == 0:
+        return [ready("batch", f"{images} images a step, {images // parts} at once: {divided}")]
+    mend = f"--set base.batch_size={parts * -(-images // parts)}, or another number of GPUs"
+    return [missing("batch", f"{images} images a step do not divide by {parts}: {divided}", mend)]
+
+
+def precision_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+    """Whether the device computes in the 16 bits that the recipe asks for, if it does."""
+    if recipe.base.amp == "off":
+        return []
+    from scaseg_cli.base.precision import check_precision
+
+    check_precision(recipe)
+    return [ready("precision", recipe.base.amp)]
+
+
+def log_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+    """Whether Weights & Biases is installed where the recipe wants it."""
+    if recipe.wandb is None:
+        return []
+    from scaseg_cli.base.events import check_wandb
+
+    check_wandb(recipe)
+    return [ready("wandb", f"the losses go to its project {recipe.wandb!r}")]
 
 
 def operator_rows(recipe: Recipe, _run: RunDir) -> list[Row]:

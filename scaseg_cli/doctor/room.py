@@ -81,7 +81,7 @@ def shared_memory_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
 def shared_memory_needed(recipe: Recipe) -> int:
     """Bytes of the batches that all loaders hold ready, two each: an image's three channels and its masks."""
     sample = recipe.base.crop**2 * (3 + _SEGMENTS_AN_IMAGE)
-    return recipe.base.workers * 2 * recipe.base.batch_size * sample
+    return recipe.base.workers * 2 * -(-recipe.base.batch_size // recipe.nodes) * sample
 
 
 def _gigabytes(num_bytes: int) -> str:

@@ -1,5 +1,6 @@
 """Python, libraries, GPUs and the batch."""
 
+import importlib.util
 import sys
 from importlib import metadata
 
@@ -9,6 +10,7 @@ from scaseg_cli.base import mmcv_ops
 from scaseg_cli.doctor import machine
 from scaseg_cli.doctor.machine import Gpu, count_and_memory, gpu_memory, torch_row
 from scaseg_cli.doctor.rows import Row
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 
@@ -101,15 +103,40 @@ def test_the_estimate_is_what_was_published() -> None:
 @pytest.mark.parametrize(
     ("changes", "state", "found"),
     [
-        ((), "ready", "16 images a step, 2 in each of 8 processes"),
-        (("gpus=0",), "ready", "16 images a step, in one process"),
-        (("gpus=3",), "missing", "16 images a step do not divide by 3 processes"),
+        ((), "ready", "16 images a step, 2 at once: 8 processes"),
+        (("gpus=0",), "ready", "16 images a step, 16 at once: 1 process"),
+        (("nodes=2", "gpus=4", "base.accumulate=2"), "ready", "16 images a step, 1 at once: 8 processes x 2 parts"),
+        (("gpus=3",), "missing", "16 images a step do not divide by 3: 3 processes"),
+        (("gpus=3", "base.accumulate=2"), "missing", "16 images a step do not divide by 6: 3 processes x 2 parts"),
     ],
 )
 def test_the_batch(changes: tuple[str, ...], state: str, found: str) -> None:
     (row,) = machine.batch_rows(load_recipe("coco-zps", changes), RUN)
     assert (row.state, row.found) == (state, found)
     assert state == "ready" or "--set base.batch_size=18" in (row.mend or "")
+
+
+def test_memory_is_halved_by_parts_and_by_nodes() -> None:
+    assert gpu_memory(load_recipe("coco-zps", ("base.accumulate=2",))) == gpu_memory(ZPS) / 2
+    assert gpu_memory(load_recipe("coco-zps", ("nodes=2",))) == gpu_memory(ZPS) / 2
+
+
+def test_precision() -> None:
+    assert machine.precision_rows(ZPS, RUN) == []
+    on_cpu = ("gpus=0", "base.amp=bf16")
+    assert _states(machine.precision_rows(load_recipe("coco-zps", on_cpu), RUN)) == ["ready"]
+    with pytest.raises(ScasegError, match="fp16 needs a GPU"):  # which becomes the row
+        machine.precision_rows(load_recipe("coco-zps", ("gpus=0", "base.amp=fp16")), RUN)
+
+
+def test_weights_and_biases(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.log_rows(ZPS, RUN) == []
+    recipe = load_recipe("coco-zps", ("wandb=sca",))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    assert machine.log_rows(recipe, RUN)[0].found == "the losses go to its project 'sca'"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ScasegError, match="wandb is not installed"):  # which becomes the row
+        machine.log_rows(recipe, RUN)
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ OFF: dict[str, Any] = {
 # Where a value of ZSS is not of the origin that its key has in docs/method.md.
 OTHER_ORIGIN = dict.fromkeys(("base.scale", "base.resize", "base.schedule", "base.steps"), "reading")
 OTHER_ORIGIN |= dict.fromkeys(("data.categories", "union.iterations"), "published")
-# Where and how a run computes and what it logs, not what comes out of it.
-MACHINE = {"nodes", "deterministic", "tensorboard", "wandb"}
+# What it logs and how a cluster is asked, not what comes out of it.
+MACHINE = {"tensorboard", "wandb"}
 MACHINE |= {f"slurm.{key}" for key in Slurm.model_fields}
 
 
