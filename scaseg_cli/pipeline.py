@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json
@@ -20,6 +20,10 @@ from scaseg_cli.results.report import Report
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, is_done, needs_of, stages_for
+
+if TYPE_CHECKING:
+    from scaseg_cli.prediction.predict import Outcome
+    from scaseg_cli.prediction.sources import Source
 
 _LOOK_EVERY = 2.0  # seconds between looks at what another node has finished
 
@@ -98,6 +102,30 @@ def evaluate(recipe: Recipe, run: RunDir) -> Report:
     from scaseg_cli.evaluation.evaluate import evaluate
 
     return evaluate(recipe, run)
+
+
+def evaluate_predictions(
+    folder: Path, annotations: Path, labels: Path | None, unseen: str | list[str] | None, per_class: bool
+) -> Report:
+    """The result table of predictions that anyone made."""
+    from scaseg_cli.evaluation.evaluate_predictions import evaluate_predictions
+
+    return evaluate_predictions(folder, annotations, labels, unseen, per_class)
+
+
+def predict(
+    recipe: Recipe,
+    run: RunDir,
+    sources: Sequence[Source],
+    output: Path,
+    names: tuple[list[str], list[str]] | None,
+    setting: str | None,
+    batch_size: int | None,
+) -> Outcome:
+    """Segments of any images, of any classes."""
+    from scaseg_cli.prediction.predict import predict
+
+    return predict(recipe, run, sources, output, names, setting, batch_size)
 
 
 # The functions of a whole run; the stage "data" is part of split_dataset.

@@ -16,6 +16,7 @@ from scaseg_cli.cli.ablate import ablate, ablate_job
 from scaseg_cli.cli.doctor import doctor
 from scaseg_cli.cli.embed_classes import embed_classes
 from scaseg_cli.cli.evaluate import evaluate
+from scaseg_cli.cli.predict import predict
 from scaseg_cli.cli.recipe import recipe
 from scaseg_cli.cli.run import run
 from scaseg_cli.cli.shapes import shapes
@@ -35,6 +36,7 @@ app = typer.Typer(
 _RUNS, _STAGES, _MATTER = "Runs", "Stages, in order", "Recipes and data"
 app.command(rich_help_panel=_RUNS)(run)
 app.command(rich_help_panel=_RUNS)(status)
+app.command(rich_help_panel=_RUNS)(predict)
 app.command(rich_help_panel=_RUNS)(ablate)
 app.command(hidden=True)(ablate_job)
 app.command(rich_help_panel=_RUNS)(doctor)

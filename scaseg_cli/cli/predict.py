@@ -1,0 +1,89 @@
+"""`scaseg predict`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scaseg_cli.cli.options import Options, with_options
+
+
+class Setting(StrEnum):
+    """Which model predicts."""
+
+    INDUCTIVE = "inductive"
+    TRANSDUCTIVE = "transductive"
+
+
+@with_options
+def predict(
+    options: Options,
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...",
+            show_default=False,
+            help="Image files, folders of them, quoted patterns such as 'photos/**/*.jpg', or - for a list on stdin.",
+        ),
+    ],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes", "-c", metavar="NAMES", show_default=False,
+            help="Any names: things, then a semicolon, then stuff. Without it: the run's classes.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the results go.")
+    ] = Path("predictions"),
+    setting: Annotated[
+        Setting | None,
+        typer.Option(
+            "--setting", show_default=False,
+            help="The base model, or the fine-tuned projector. Without it: the latter where it is there.",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size", metavar="N", min=1, show_default=False,
+            help="Images of one size that go through the network at once. Without it: evaluation.batch_size.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Segment any images into any classes, of which the run need know nothing but the names given here.
+
+    Names that are not among the run's seen classes count as unseen: the inductive model raises their logits as
+    `scaseg evaluate` does. Photographs are turned as their EXIF entry says.
+
+    Reads the images and the run's results. Writes into FOLDER for each image a PNG of segment ids and a picture,
+    NAME-overlay.png, and for all of them predictions.json, in COCO's panoptic format. An image that cannot be read is
+    named and left out; the exit code is then 2.
+
+    Example: `scaseg predict holiday/ --classes "zebra, street lamp; grass, sky" -o found`
+
+    Example: `find photos -name '*.jpg' | scaseg predict - --json`
+    """
+    from scaseg_cli import pipeline
+    from scaseg_cli.cli.output import print_json, stdout_as_stderr
+    from scaseg_cli.cli.running import load, quiet, show
+    from scaseg_cli.prediction.names import parse_names
+    from scaseg_cli.prediction.sources import find_sources
+
+    recipe, run = load(options)
+    names = parse_names(classes) if classes is not None else None
+    sources = find_sources(images, map(os.fsdecode, sys.stdin.buffer) if sys.stdin is not None else ())
+    with stdout_as_stderr(), quiet(options.debug):
+        chosen = setting.value if setting is not None else None
+        outcome = pipeline.predict(recipe, run, sources, output, names, chosen, batch_size)
+    if options.json:
+        print_json(outcome.document)
+    else:
+        show(outcome.report, options, {})
+    if outcome.broken is not None:
+        raise outcome.broken

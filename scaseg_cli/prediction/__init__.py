@@ -1,0 +1,1 @@
+"""Predictions on any images with any class names: sources > vocabulary > model > results."""

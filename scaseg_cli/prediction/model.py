@@ -1,0 +1,149 @@
+"""From images to segments: the frozen segmentor, a class projector, and the classes that are looked for.
+
+What is done with the network's queries is what `scaseg evaluate` does, but a block of rows at a time, so that a large
+image needs little more memory than its own. Shapes: Q queries, K classes, D visual width, H W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scaseg_cli.base.classifier import CosineClassifier, load_classifier
+from scaseg_cli.base.projector import load_projector
+from scaseg_cli.base.segmentor import Segmentor, enlarged, load_segmentor
+from scaseg_cli.evaluation.fusion import FusionRule, fuse_in_blocks, kept_queries
+from scaseg_cli.evaluation.lineup import Candidate, shares_of
+from scaseg_cli.evaluation.semantic_measure import pixel_classes
+from scaseg_cli.prediction.vocabulary import Vocabulary, vectors_of
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.stages import require
+from scaseg_cli.tasks import task_of
+
+Setting = Literal["inductive", "transductive"]
+_BLOCK_BYTES = 1 << 28  # of the masks that are brought to the image's size at a time
+
+
+class Segments(NamedTuple):
+    """What was found in an image.
+
+    Attributes:
+        map_HW: of each pixel, 0 where nothing was found, else 1 + the place of its segment.
+        places: [S] of each segment, its class's place in the vocabulary.
+        scores: [S] the largest class share that a query gives its class.
+    """
+
+    map_HW: NDArray[np.int32]
+    places: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that turns images into segments.
+
+    Attributes:
+        recipe: its evaluation section has the thresholds.
+        segmentor: the frozen network.
+        candidate: the classifier over the vocabulary, with what is added to unseen logits.
+        vocabulary: the classes.
+    """
+
+    recipe: Recipe
+    segmentor: Segmentor
+    candidate: Candidate
+    vocabulary: Vocabulary
+
+    @torch.no_grad()
+    def segment(self, images: list[NDArray[np.uint8]]) -> Iterator[Segments]:
+        """The segments of images, uint8 RGB [H, W, 3], one image at a time."""
+        semantic = task_of(self.recipe).labels == "semantic"
+        encoded = self.segmentor.encode(images)
+        visual_BQD = torch.stack([one.visual_QD for one in encoded])
+        shares_BQK1 = shares_of(self.candidate, visual_BQD, self.vocabulary.num_seen)
+        for one, shares_QK1, image in zip(encoded, shares_BQK1, images, strict=True):
+            found = self._semantic if semantic else self._panoptic
+            yield found(one.logits_Qhw, shares_QK1, (image.shape[0], image.shape[1]))
+
+    def _panoptic(self, logits_Qhw: Tensor, shares_QK1: Tensor, size: tuple[int, int]) -> Segments:
+        config = self.recipe.evaluation
+        rule = FusionRule(self.vocabulary.isthing, config.object_threshold, config.overlap_threshold)
+        scores_Q, labels_Q = (part.numpy() for part in shares_QK1.max(-1))
+        kept = kept_queries(scores_Q, labels_Q, rule)
+        if not len(kept):
+            return Segments(np.zeros(size, np.int32), np.zeros(0, np.int64), np.zeros(0))
+        logits_Khw = logits_Qhw[torch.from_numpy(kept).to(logits_Qhw.device)]
+        blocks = (masks_KhW.cpu().numpy() for masks_KhW in mask_blocks(logits_Khw, size))
+        fused = fuse_in_blocks(scores_Q[kept], labels_Q[kept], blocks, rule)
+        return Segments(fused.segment_map_HW, fused.class_ids, fused.scores)
+
+    def _semantic(self, logits_Qhw: Tensor, shares_QK1: Tensor, size: tuple[int, int]) -> Segments:
+        parts = [pixel_classes(shares_QK1, masks_QhW.flatten(1)) for masks_QhW in mask_blocks(logits_Qhw, size)]
+        places, index_X = np.unique(np.concatenate(parts), return_inverse=True)
+        best_K = shares_QK1[:, :-1].amax(0).double().numpy()
+        return Segments((index_X + 1).astype(np.int32).reshape(size), places.astype(np.int64), best_K[places])
+
+
+def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK_BYTES) -> Iterator[Tensor]:
+    """Mask probabilities at the image's size, a block of rows [Q, rows, W] after the other, from top to bottom.
+
+    One block is what `Segmentor.segment` gives; several differ from it by rounding alone.
+
+    Args:
+        logits_Qhw: mask logits at the size that the network saw.
+        size: H, W.
+        at_most: bytes that a block may have, unless a single row has more.
+    """
+    height, width = size
+    rows = max(1, at_most // (4 * len(logits_Qhw) * width))
+    if rows >= height:
+        yield enlarged(logits_Qhw, size).sigmoid()
+        return
+    for top in range(0, height, rows):
+        yield _enlarged_rows(logits_Qhw, size, range(top, min(top + rows, height))).sigmoid()
+
+
+def _enlarged_rows(logits_Qhw: Tensor, size: tuple[int, int], rows: range) -> Tensor:
+    """Some rows of `enlarged`: between the two rows of the smaller map that each lies between, then along the row."""
+    last = logits_Qhw.shape[1] - 1
+    wanted = torch.arange(rows.start, rows.stop, device=logits_Qhw.device, dtype=torch.float64)
+    place = ((wanted + 0.5) * (logits_Qhw.shape[1] / size[0]) - 0.5).clamp(0, last)
+    above = place.long()
+    part = (place - above).to(logits_Qhw.dtype)[:, None]
+    mixed = logits_Qhw[:, above] * (1 - part) + logits_Qhw[:, (above + 1).clamp(max=last)] * part
+    return F.interpolate(mixed[None], (len(rows), size[1]), mode="bilinear", align_corners=False)[0]
+
+
+def choose_setting(run: RunDir, asked: str | None) -> Setting:
+    """What a person asked for; else transductive where a fine-tuned projector is there, whatever recipe made it."""
+    if asked is None:
+        return "transductive" if run.record("union") is not None else "inductive"
+    return "inductive" if asked == "inductive" else "transductive"
+
+
+def load_model(recipe: Recipe, run: RunDir, vocabulary: Vocabulary, setting: Setting) -> Model:
+    """The model of one setting over these classes.
+
+    Raises:
+        ScasegError: a stage that it needs is missing or of another recipe, or its files are damaged.
+    """
+    require(recipe, run, *needs_of_setting(setting))
+    classifier = (
+        load_classifier(recipe, run) if setting == "inductive" else load_projector(recipe, run, run.projector_file)
+    )
+    increment = recipe.evaluation.inductive_increment if setting == "inductive" else 0.0
+    over: CosineClassifier = classifier.over(vectors_of(recipe, run, vocabulary)).requires_grad_(False).eval()
+    return Model(recipe, load_segmentor(recipe, run), Candidate(setting, over, increment), vocabulary)
+
+
+def needs_of_setting(setting: Setting) -> tuple[str, ...]:
+    """The stages whose results a setting's model is made of."""
+    return ("split", "embeddings", "base") + (("union",) if setting == "transductive" else ())

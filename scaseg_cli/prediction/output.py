@@ -1,0 +1,63 @@
+"""The folder that predictions are written to: nobody else's files are ever replaced there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import read_json, write_json
+from scaseg_cli.prediction.sources import Source, result_names
+
+MADE_BY = "scaseg predict"
+_ANOTHER = "Choose another folder with --output."
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """The folder at ``path``."""
+
+    path: Path
+
+    @property
+    def json_file(self) -> Path:
+        """All segments of all images, in COCO's panoptic format."""
+        return self.path / "predictions.json"
+
+    def map_file(self, source: Source) -> Path:
+        """The PNG of an image's segments."""
+        return self.path / result_names(source.stem)[0]
+
+    def overlay_file(self, source: Source) -> Path:
+        """The picture of an image's segments."""
+        return self.path / result_names(source.stem)[1]
+
+    def prepare(self, sources: Iterable[Source], document: dict[str, Any]) -> None:
+        """Make the folder and write the JSON without any image, so that it never tells of older files.
+
+        Raises:
+            ScasegError: the folder cannot be written, holds files that no earlier call made, or an image that is to
+                be read would be replaced.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ScasegError(f"the folder {self.path} cannot be made: {error.strerror}", _ANOTHER) from error
+        if not os.access(self.path, os.W_OK):
+            raise ScasegError(f"the folder {self.path} cannot be written", _ANOTHER)
+        if any(self.path.iterdir()) and not self._is_ours():
+            raise ScasegError(f"the folder {self.path} has files that `{MADE_BY}` did not make", _ANOTHER)
+        for source in sources:
+            if source.path.resolve() in (self.map_file(source).resolve(), self.overlay_file(source).resolve()):
+                raise ScasegError(f"the image {source.path} would be replaced by its own result", _ANOTHER)
+        write_json(self.json_file, document)
+
+    def _is_ours(self) -> bool:
+        if not self.json_file.is_file():
+            return False
+        content = read_json(self.json_file, "the file of predictions")
+        info = content.get("info") if isinstance(content, dict) else None
+        return isinstance(info, dict) and info.get("made_by") == MADE_BY

@@ -1,0 +1,190 @@
+"""`scaseg predict`: images in; maps, pictures and one JSON in COCO's panoptic format out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaseg_cli import __version__
+from scaseg_cli.data.ahead import computed_ahead
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import write_json
+from scaseg_cli.prediction.model import Model, Segments, Setting, choose_setting, load_model, needs_of_setting
+from scaseg_cli.prediction.output import MADE_BY, OutputFolder
+from scaseg_cli.prediction.photograph import read_photograph
+from scaseg_cli.prediction.results import categories_of, draw_overlay, looks_of, save_png, segments_info, write_map
+from scaseg_cli.prediction.sources import Source, as_text
+from scaseg_cli.prediction.vocabulary import vocabulary_of
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.console import meter, say, say_plainly
+from scaseg_cli.results.report import Report
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.stages import require
+from scaseg_cli.tasks import task_of
+
+_ROWS = 30  # images in the table that a person reads; all are in the JSON
+_NAMED = 50  # images that cannot be read and are named; more are counted
+_READERS = 2  # threads that read images ahead of the network
+_COLUMNS = [Column("image", "image"), Column("segments", "segments", "count"), Column("found", "found")]
+Photograph = tuple[Source, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call.
+
+    Attributes:
+        report: a table of what was found.
+        document: the JSON that was written.
+        broken: the error that names the images which could not be read; None: there were none.
+    """
+
+    report: Report
+    document: dict[str, Any]
+    broken: ScasegError | None
+
+
+def predict(
+    recipe: Recipe,
+    run: RunDir,
+    sources: Sequence[Source],
+    output: Path,
+    names: tuple[Sequence[str], Sequence[str]] | None = None,
+    setting: str | None = None,
+    batch_size: int | None = None,
+) -> Outcome:
+    """Segment images and write, of each, a map and a picture, and of all of them one JSON.
+
+    Args:
+        recipe: the run's.
+        run: with its finished stages.
+        sources: the images.
+        output: the folder for the results.
+        names: of things and of stuff; None: the run's classes.
+        setting: ``inductive`` or ``transductive``; None: transductive where a fine-tuned projector is there.
+        batch_size: images of one size that go through the network at once; None: the evaluation's.
+
+    Raises:
+        ScasegError: a stage is missing or of another recipe, names are wrong, or the folder cannot be used. An image
+            that cannot be read raises nothing: see `Outcome`.
+    """
+    chosen = choose_setting(run, setting)
+    require(recipe, run, *needs_of_setting(chosen))
+    vocabulary = vocabulary_of(run, names, together=task_of(recipe).labels == "semantic")
+    model = load_model(recipe, run, vocabulary, chosen)
+    unseen = len(vocabulary.classes) - vocabulary.num_seen
+    say(f"{chosen}: {len(sources)} images, {len(vocabulary.classes)} classes, {unseen} of them unseen")
+    written = _Written(model, OutputFolder(output), chosen)
+    written.folder.prepare(sources, written.document())
+    broken: list[str] = []
+    try:
+        with meter("predicting", len(sources)) as shown:
+
+            def refuse(error: ScasegError) -> None:
+                broken.append(error.message)
+                say_plainly(f"skipped: {error.message}")
+                shown.advance()
+
+            for batch in _batches(_readable(sources, refuse), batch_size or recipe.evaluation.batch_size):
+                found = model.segment([image for _, image in batch])
+                for (source, image), segments in zip(batch, found, strict=True):
+                    written.add(source, image, segments)
+                    shown.advance()
+    finally:  # of a call that was cut short too: what is there is named
+        write_json(written.folder.json_file, written.document())
+    return Outcome(written.report(len(broken)), written.document(), _error_of(broken, len(sources)))
+
+
+def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) -> Iterator[Photograph]:
+    """The images that can be read; the others are refused."""
+
+    def read(source: Source) -> Photograph | ScasegError:
+        try:
+            return source, read_photograph(source.path)
+        except ScasegError as error:
+            return error
+
+    for found in computed_ahead(read, sources, _READERS):
+        if isinstance(found, ScasegError):
+            refuse(found)
+        else:
+            yield found
+
+
+def _batches(photographs: Iterable[Photograph], batch_size: int) -> Iterator[list[Photograph]]:
+    """Neighbours of one size together: so nothing is padded, and what is found does not depend on the neighbours."""
+    batch: list[Photograph] = []
+    for photograph in photographs:
+        if batch and (len(batch) == batch_size or batch[0][1].shape != photograph[1].shape):
+            yield batch
+            batch = []
+        batch.append(photograph)
+    if batch:
+        yield batch
+
+
+def _error_of(broken: list[str], num_images: int) -> ScasegError | None:
+    if not broken:
+        return None
+    lines = [f"  {text}" for text in broken[:_NAMED]]
+    if len(broken) > _NAMED:
+        lines.append(f"  and {len(broken) - _NAMED} more")
+    others = "No other image was named." if len(broken) == num_images else "All others were predicted."
+    return ScasegError(f"{len(broken)} of {num_images} images cannot be read:\n" + "\n".join(lines), others)
+
+
+@dataclass
+class _Written:
+    """What has been written so far."""
+
+    model: Model
+    folder: OutputFolder
+    setting: Setting
+    images: list[dict[str, Any]] = field(default_factory=list)
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.semantic = task_of(self.model.recipe).labels == "semantic"
+        self.looks = looks_of(self.model.vocabulary)
+
+    def add(self, source: Source, image_HW3: NDArray[np.uint8], segments: Segments) -> None:
+        """Write one image's files, and keep what the JSON says of it."""
+        height, width = image_HW3.shape[:2]
+        info = segments_info(segments, self.model.vocabulary, self.semantic)
+        path = self.folder.map_file(source)
+        write_map(path, segments, [item["id"] for item in info], self.semantic)
+        save_png(self.folder.overlay_file(source), draw_overlay(image_HW3, segments, self.looks))
+        image = {"id": source.image_id, "file_name": as_text(str(source.path)), "width": width, "height": height}
+        self.images.append(image)
+        self.annotations.append({"image_id": source.image_id, "file_name": path.name, "segments_info": info})
+
+    def document(self) -> dict[str, Any]:
+        """The JSON, in COCO's panoptic format."""
+        info = {"made_by": MADE_BY, "version": __version__, "recipe": self.model.recipe.name, "setting": self.setting}
+        return {
+            "info": {**info, "maps": "category ids, grey" if self.semantic else "COCO panoptic, R + 256 G + 65536 B"},
+            "images": self.images,
+            "annotations": self.annotations,
+            "categories": categories_of(self.model.vocabulary),
+        }
+
+    def report(self, num_broken: int) -> Report:
+        """A table of the first images, and counts."""
+        rows = []
+        for image, annotation in zip(self.images[:_ROWS], self.annotations, strict=False):
+            counts = Counter(item["category"] for item in annotation["segments_info"])
+            found = ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts.most_common())
+            rows.append({"image": image["file_name"], "segments": counts.total(), "found": found})
+        more = len(self.images) - len(rows)
+        notes = [f"{more} more images: {self.folder.json_file}"] if more else []
+        table = Table(f"{self.model.recipe.name}, {self.setting}: segments", _COLUMNS, rows, notes)
+        segments = sum(len(annotation["segments_info"]) for annotation in self.annotations)
+        summary = {"setting": self.setting, "images": len(self.images), "segments": segments, "broken": num_broken}
+        return Report("predict", [table], [self.folder.path, self.folder.json_file], None, summary)

@@ -1,0 +1,121 @@
+"""What is written of an image: the map of segments, the picture of them, and its part of the JSON in COCO's format.
+
+Shapes: H W image, S segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from scaseg_cli.evaluation.picture import ClassLook, Region, draw_regions, palette_colour
+from scaseg_cli.files import replaced
+from scaseg_cli.prediction.model import Segments
+from scaseg_cli.prediction.vocabulary import Vocabulary
+
+_LARGE, _SMALL = 1024, 512  # pixels of an overlay's longer side: at most, and of an image that is small itself
+
+
+def looks_of(vocabulary: Vocabulary) -> list[ClassLook]:
+    """Names and colours; a class of the run always has the same colour."""
+    return [
+        ClassLook(
+            item.name, palette_colour(item.category_id if item.class_id is None else item.class_id), not item.seen
+        )
+        for item in vocabulary.classes
+    ]
+
+
+def categories_of(vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    """``categories`` of COCO's format, and whether training saw each."""
+    return [
+        {"id": item.category_id, "name": item.name, "isthing": int(item.isthing), "seen": item.seen}
+        for item in vocabulary.classes
+    ]
+
+
+def segments_info(segments: Segments, vocabulary: Vocabulary, semantic: bool) -> list[dict[str, Any]]:
+    """``segments_info`` of COCO's format, with name and score of each.
+
+    Args:
+        segments: of one image.
+        vocabulary: the classes.
+        semantic: ids are category ids, as in a label map; else 1, 2 and so on.
+    """
+    found = []
+    for number, (area, box) in enumerate(_extents(segments.map_HW, len(segments.places)), start=1):
+        sought = vocabulary.classes[segments.places[number - 1]]
+        found.append(
+            {
+                "id": sought.category_id if semantic else number,
+                "category_id": sought.category_id,
+                "category": sought.name,
+                "isthing": int(sought.isthing),
+                "score": float(segments.scores[number - 1]),
+                "area": area,
+                "bbox": box,
+                "iscrowd": 0,
+            }
+        )
+    return found
+
+
+def _extents(map_HW: NDArray[np.int32], num_segments: int) -> list[tuple[int, list[int]]]:
+    """Area in pixels and box (left, top, width, height) of the segments 1..S, from runs along the rows."""
+    height, width = map_HW.shape
+    changes_HW = np.ones((height, width), dtype=bool)
+    changes_HW[:, 1:] = map_HW[:, 1:] != map_HW[:, :-1]
+    starts = np.flatnonzero(changes_HW)
+    lengths = np.diff(starts, append=height * width)
+    ids, (rows, columns) = map_HW.reshape(-1)[starts], np.divmod(starts, width)
+    first = np.full((2, num_segments + 1), max(height, width))
+    last = np.zeros((2, num_segments + 1), dtype=np.int64)
+    for axis, (begin, end) in enumerate(((columns, columns + lengths), (rows, rows + 1))):
+        np.minimum.at(first[axis], ids, begin)
+        np.maximum.at(last[axis], ids, end)
+    areas = np.bincount(ids, lengths, minlength=num_segments + 1).astype(np.int64).tolist()
+    boxes = np.concatenate([first, last - first]).T.tolist()
+    return list(zip(areas, boxes, strict=True))[1:]
+
+
+def write_map(path: Path, segments: Segments, ids: Sequence[int], semantic: bool) -> None:
+    """Write the PNG: COCO's panoptic colours R + 256 G + 65536 B or, ``semantic``, one grey value a pixel.
+
+    Args:
+        path: the file.
+        segments: of one image.
+        ids: [S], what stands for each segment.
+        semantic: a label map; of 16 bits where an id is above 255.
+    """
+    values = np.array([0, *ids], dtype=np.uint32)[segments.map_HW]
+    if semantic:
+        image = Image.fromarray(values.astype(np.uint16 if max(ids) > 255 else np.uint8))
+    else:
+        colours = values.astype("<u4").view(np.uint8).reshape(*values.shape, 4)[..., :3]
+        image = Image.fromarray(np.ascontiguousarray(colours))
+    save_png(path, image)
+
+
+def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, looks: Sequence[ClassLook]) -> Image.Image:
+    """The segments over the image in grey; a large image is made smaller, a small one larger."""
+    map_hw = segments.map_HW
+    height, width = map_hw.shape
+    factor = _LARGE / max(height, width)
+    if factor < 1:
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        image_HW3 = np.asarray(cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA), np.uint8)
+        map_hw = np.asarray(cv2.resize(map_hw, size, interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
+    regions = [Region(map_hw == number, looks[place]) for number, place in enumerate(segments.places, start=1)]
+    return draw_regions(image_HW3, regions, max(*map_hw.shape, _SMALL))
+
+
+def save_png(path: Path, image: Image.Image) -> None:
+    """Write a picture in one piece."""
+    with replaced(path) as temporary:
+        image.save(temporary, format="PNG")
