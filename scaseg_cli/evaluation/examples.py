@@ -27,6 +27,7 @@ from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import ClassList
 from scaseg_cli.split.rules import holds_unseen
+from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
     from scaseg_cli.data.records import Category, ImageRecord, LabelledSet
@@ -90,7 +91,7 @@ def save_examples(recipe: Recipe, run: RunDir, scored: ScoredSet, shown: Sequenc
     classes = scored.classes
     title = f"{recipe.name}: {_which(chosen_images(scored.images, classes, len(rows)), classes)}"
     columns = [("image", ""), ("label", "the truth"), *((column.title, column.remark) for column in shown)]
-    sheet = draw_sheet(title, _notes(classes), columns, rows)
+    sheet = draw_sheet(title, _notes(recipe, classes), columns, rows)
     with replaced(run.examples_file) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
 
@@ -156,6 +157,7 @@ def _which(records: Sequence[ImageRecord], classes: ClassList) -> str:
     return f"{len(records)} validation images, those that hold unseen classes first"
 
 
-def _notes(classes: ClassList) -> list[str]:
+def _notes(recipe: Recipe, classes: ClassList) -> list[str]:
     unseen = ", ".join(classes.names[classes.num_seen :])
-    return [f"No training image held one of the unseen classes: {unseen}."]
+    what = "label used in training named" if task_of(recipe).keeps_unseen else "training image held"
+    return [f"No {what} one of the unseen classes: {unseen}."]
