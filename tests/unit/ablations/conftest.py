@@ -1,0 +1,72 @@
+"""What the tests of ablations share: recipes, finished runs without content, and figures by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaseg_cli.ablations.cells import Ablation, make_ablation
+from scaseg_cli.ablations.figures import Figures
+from scaseg_cli.ablations.find import find_sweep
+from scaseg_cli.ablations.sweep import Sweep
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.stages import recording, stages_for
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return load_recipe("shapes-zps")
+
+
+@pytest.fixture
+def ablation(recipe: Recipe) -> Callable[..., Ablation]:
+    """An ablation over ``recipe`` by its name; further arguments are those of `make_ablation`."""
+
+    def make(name: str, seeds: tuple[int, ...] = (0,), **arguments: object) -> Ablation:
+        return make_ablation(*find_sweep(name), recipe, seeds, **arguments)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def own(recipe: Recipe) -> Callable[..., Ablation]:
+    """An ablation that a person wrote."""
+
+    def make(seeds: tuple[int, ...] = (0,), **content: object) -> Ablation:
+        return make_ablation("mine", Sweep.model_validate({"title": "Mine", **content}), recipe, seeds)
+
+    return make
+
+
+@pytest.fixture
+def finish(tmp_path: Path) -> Callable[..., RunDir]:
+    """A run folder in which every stage has finished, each with one small file."""
+
+    def make(recipe: Recipe, name: str = "work", up_to: str = "evaluation") -> RunDir:
+        run = RunDir(tmp_path / name)
+        stages = stages_for(recipe)
+        for stage in stages[: stages.index(up_to) + 1]:
+            output = run.folder(stage) / "result.txt"
+            with recording(recipe, run, stage, output):
+                output.write_text(f"{stage} of {recipe.seed}")
+        return run
+
+    return make
+
+
+@pytest.fixture
+def figures() -> Callable[..., Figures]:
+    """Figures of an ablation: harmonic means by row and setting, of each seed; seen and unseen are as high."""
+
+    def make(ablation: Ablation, **settings: dict[str, list[float]]) -> Figures:
+        found = Figures(ablation, "pq")
+        for setting, rows in settings.items():
+            for label, values in rows.items():
+                for group in ("harmonic", "seen", "unseen"):
+                    by_seed = dict(zip(ablation.seeds, values, strict=False))
+                    found.values[label, setting, group] = by_seed  # type: ignore[index]
+        return found
+
+    return make

@@ -1,0 +1,117 @@
+"""The order of jobs, several at once, and what becomes of those that build on one that failed."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from scaseg_cli.ablations.ablate import make_ablations
+from scaseg_cli.ablations.jobs import Failure
+from scaseg_cli.ablations.plan import make_plan
+from scaseg_cli.ablations.schedule import Schedule
+from scaseg_cli.ablations.store import Store
+from scaseg_cli.run_dir import RunDir
+
+
+@dataclass
+class Later:
+    """A job that has ended at the second look."""
+
+    failures: dict
+    looks: int = 0
+    ended: bool = False
+
+    def poll(self):
+        self.looks += 1
+        return self.failures if self.looks > 1 else None
+
+    def end(self):
+        self.ended = True
+
+
+@dataclass
+class Fake:
+    """Starts nothing; jobs whose stage or folder is named fail."""
+
+    num_slots: int = 1
+    failing: tuple[str, ...] = ()
+    started: list = field(default_factory=list)
+    running: dict = field(default_factory=dict)
+    most: int = 0
+
+    def start(self, path, stage, cells, slot):
+        assert slot not in {s for s, job in self.running.items() if job.looks < 2}
+        reasons = {run.path: Failure("made to", path) for _, run in cells if self._fails(stage, run)}
+        self.started.append((stage, len(cells)))
+        self.running[slot] = Later(reasons)
+        self.most = max(self.most, sum(job.looks < 2 for job in self.running.values()))
+        return self.running[slot]
+
+    def _fails(self, stage, run):
+        return stage in self.failing or run.path.name in self.failing
+
+
+@pytest.fixture
+def plan(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("scaseg_cli.ablations.schedule._POLL", 0.0)
+    return make_plan(make_ablations(["bank-size", "pseudo-seen"], recipe), Store(RunDir(tmp_path)))
+
+
+def test_jobs_run_one_after_the_other_in_the_plans_order(plan):
+    launcher = Fake()
+    assert Schedule(plan, launcher).run() == {}
+    assert launcher.started == [(job.stage, len(job.nodes)) for job in plan.jobs()]
+    assert launcher.most == 1
+
+
+def test_several_run_at_once_none_before_what_it_needs(plan):
+    launcher = Fake(num_slots=3)
+    Schedule(plan, launcher).run()
+    assert launcher.most == 3
+    stages = [stage for stage, _ in launcher.started]
+    assert stages[:3] == ["data", "split", "embeddings"]
+    assert stages[3:6] == ["base"] * 3
+    assert sorted(launcher.started) == sorted((job.stage, len(job.nodes)) for job in plan.jobs())
+
+
+def test_what_builds_on_a_failed_stage_has_its_reason_and_the_rest_goes_on(plan):
+    base = next(job for job in plan.jobs() if job.stage == "base")
+    launcher = Fake(failing=(base.name,))
+    failed = Schedule(plan, launcher).run()
+    assert {plan.nodes[node].stage for node in failed} == {"base", "queries", "cat", "union", "evaluation"}
+    assert len(failed) == 5
+    assert {failure.reason for failure in failed.values()} == {"made to"}
+    assert len(launcher.started) == len(plan.jobs()) - 4
+
+
+def test_one_cell_of_a_job_may_fail(plan):
+    union = next(job for job in plan.jobs() if job.stage == "union" and len(job.nodes) > 1)
+    launcher = Fake(failing=(union.nodes[1],))
+    failed = Schedule(plan, launcher).run()
+    assert set(failed) == {union.nodes[1], *(n.id for n in plan.nodes.values() if union.nodes[1] in n.earlier)}
+    assert ("evaluation", 3) in launcher.started
+
+
+def test_when_everything_fails_it_ends(plan):
+    failed = Schedule(plan, Fake(failing=("data",))).run()
+    assert set(failed) == {node.id for node in plan.missing}
+
+
+def test_running_jobs_are_ended_when_the_command_is(plan):
+    class Interrupting(Fake):
+        def start(self, path, stage, cells, slot):
+            if len(self.started) == 4:
+                raise KeyboardInterrupt
+            return super().start(path, stage, cells, slot)
+
+    launcher = Interrupting(num_slots=3)
+    with pytest.raises(KeyboardInterrupt):
+        Schedule(plan, launcher).run()
+    assert [job.ended for slot, job in sorted(launcher.running.items())] == [True] * len(launcher.running)
+
+
+def test_the_journal_has_a_line_a_job(plan):
+    Schedule(plan, Fake()).run()
+    lines = [json.loads(line) for line in Path(plan.store.folder / "journal.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["results"]) for line in lines] == [(job.stage, len(job.nodes)) for job in plan.jobs()]
