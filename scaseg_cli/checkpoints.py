@@ -16,11 +16,18 @@ from scaseg_cli.files import replaced
 
 
 def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, Any] | None = None) -> None:
-    """Write ``tensors`` to ``path`` in one piece, marked as ``kind`` ("base", "queries"), with ``meta`` as JSON."""
+    """Write ``tensors`` to ``path`` in one piece, marked as ``kind`` ("base", "queries"), with ``meta`` as JSON.
+
+    Raises:
+        ScasegError: it cannot be written, as on a full disk; what stood there stays.
+    """
     header = {"scaseg": json.dumps({"kind": kind, **(meta or {})}, sort_keys=True)}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replaced(path) as temporary:
-        save_file(contiguous, str(temporary), metadata=header)
+        try:
+            save_file(contiguous, str(temporary), metadata=header)
+        except SafetensorError as error:  # what the system refused, in words of its own
+            raise OSError(first_line(error)) from error
 
 
 def load_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -108,9 +115,16 @@ def first_line(error: Exception) -> str:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training's progress in one piece: tensors, numbers, text, lists and dicts alone."""
-    with replaced(path) as temporary:
-        torch.save(state, temporary)
+    """Write a training's progress in one piece: tensors, numbers, text, lists and dicts alone.
+
+    Raises:
+        ScasegError: it cannot be written, as on a full disk; what stood there stays.
+    """
+    with replaced(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # of torch's ZIP writer; the file's own error says why
+            raise error.__context__ if isinstance(error.__context__, OSError) else error
 
 
 def load_state(path: Path, key: str) -> dict[str, Any] | None:

@@ -71,9 +71,9 @@ def check_training(recipe: Recipe) -> None:
     base, size = recipe.base, num_processes(recipe)
     parts = size * base.accumulate
     if base.batch_size % parts:
-        each = f" of {base.accumulate} parts" if base.accumulate > 1 else ""
+        each = f", base.accumulate {base.accumulate}" if base.accumulate > 1 else ""
         raise ScasegError(
-            f"base.batch_size {base.batch_size} does not divide by {size} processes{each}",
+            f"base.batch_size {base.batch_size} does not divide by {parts}: {size} process{'es' * (size > 1)}{each}",
             f"Choose a multiple of {parts}: --set base.batch_size={parts * -(-base.batch_size // parts)}",
         )
     choose_device(recipe)

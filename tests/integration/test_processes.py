@@ -15,10 +15,14 @@ TRAIN = ("train-base", "-r", "tiny.yaml", "--processes", "2")
 @pytest.fixture
 def before_base(tiny_run: TinyRun, tmp_path: Path) -> Path:
     """A folder with a run in which the base is not trained yet."""
-    shutil.copytree(tiny_run.folder, tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / "runs" / "tiny" / "base")
-    (tmp_path / "stderr.txt").unlink()
+    _copy_before_base(tiny_run, tmp_path)
     return tmp_path
+
+
+def _copy_before_base(tiny_run: TinyRun, folder: Path) -> None:
+    shutil.copytree(tiny_run.folder, folder, dirs_exist_ok=True)
+    shutil.rmtree(folder / "runs" / "tiny" / "base")
+    (folder / "stderr.txt").unlink()
 
 
 def processes_of(folder: Path) -> list[int]:
@@ -33,21 +37,60 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The base that two processes train when nothing happens to them."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    _copy_before_base(tiny_run, folder)
+    scaseg(folder, *TRAIN)
+    return (folder / "runs" / "tiny" / "base" / "base.safetensors").read_bytes()
+
+
+def workers_of(folder: Path) -> list[int]:
+    """The workers among `processes_of`, without torch.distributed.run, which started them."""
+    lines = {number: Path(f"/proc/{number}/cmdline").read_bytes().decode() for number in processes_of(folder)}
+    started = {number: line for number, line in lines.items() if "scaseg_cli.launch.worker" in line}
+    return [number for number, line in started.items() if "torch.distributed.run" not in line]
+
+
+def _goes_on_to(base: Path, undisturbed: bytes, folder: Path) -> None:
+    """The same command again ends with the bytes of a training that nothing happened to."""
+    assert not (base / "record.json").exists()
+    scaseg(folder, *TRAIN)
+    assert "base: going on from iteration " in (folder / "stderr.txt").read_text()
+    assert (base / "base.safetensors").read_bytes() == undisturbed
+
+
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
-def test_a_terminated_training_leaves_no_process_and_goes_on_to_the_same_end(before_base: Path, tmp_path: Path) -> None:
+def test_a_terminated_training_leaves_no_process_and_goes_on_to_the_same_end(
+    before_base: Path, undisturbed: bytes
+) -> None:
     base = before_base / "runs" / "tiny" / "base"
     assert signal_when(base / "progress.pt", signal.SIGTERM, before_base, *TRAIN) == 128 + signal.SIGTERM
     latest = time.monotonic() + 20
     while processes_of(before_base) and time.monotonic() < latest:
         time.sleep(0.1)
     assert processes_of(before_base) == []
-    assert not (base / "record.json").exists()
-    scaseg(before_base, *TRAIN)
-    assert "base: going on from iteration " in (tmp_path / "stderr.txt").read_text()
-    resumed = (base / "base.safetensors").read_bytes()
-    shutil.rmtree(base)
-    scaseg(before_base, *TRAIN)
-    assert (base / "base.safetensors").read_bytes() == resumed
+    _goes_on_to(base, undisturbed, before_base)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+def test_a_worker_that_dies_ends_the_training_with_words_and_it_goes_on(before_base: Path, undisturbed: bytes) -> None:
+    base = before_base / "runs" / "tiny" / "base"
+    process = start(before_base, *TRAIN)
+    latest = time.monotonic() + 120
+    while not (base / "progress.pt").exists() and time.monotonic() < latest:
+        time.sleep(0.01)
+    assert len(workers_of(before_base)) == 2
+    os.kill(workers_of(before_base)[1], signal.SIGKILL)
+    process.communicate(timeout=120)
+    said = (before_base / "stderr.txt").read_text()
+    assert process.returncode == 2, said
+    assert "was killed: the memory may be short" in said
+    assert "goes on from what is saved" in said
+    assert "Traceback" not in said
+    assert processes_of(before_base) == []
+    _goes_on_to(base, undisturbed, before_base)
 
 
 def test_what_a_worker_meets_is_told_once_and_without_a_traceback(before_base: Path) -> None:

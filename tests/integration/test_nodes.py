@@ -1,0 +1,104 @@
+"""Two nodes, here two commands on one machine, train what two processes train, and do not wait for ever."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from damaged_world import World
+from tiny_runs import TinyRun, start
+
+_LIMIT = 240.0
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def _node(rank: int, port: int) -> list[str]:
+    return ["--nodes", "2", "--node-rank", str(rank), "--rendezvous", f"127.0.0.1:{port}", "--timeout", "120"]
+
+
+def _end(*processes: subprocess.Popen[str]) -> list[str]:
+    """What each wrote to stdout; all must end well."""
+    told = [process.communicate(timeout=_LIMIT)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    return told
+
+
+@pytest.fixture
+def before_base(tiny_run: TinyRun, tmp_path: Path) -> Path:
+    """A folder with a run that has come to the base."""
+    shutil.copytree(tiny_run.folder, tmp_path, dirs_exist_ok=True)
+    for stage in ("embeddings", "base", "queries", "cat", "union", "evaluation"):
+        shutil.rmtree(tmp_path / "runs" / "tiny" / stage)
+    (tmp_path / "stderr.txt").unlink()
+    return tmp_path
+
+
+def test_two_nodes_train_what_two_processes_do_and_the_first_one_keeps_the_books(before_base: Path) -> None:
+    """Node 1 of a whole run waits for the embeddings, which node 0 makes first, and leaves after the base."""
+    run, port = before_base / "runs" / "tiny", _free_port()
+    short = ("-r", "tiny.yaml", "--json", "--set", "base.iterations=6", "--set", "evaluation.setting=inductive")
+    helper = start(before_base, "run", *short, *_node(1, port))
+    first = start(before_base, "run", *short, *_node(0, port))
+    told = [json.loads(text) for text in _end(first, helper)]
+    assert [stage["stage"] for stage in told[0]["stages"]] == ["split", "embeddings", "base", "evaluation"]
+    assert [(stage["stage"], stage["ran"]) for stage in told[1]["stages"]] == [("base", True)]
+    assert (told[1]["tables"], told[1]["wrote"], told[1]["summary"]["node"]) == ([], [], 1)
+    assert "embeddings: node 1 waits for node 0" in (run / "log-node1.txt").read_text()
+    assert json.loads((run / "base" / "record.json").read_text())["nodes"] == 2
+    assert {"workers.log", "workers-node1.log"} < {path.name for path in (run / "base").iterdir()}
+
+    of_nodes = (run / "base" / "base.safetensors").read_bytes()
+    shutil.rmtree(run / "base")
+    _end(start(before_base, "train-base", *short, "--processes", "2"))
+    assert (run / "base" / "base.safetensors").read_bytes() == of_nodes
+
+
+def test_nodes_that_were_started_differently_are_told(world: World) -> None:
+    command, port = ("train-base", "-r", "tiny.yaml", "-w", "run"), _free_port()
+    first = start(world.folder, *command, *_node(0, port))
+    other = start(world.folder, *command, *_node(1, port), "--set", "base.tau=0.1")
+    for process in (first, other):
+        process.communicate(timeout=_LIMIT)
+    assert (first.returncode, other.returncode) == (2, 2)
+    said = (world.folder / "stderr.txt").read_text()
+    assert "error: the nodes have different recipes, or data" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("rank", "said"),
+    [(0, r"1 of 2 nodes came to 127\.0\.0\.1:\d+ within 6 s"), (1, r"nobody answered at .* within 6 s")],
+)
+def test_a_rendezvous_that_nobody_answers_ends_in_time(world: World, rank: int, said: str) -> None:
+    world.refuses("train-base", *_node(rank, _free_port())[:-1], "6", saying=(said, "--timeout"))
+
+
+def test_a_run_whose_first_node_never_comes_ends_in_time(world: World) -> None:
+    shutil.rmtree(world.folder / "run" / "embeddings")
+    world.refuses("run", *_node(1, _free_port())[:-1], "3", saying=("node 0 has not finished the embeddings stage",))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--nodes", "2"], "nodes is 2, and --node-rank is not given"),
+        (["--nodes", "2", "--node-rank", "0"], "--rendezvous is not given"),
+        (["--nodes", "2", "--node-rank", "2", "--rendezvous", "a:1"], "no --node-rank 2 among 2 nodes"),
+        (["--nodes", "2", "--node-rank", "1", "--rendezvous", "here"], "'here' is not HOST:PORT"),
+        (["--node-rank", "1"], "nodes is 1"),
+        (["--nodes", "0"], "nodes: should be greater than 0"),
+        (_node(0, 1) + ["--set", "base.batch_size=3"], "base.batch_size 3 does not divide by 2: 2 processes"),
+        (["--set", "base.accumulate=4"], "base.batch_size 2 does not divide by 4: 1 process, base.accumulate 4"),
+    ],
+)
+def test_nodes_that_make_no_sense(world: World, options: list[str], said: str) -> None:
+    world.refuses("train-base", *options, saying=(said,))
