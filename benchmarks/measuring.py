@@ -114,16 +114,28 @@ class Timings:
         return statistics.median(one / another for one, another in pairs)
 
 
-def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu") -> Timings:
-    """Time each way ``rounds`` times, after one round that is not timed; in each round all ways have their turn."""
+def in_turns(
+    ways: Mapping[str, Callable[[], object]],
+    rounds: int,
+    device: str = "cpu",
+    clock: Callable[[], float] = time.perf_counter,
+) -> Timings:
+    """Time each way ``rounds`` times, after one round that is not timed; in each round all ways have their turn.
+
+    Args:
+        ways: functions by name.
+        rounds: how often each is timed.
+        device: ``cuda``: what was asked of it is waited for.
+        clock: seconds; `time.process_time` for seconds of work.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
-            started = time.perf_counter()
+            started = clock()
             way()
             _synchronise(device)
             if number:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(clock() - started)
     return Timings(seconds)
 
 

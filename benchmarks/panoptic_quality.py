@@ -1,21 +1,22 @@
 """How fast predictions in files are scored, beside decoding their PNGs alone and beside a plain reference.
 
-    python benchmarks/panoptic_quality.py --images 1000 --folder runs/panoptic-benchmark
+    python benchmarks/panoptic_quality.py --size published
 
-Times are CPU time of one core, the best of several rounds, so that a busy machine disturbs them little.
+Times are seconds of work on one core. The three ways must agree on what they count, or the benchmark fails.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from measuring import Goal, Outcome, in_turns, machine_of, run_benchmark
+from panoptic_set import LABELS, NUM_CATEGORIES, PREDICTIONS, write_set
 from PIL import Image
 
 from scaseg_cli.data.ahead import num_cores
@@ -26,13 +27,12 @@ from scaseg_cli.evaluation.predicted_set import read_predictions
 from scaseg_cli.evaluation.score_files import score_files
 from scaseg_cli.files import read_json
 from scaseg_cli.recipe.schema import ImageSet
-from scaseg_cli.results.console import print_table
-from scaseg_cli.results.table import Column, Table
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-from panoptic_set import LABELS, NUM_CATEGORIES, PREDICTIONS, write_set  # noqa: E402
-from plain_panoptic_quality import PlainQuality  # noqa: E402
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from plain_panoptic_quality import PlainQuality
 
+NUM_IMAGES = {"small": 40, "published": 1000}
+NUM_PLAIN = {"small": 10, "published": 50}  # images for the plain reference, which is slow
 CLASS_IDS = {k: k - 1 for k in range(1, NUM_CATEGORIES + 1)}
 
 
@@ -70,41 +70,37 @@ def _ids(path: Path) -> np.ndarray:
     return pixels[..., 0] + 256 * pixels[..., 1] + 65536 * pixels[..., 2]
 
 
-def best_of(rounds: int, clock: Callable[[], float], *works: Callable[[], object]) -> list[float]:
-    """Seconds of each work's fastest round; the works take turns, so that what else the machine does meets them all."""
-    best = [math.inf] * len(works)
-    for _ in range(rounds):
-        for place, work in enumerate(works):
-            started = clock()
-            work()
-            best[place] = min(best[place], clock() - started)
-    return best
-
-
-def main() -> None:
-    """Make the set, measure, print the table; fails where the two ways do not agree."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--plain", type=int, default=50, help="images for the plain reference")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path("runs/panoptic-benchmark"))
-    given = parser.parse_args()
-    folder, num, cores = given.folder, given.images, num_cores()
-    write_set(folder, num, cores)
-    check(folder, num)
-    (plain,) = best_of(1, time.process_time, lambda: score_plainly(folder, given.plain))
-    decoding, one = best_of(given.rounds, time.process_time, lambda: decode(folder), lambda: score(folder, 0))
-    (threads,) = best_of(given.rounds, time.perf_counter, lambda: score(folder, cores))
-    rows = [
-        {"what": "a plain reference, segment by segment", "rate": given.plain / plain},
-        {"what": "scaseg evaluate --predictions, one core", "rate": num / one, "share": decoding / one},
-        {"what": "decoding the same PNGs, one core", "rate": num / decoding, "share": 1.0},
-        {"what": f"scaseg evaluate --predictions, {cores} threads, by the clock", "rate": num / threads},
-    ]
-    sizes = [path.stat().st_size for path in (folder / LABELS).glob("*.png")]
-    notes = [f"{num} images, {np.mean(sizes) / 1000:.1f} kB a label PNG. Share: of the speed of decoding."]
-    columns = [Column("what", ""), Column("rate", "images a second", "number"), Column("share", "share", "percent")]
-    print_table(Table("Panoptic quality", columns, rows, notes))
+def measure(options: argparse.Namespace) -> Outcome:
+    """Make the set, score it each way in turns; fails where the ways do not agree."""
+    num, num_plain, rounds = NUM_IMAGES[options.size], NUM_PLAIN[options.size], options.rounds or 3
+    with tempfile.TemporaryDirectory(prefix="scaseg-benchmark-") as name:
+        folder, cores = Path(name), num_cores()
+        write_set(folder, num, cores)
+        check(folder, num)
+        one_core = {"decoding": lambda: decode(folder), "scaseg": lambda: score(folder, 0)}
+        work = in_turns(one_core, rounds, clock=time.process_time)
+        plain = in_turns({"plain": lambda: score_plainly(folder, num_plain)}, 1, clock=time.process_time)
+        threads = in_turns({"threads": lambda: score(folder, cores)}, rounds)
+        kilobytes = np.mean([path.stat().st_size for path in (folder / LABELS).glob("*.png")]) / 1000
+    return Outcome(
+        benchmark="panoptic_quality",
+        device="cpu",
+        size=options.size,
+        ratio_of="speed of scoring / speed of decoding the PNGs",
+        ratio=work.ratio("decoding", "scaseg"),
+        goal=Goal("at least", 0.8) if options.size == "published" else None,
+        figures={
+            "scaseg evaluate --predictions, images a second and core": num / work.median("scaseg"),
+            "decoding the same PNGs, images a second and core": num / work.median("decoding"),
+            "a plain reference, images a second and core": num_plain / plain.median("plain"),
+            f"scaseg evaluate --predictions in {cores} threads, images a second": num / threads.median("threads"),
+        },
+        notes=(
+            f"{num} images of 640 x 480 pixels with about eleven segments, void and crowds; {kilobytes:.1f} kB a label "
+            f"PNG. The reference goes segment by segment, on {num_plain} of them, and counts the same.",
+        ),
+        machine=machine_of("cpu"),
+    )
 
 
 def check(folder: Path, num_images: int) -> None:
@@ -121,4 +117,4 @@ def check(folder: Path, num_images: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_benchmark("Panoptic quality of predictions in files", ("cpu",), measure))

@@ -1,0 +1,104 @@
+"""Runs the benchmarks that suit a device and writes docs/performance.md from what they found.
+
+    python benchmarks/run.py
+    python benchmarks/run.py --device cuda
+
+What was found is kept as data in docs/performance.json: a later run replaces what it measures anew, so figures of a GPU
+come beside those of a CPU. For figures that mean something the machine must have nothing else to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from measuring import Outcome, outcome_from
+from performance_page import command_of, page
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import read_json, write_json, write_text
+from scaseg_cli.results.console import say_plainly
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER.parent / "docs" / "performance.md"
+# What is worth running on each device: on a CPU, published sizes where they end within minutes.
+PLAN: dict[str, tuple[tuple[str, str], ...]] = {
+    "cpu": (
+        ("split_dataset", "published"),
+        ("base_step", "small"),
+        ("base_step", "published"),
+        ("cat_live", "small"),
+        ("deformable_attention", "published"),
+        ("embed_classes", "small"),
+        ("panoptic_quality", "published"),
+    ),
+    "cuda": (
+        ("base_step", "published"),
+        ("cat_live", "published"),
+        ("deformable_attention", "published"),
+        ("embed_classes", "published"),
+    ),
+}
+NAMES = tuple(dict.fromkeys(name for plan in PLAN.values() for name, _ in plan))
+
+
+def run_one(name: str, device: str, size: str) -> Outcome:
+    """Run one benchmark in a process of its own.
+
+    Raises:
+        ScasegError: it failed; it has said why.
+    """
+    command = [sys.executable, str(FOLDER / f"{name}.py"), "--device", device, "--size", size, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise ScasegError(f"the benchmark {name} ended with code {done.returncode}", "What it said stands above.")
+    return outcome_from(json.loads(done.stdout.splitlines()[-1]))
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """What earlier runs found; nothing where there were none."""
+    if not path.is_file():
+        return []
+    return [outcome_from(value) for value in read_json(path, "the benchmarks' figures")["outcomes"]]
+
+
+def replaced_in(outcomes: Iterable[Outcome], new: Outcome) -> list[Outcome]:
+    """``outcomes`` with ``new`` in the place of the one of the same benchmark, device and size; in the plan's order."""
+
+    def key(outcome: Outcome) -> tuple[str, str, str]:
+        return outcome.benchmark, outcome.device, outcome.size
+
+    kept = {key(outcome): outcome for outcome in (*outcomes, new)}
+    return sorted(kept.values(), key=lambda o: (NAMES.index(o.benchmark), o.device, o.size == "published"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, keep and write; returns the exit code. What has been measured stays where a later benchmark fails."""
+    parser = argparse.ArgumentParser(description="Run the benchmarks; write docs/performance.md.")
+    parser.add_argument("--device", choices=tuple(PLAN), default="cpu")
+    parser.add_argument("--only", choices=NAMES, action="append", help="this benchmark alone; may be given again")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page; its figures lie beside it as JSON")
+    options = parser.parse_args(arguments)
+    data = options.page.with_suffix(".json")
+    try:
+        outcomes = read_outcomes(data)
+        for name, size in PLAN[options.device]:
+            if options.only and name not in options.only:
+                continue
+            say_plainly(command_of(name, options.device, size))
+            outcomes = replaced_in(outcomes, run_one(name, options.device, size))
+            write_json(data, {"outcomes": [outcome.as_json_value() for outcome in outcomes]})
+            write_text(options.page, page(outcomes))
+    except ScasegError as error:
+        say_plainly(f"error: {error}")
+        return 2
+    say_plainly(f"wrote {options.page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
