@@ -52,7 +52,9 @@ def evaluate(
         ),
     ] = None,
 ) -> None:  # fmt: skip
-    """Measure panoptic quality on the validation images: over seen and unseen classes, and their harmonic mean.
+    """Measure the validation images: over seen and unseen classes, and the harmonic mean of both.
+
+    Panoptic quality for task zps; mean IoU, accuracy and pixel accuracy for task zss.
 
     One pass of the network scores the base model, with and without its increment, the controls and the fine-tuned
     projectors. With --set evaluation.setting=inductive only stage 1 is needed.
