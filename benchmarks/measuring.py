@@ -134,8 +134,9 @@ def in_turns(
             started = clock()
             way()
             _synchronise(device)
+            elapsed = clock() - started
             if number:
-                seconds[name].append(clock() - started)
+                seconds[name].append(elapsed)
     return Timings(seconds)
 
 
