@@ -7,17 +7,15 @@ real data, not what they make of it.
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from coco_photographs import FOOTBALL, RACE, SAMPLE, photographs, write_images, write_panoptic
 from command_line import assert_nothing_lost, contents, scaseg
 
-SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "coco_sample"
 pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the two COCO images are not here")
 
-FOOTBALL, RACE = 142238, 439180  # people on a lawn with a ball; riders, horses and trucks on gravel
 UNSEEN = "horse  # in the race alone\ntruck\ngravel\n"
 RECIPE = """
 extends: shapes-zps
@@ -49,29 +47,14 @@ evaluation: {object_threshold: 0.0, overlap_threshold: 0.5, batch_size: 2, incre
 SETS = {"train": [FOOTBALL], "selection": [RACE], "validation": [FOOTBALL, RACE]}
 
 
-def _write_set(root: Path, name: str, image_ids: list[int]) -> None:
-    """Copies of the sample's images, under names of the set's own, as a set in COCO's panoptic layout."""
-    content = json.loads((SAMPLE / "panoptic_examples.json").read_text())
-    images_dir, labels_dir = root / name, root / "annotations" / name
-    images_dir.mkdir(parents=True)
-    labels_dir.mkdir(parents=True)
-    content["images"] = [item for item in content["images"] if item["id"] in image_ids]
-    content["annotations"] = [item for item in content["annotations"] if item["image_id"] in image_ids]
-    for item, source, folder in (
-        *((item, SAMPLE / "input_images", images_dir) for item in content["images"]),
-        *((item, SAMPLE / "panoptic_examples", labels_dir) for item in content["annotations"]),
-    ):
-        file_name = f"{name}-{item['file_name']}"
-        shutil.copy(source / item["file_name"], folder / file_name)
-        item["file_name"] = file_name
-    (root / "annotations" / f"{name}.json").write_text(json.dumps(content))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coco")
+    found = photographs()
     for name, image_ids in SETS.items():
-        _write_set(folder / "coco", name, image_ids)
+        chosen = [found[image_id] for image_id in image_ids]
+        write_images(folder / "coco" / name, chosen)
+        write_panoptic(folder / "coco" / "annotations", name, chosen)
     (folder / "coco.yaml").write_text(RECIPE)
     (folder / "unseen.txt").write_text(UNSEEN)
     return folder
