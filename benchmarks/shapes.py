@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say_plainly
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done, stage_key, stages_for
+from scaseg_cli.tasks import task_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "shapes-benchmark.md"
 NO_PULL = ("union.unseen_pull.beta=0",)
@@ -192,9 +193,9 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
         process.wait()
 
 
-def read_results(jobs: Iterable[Job]) -> Results:
+def read_results(jobs: Sequence[Job]) -> Results:
     """What the page is made from, out of the records."""
-    results = Results()
+    results = Results(task_of(jobs[0].recipe).measure)
     for job in jobs:
         records = {stage: job.run.record(stage) or {} for stage in stages_for(job.recipe)}
         results.add(job.variant, job.seed, stage_key(job.recipe, "evaluation"), records)

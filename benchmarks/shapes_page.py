@@ -14,8 +14,10 @@ from typing import Any
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.table import Column, Table, shown
+from scaseg_cli.tasks import task_of
 
-GROUPS = {"seen": "sPQ", "unseen": "uPQ", "harmonic": "hPQ"}
+GROUPS = {"seen": "s", "unseen": "u", "harmonic": "h"}
+MEASURES = {"pq": "PQ", "iou": "IoU"}  # by the task's main measure, how tables call it
 TITLES = {
     "recipe": "the recipe",
     "no-pull": "without the pull",
@@ -62,8 +64,10 @@ class Results:
         seeds: in the order they were added.
         keys: the evaluation's key of each variant with the first seed: equal keys are equal runs.
         records: of each stage, by variant and seed.
+        measure: the task's main one.
     """
 
+    measure: str = "pq"
     seeds: list[int] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     records: dict[tuple[str, int], Mapping[str, dict[str, Any]]] = field(default_factory=dict)
@@ -76,18 +80,26 @@ class Results:
         self.records[variant, seed] = records
 
     def of(self, row: Row, group: str = "harmonic") -> list[float]:
-        """PQ of each seed.
+        """The measure of each seed.
 
         Raises:
             ScasegError: it is not defined, since the validation images lack the classes.
         """
-        found = [self.records[row.variant, seed]["evaluation"]["summary"][row.name][group]["pq"] for seed in self.seeds]
+        found = [
+            self.records[row.variant, seed]["evaluation"]["summary"][row.name][group][self.measure]
+            for seed in self.seeds
+        ]
         if None in found:
             raise ScasegError("the validation images lack seen or unseen classes", "Use more of them.")
         return found
 
+    @property
+    def title(self) -> str:
+        """The harmonic mean of the measure, as tables call it."""
+        return f"h{MEASURES[self.measure]}"
+
     def better_control(self) -> list[tuple[str, float]]:
-        """Of each seed, the control with the highest validation hPQ. That it is picked there is in its favour."""
+        """Of each seed, the control that is best on the validation images. That it is picked there is in its favour."""
         controls = {name: self.of(Row("recipe", name)) for name in CONTROLS}
         best = [max(controls, key=lambda name, i=i: controls[name][i]) for i in range(len(self.seeds))]  # type: ignore[misc]
         return [(name, controls[name][i]) for i, name in enumerate(best)]
@@ -99,8 +111,8 @@ def with_spread(values: list[float]) -> str:
     return text if len(values) < 2 else f"{text} ± {shown(stdev(values), 'percent')}"
 
 
-def compared(name: str, values: list[float], other: str, others: list[float]) -> str:
-    """One sentence: in how many seeds ``values`` are above ``others``, and by how much."""
+def compared(name: str, values: list[float], other: str, others: list[float], title: str) -> str:
+    """One sentence: in how many seeds ``values`` are above ``others``, and by how much; ``title`` is what they are."""
     differences = [100 * (x - y) for x, y in zip(values, others, strict=True)]
     counts = {
         "above": sum(d > 0 for d in differences),
@@ -109,7 +121,7 @@ def compared(name: str, values: list[float], other: str, others: list[float]) ->
     }
     said = [f"{word} in {count}" for word, count in counts.items() if count]
     said[0] = said[0].replace(" in ", f" *{other}* in ")
-    text = f"*{name.capitalize()}* is {' and '.join(said)} of {len(differences)} seeds: hPQ differs by "
+    text = f"*{name.capitalize()}* is {' and '.join(said)} of {len(differences)} seeds: {title} differs by "
     text += f"{mean(differences):+.1f} points"
     if len(differences) > 1:
         text += f" in the mean ({min(differences):+.1f} to {max(differences):+.1f})"
@@ -119,12 +131,15 @@ def compared(name: str, values: list[float], other: str, others: list[float]) ->
 
 def result_table(results: Results, title: str, rows: list[Row], pairs: list[tuple[Row, Row]]) -> Table:
     """Mean and spread of each row; below, a sentence for each pair."""
-    columns = [Column("row", "model"), *(Column(group, f"{name} %") for group, name in GROUPS.items())]
+    columns = [
+        Column("row", "model"),
+        *(Column(group, f"{letter}{MEASURES[results.measure]} %") for group, letter in GROUPS.items()),
+    ]
     cells = [
         {"row": row.title, **{group: with_spread(results.of(row, group)) for group in GROUPS}, **_bold(row)}
         for row in rows
     ]
-    notes = [compared(one.title, results.of(one), two.title, results.of(two)) for one, two in pairs]
+    notes = [compared(one.title, results.of(one), two.title, results.of(two), results.title) for one, two in pairs]
     return Table(title, columns, cells, notes)
 
 
@@ -184,30 +199,32 @@ def gain_table(results: Results) -> Table:
     columns = [
         Column("seed", "seed"),
         Column("which", "better control"),
-        Column("control", "its hPQ", "percent"),
-        Column("plain", "transductive hPQ", "percent"),
+        Column("control", f"its {results.title}", "percent"),
+        Column("plain", f"transductive {results.title}", "percent"),
         Column("gain", "gain", "percent"),
         Column("tuned", "at best increment", "percent"),
         Column("tuned_gain", "gain", "percent"),
-        Column("inductive", "inductive hPQ", "percent"),
+        Column("inductive", f"inductive {results.title}", "percent"),
         Column("ratio", "transductive / inductive", "number"),
     ]
     means = {c.key: mean(row[c.key] for row in rows) for c in columns[2:] if None not in [row[c.key] for row in rows]}
     rows.append({"seed": "mean", **means, "_style": "bold"})
     better = [control for _, control in controls]
     notes = [
-        compared(MODELS[name], values, "the better control", better)
+        compared(MODELS[name], values, "the better control", better, results.title)
         for name, values in zip(TUNED, (plain, tuned), strict=True)
     ]
     ratios = [row["ratio"] for row in rows[:-1]]
     above = sum(ratio is not None and ratio > 1 for ratio in ratios)
-    notes.append(f"The ratio of transductive to inductive hPQ is above 1 in {above} of {len(ratios)} seeds.")
+    notes.append(
+        f"The ratio of transductive to inductive {results.title} is above 1 in {above} of {len(ratios)} seeds."
+    )
     notes.append("The better control is picked on the validation images, seed by seed, which is in its favour.")
     return Table("Gain over the better control, and ratio to inductive", columns, rows, notes)
 
 
 def seed_table(results: Results) -> Table:
-    """hPQ of each row and seed, so that nobody has to trust a mean."""
+    """The measure of each row and seed, so that nobody has to trust a mean."""
     columns = [Column("row", "model"), *(Column(str(seed), f"seed {seed}", "percent") for seed in results.seeds)]
     rows = [Row("recipe", name) for name in MODELS]
     rows += [Row(variant, name) for variant in TITLES if variant not in ("recipe", *OTHER_BASE) for name in TUNED]
@@ -218,7 +235,7 @@ def seed_table(results: Results) -> Table:
         cells.append({"row": row.title, **values, **_bold(row)})
     best = [max(cells, key=lambda cell, seed=str(seed): cell[seed])["row"] for seed in results.seeds]  # type: ignore[misc]
     note = "Highest: " + "; ".join(f"*{title}* in seed {seed}" for seed, title in zip(results.seeds, best, strict=True))
-    return Table("hPQ of each seed", columns, cells, [note + "."])
+    return Table(f"{results.title} of each seed", columns, cells, [note + "."])
 
 
 def time_table(results: Results, jobs: int) -> Table:
@@ -252,9 +269,10 @@ def _facts(results: Results, recipe: Recipe, jobs: int) -> list[str]:
     split, found = records["split"]["summary"], records["evaluation"]["versions"]
     versions = ", ".join(f"{name} {found[name]}" for name in ("scaseg", "python", "torch", "mmdet", "numpy"))
     increment = f"{recipe.evaluation.inductive_increment:+g}"
+    kept = ", in which unseen classes are ignored" if task_of(recipe).keeps_unseen else " without unseen classes"
     return [
         f"Recipe `{recipe.name}`: {split['num_seen']} seen and {split['num_unseen']} unseen classes; {split['train']} "
-        f"training images without unseen classes, {split['selection']} selection and {split['validation']} validation "
+        f"training images{kept}, {split['selection']} selection and {split['validation']} validation "
         f"images; {recipe.base.iterations} iterations of the base model, {recipe.cat.iterations} of the generator, "
         f"{recipe.union.iterations} of the fine-tuning.",
         "A seed changes everything that is drawn in training. The images and the two small pre-trained networks are "

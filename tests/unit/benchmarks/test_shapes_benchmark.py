@@ -80,12 +80,12 @@ def test_one_seed_has_no_spread(page):
     ],
 )  # fmt: skip
 def test_the_sentence_follows_the_figures(page, values, others, sentence):
-    assert page.compared("a", values, "b", others) == sentence
+    assert page.compared("a", values, "b", others, "hPQ") == sentence
 
 
 def test_values_of_unlike_seeds_are_not_compared(page):
     with pytest.raises(ValueError, match="zip"):
-        page.compared("a", [0.5, 0.6], "b", [0.4])
+        page.compared("a", [0.5, 0.6], "b", [0.4], "hPQ")
 
 
 def test_the_main_table_has_means_over_seeds(page):
@@ -93,6 +93,20 @@ def test_the_main_table_has_means_over_seeds(page):
     row = next(row for row in table.rows if row["row"] == "transductive, no increment")
     assert (row["seen"], row["harmonic"]) == ("30.0 ± 5.0", "60.0 ± 10.0")
     assert table.notes[0].endswith("in 3 of 3 seeds: hPQ differs by +20.0 points in the mean (+10.0 to +30.0).")
+
+
+def test_another_measure_is_called_by_its_name(page):
+    results = _results(page)
+    for records in results.records.values():
+        for groups in records["evaluation"]["summary"].values():
+            for group in groups.values():
+                group["iou"] = group.pop("pq")
+    results.measure = "iou"
+    table = page.result_tables(results)[0]
+    assert [column.title for column in table.columns[1:]] == ["sIoU %", "uIoU %", "hIoU %"]
+    assert "hIoU differs by +20.0 points" in table.notes[0]
+    assert page.gain_table(results).columns[2].title == "its hIoU"
+    assert page.seed_table(results).title == "hIoU of each seed"
 
 
 def test_the_gain_is_over_the_better_control_of_each_seed(page):
