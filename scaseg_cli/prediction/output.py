@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class OutputFolder:
         """The picture of an image's segments."""
         return self.path / result_names(source.stem)[1]
 
-    def prepare(self, sources: Iterable[Source], document: dict[str, Any]) -> None:
+    def prepare(self, sources: Sequence[Source], document: dict[str, Any]) -> None:
         """Make the folder and write the JSON without any image, so that it never tells of older files.
 
         Raises:
@@ -50,9 +50,10 @@ class OutputFolder:
             raise ScasegError(f"the folder {self.path} cannot be written", _ANOTHER)
         if any(self.path.iterdir()) and not self._is_ours():
             raise ScasegError(f"the folder {self.path} has files that `{MADE_BY}` did not make", _ANOTHER)
+        results = {path(source).resolve() for source in sources for path in (self.map_file, self.overlay_file)}
         for source in sources:
-            if source.path.resolve() in (self.map_file(source).resolve(), self.overlay_file(source).resolve()):
-                raise ScasegError(f"the image {source.path} would be replaced by its own result", _ANOTHER)
+            if source.path.resolve() in results:
+                raise ScasegError(f"the image {source.path} would be replaced by a result", _ANOTHER)
         write_json(self.json_file, document)
 
     def _is_ours(self) -> bool:

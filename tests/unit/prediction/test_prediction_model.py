@@ -1,0 +1,135 @@
+"""Masks brought to the image's size a block of rows at a time, and segments that do not depend on the blocks."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from scaseg_cli.base.segmentor import Encoded, enlarged
+from scaseg_cli.evaluation.fusion import fuse
+from scaseg_cli.evaluation.lineup import Candidate
+from scaseg_cli.evaluation.semantic_measure import SemanticMeasure
+from scaseg_cli.prediction import model as prediction_model
+from scaseg_cli.prediction.model import Model, choose_setting, mask_blocks
+from scaseg_cli.prediction.vocabulary import Sought, Vocabulary
+from scaseg_cli.recipe.load import load_recipe
+from scaseg_cli.run_dir import RunDir
+
+VOCABULARY = Vocabulary(tuple(Sought(f"class {k}", k % 2 == 0, k + 1, k, seen=k < 3) for k in range(5)))
+QUERIES = 12
+
+
+def logits(size: tuple[int, int], num_queries: int = QUERIES) -> torch.Tensor:
+    return 4 * torch.randn(num_queries, *size, generator=torch.Generator().manual_seed(sum(size)))
+
+
+@pytest.mark.parametrize("sizes", [((7, 5), (20, 31)), ((16, 12), (16, 12)), ((30, 40), (11, 13)), ((1, 1), (9, 4))])
+@pytest.mark.parametrize("rows", [1, 3, 8])
+def test_blocks_of_rows_are_the_whole(sizes, rows):
+    small, size = sizes
+    given = logits(small)
+    blocks = list(mask_blocks(given, size, at_most=4 * QUERIES * size[1] * rows))
+    assert [len(block[0]) for block in blocks[:-1]] == [rows] * (len(blocks) - 1)
+    whole = enlarged(given, size).sigmoid()
+    assert torch.cat(blocks, 1).shape == whole.shape
+    assert (torch.cat(blocks, 1) - whole).abs().max() < 1e-5
+
+
+def test_what_fits_comes_in_one_block_bit_by_bit():
+    given = logits((7, 5))
+    (block,) = mask_blocks(given, (20, 31))
+    assert torch.equal(block, enlarged(given, (20, 31)).sigmoid())
+
+
+def test_a_block_has_at_least_a_row():
+    assert [block.shape for block in mask_blocks(logits((2, 2)), (3, 9), at_most=1)] == [(QUERIES, 1, 9)] * 3
+
+
+class FixedClassifier(nn.Module):
+    """Class logits that are the embeddings themselves."""
+
+    def forward(self, visual: torch.Tensor) -> torch.Tensor:
+        return visual
+
+
+@dataclass(frozen=True)
+class FixedSegmentor:
+    """Gives the same masks for every image."""
+
+    logits_Qhw: torch.Tensor
+    visual_QD: torch.Tensor
+
+    def encode(self, images: list[np.ndarray]) -> list[Encoded]:
+        return [Encoded(self.visual_QD, self.logits_Qhw) for _ in images]
+
+
+def model_of(task: str, increment: float = 0.0, **evaluation: float) -> Model:
+    recipe = load_recipe(f"shapes-{task}", tuple(f"evaluation.{key}={value}" for key, value in evaluation.items()))
+    visual = 3 * torch.randn(QUERIES, 6, generator=torch.Generator().manual_seed(1))
+    candidate = Candidate("fixed", FixedClassifier(), increment)  # type: ignore[arg-type]
+    vocabulary = VOCABULARY
+    if task == "zss":
+        vocabulary = Vocabulary(tuple(replace(item, isthing=False) for item in VOCABULARY.classes))
+    return Model(recipe, FixedSegmentor(logits((6, 8)), visual), candidate, vocabulary)  # type: ignore[arg-type]
+
+
+IMAGE = np.zeros((24, 30, 3), np.uint8)
+
+
+@pytest.mark.parametrize("task", ["zps", "zss"])
+def test_segments_do_not_depend_on_the_blocks(task, monkeypatch):
+    model = model_of(task, object_threshold=0.2, overlap_threshold=0.1)
+    (whole,) = model.segment([IMAGE])
+    assert len(whole.places) > 2
+    assert whole.map_HW.shape == (24, 30)
+    blocks = prediction_model.mask_blocks
+    monkeypatch.setattr(prediction_model, "mask_blocks", lambda given, size: blocks(given, size, at_most=9000))
+    (parts,) = model.segment([IMAGE])
+    assert parts.map_HW.tolist() == whole.map_HW.tolist()
+    assert parts.places.tolist() == whole.places.tolist()
+    assert parts.scores.tolist() == whole.scores.tolist()
+
+
+def test_panoptic_segments_are_those_of_the_evaluation():
+    model = model_of("zps", 1.0, object_threshold=0.2, overlap_threshold=0.1)
+    (found,) = model.segment([IMAGE])
+    shares = model.segmentor.visual_QD.clone()
+    shares[:, 3:5] += 1.0  # the unseen ones
+    scores, labels = shares.softmax(-1).max(-1)
+    masks = enlarged(model.segmentor.logits_Qhw, (24, 30)).sigmoid().numpy()
+    expected = fuse(scores.numpy(), labels.numpy(), masks, VOCABULARY.isthing, 0.2, 0.1, 5)
+    assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
+    assert found.places.tolist() == expected.class_ids.tolist()
+    assert found.scores.tolist() == expected.scores.tolist()
+
+
+def test_semantic_segments_are_those_of_the_evaluation():
+    model = model_of("zss", 0.5)
+    (found,) = model.segment([IMAGE])
+    shares = model.segmentor.visual_QD.clone()
+    shares[:, 3:5] += 0.5
+    masks = enlarged(model.segmentor.logits_Qhw, (24, 30)).sigmoid()
+    measure = SemanticMeasure(np.arange(5) < 3, torch.device("cpu"))
+    image = measure.prepare(np.ones((24, 30), np.int32), [1], [0], [False], masks)
+    expected = image.predict(shares.softmax(-1), ())
+    assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
+    assert found.places.tolist() == expected.class_ids.tolist()
+    assert found.map_HW.min() == 1
+    assert found.scores.tolist() == shares.softmax(-1)[:, :-1].amax(0).double()[found.places].tolist()
+
+
+def test_where_no_query_is_sure_enough_nothing_is_found():
+    (found,) = model_of("zps", object_threshold=1.0).segment([IMAGE])
+    assert not found.map_HW.any()
+    assert len(found.places) == len(found.scores) == 0
+
+
+def test_the_setting_is_transductive_where_a_projector_is_there(tmp_path):
+    run = RunDir(tmp_path)
+    assert choose_setting(run, None) == "inductive"
+    run.folder("union")
+    run.write_record("union", {})
+    assert choose_setting(run, None) == "transductive"
+    assert choose_setting(run, "inductive") == "inductive"

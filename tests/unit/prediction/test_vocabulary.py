@@ -1,0 +1,126 @@
+"""Any names in any order: one order inside, stored vectors for the run's classes, and no name twice."""
+
+import pytest
+import torch
+
+from scaseg_cli.clip.load import load_clip
+from scaseg_cli.embeddings.encode import encode_classes
+from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.prediction.names import parse_names
+from scaseg_cli.prediction.vocabulary import vectors_of, vocabulary_of
+from scaseg_cli.recipe.load import load_recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split.classes import ClassList, SplitClass, write_classes
+
+# the model's order: seen first
+CLASSES = (
+    SplitClass("red ring", 4, True, True),
+    SplitClass("sky-other-merged", 187, False, True),
+    SplitClass("blue dots", 2, False, False),
+    SplitClass("green square", 254, True, False),
+)
+NAMES = [item.name for item in CLASSES]
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return load_recipe("shapes-zps")
+
+
+@pytest.fixture(scope="module")
+def run(recipe, tmp_path_factory):
+    run = RunDir(tmp_path_factory.mktemp("run"))
+    write_classes(run, "zps", ClassList(CLASSES))
+    clip, random = load_clip(recipe.clip), torch.Generator().manual_seed(0)
+    vectors = torch.randn(4, clip.dim, generator=random)
+    save_embeddings(run.embeddings_file, ClassEmbeddings(NAMES, vectors, clip.fingerprint, recipe.clip, ("a {}",)))
+    return run
+
+
+def test_things_stand_before_the_semicolon():
+    assert parse_names("zebra,  street   lamp ; grass,,sky") == (["zebra", "street lamp"], ["grass", "sky"])
+    assert parse_names("zebra") == (["zebra"], [])
+    assert parse_names("; grass") == ([], ["grass"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("", "names no class"), (" ;, ", "names no class"), ("a;b;c", "has 2 semi")]
+)
+def test_names_that_say_nothing_or_too_much_are_refused(text, says):
+    with pytest.raises(ScasegError, match=says):
+        parse_names(text)
+
+
+def test_without_names_the_runs_classes_are_looked_for(run):
+    vocabulary = vocabulary_of(run, None)
+    assert [(c.name, c.category_id, c.class_id, c.seen, c.isthing) for c in vocabulary.classes] == [
+        (c.name, c.category_id, place, c.seen, c.isthing) for place, c in enumerate(CLASSES)
+    ]
+    assert vocabulary.num_seen == 2
+
+
+def test_the_order_of_the_names_changes_nothing(run):
+    first = vocabulary_of(run, (["zebra", "red ring", "ant"], ["blue dots", "lawn"]))
+    second = vocabulary_of(run, (["ant", "zebra", "red ring"], ["lawn", "blue dots"]))
+    assert first == second
+    assert [(c.name, c.seen, c.class_id) for c in first.classes] == [
+        ("red ring", True, 0), ("blue dots", False, 2), ("ant", False, None), ("lawn", False, None),
+        ("zebra", False, None),
+    ]  # fmt: skip
+    assert first.num_seen == 1
+    assert first.isthing.tolist() == [True, False, True, False, True]
+
+
+def test_new_classes_get_numbers_that_nobody_has(run):
+    numbers = {c.name: c.category_id for c in vocabulary_of(run, (["red ring", "b", "a"], ["c"])).classes}
+    assert numbers == {"red ring": 4, "a": 256, "b": 257, "c": 258}  # 255 means no label in a label map
+
+
+def test_a_name_as_it_goes_into_prompts_means_the_runs_class(run):
+    (found,) = vocabulary_of(run, (["Sky"], [])).classes
+    assert (found.name, found.class_id, found.category_id, found.seen) == ("Sky", 1, 187, True)
+    assert found.isthing  # as the person says, not as the data does
+
+
+def test_where_nothing_is_told_apart_all_are_stuff(run):
+    assert not vocabulary_of(run, (["red ring", "zebra"], ["lawn"]), together=True).isthing.any()
+
+
+@pytest.mark.parametrize(
+    ("things", "stuff", "says"),
+    [
+        (["zebra", "zebra"], [], "names 'zebra' twice"),
+        (["zebra"], ["zebra"], "names 'zebra' twice"),
+        (["Zebra"], ["zebra-stuff"], "names 'zebra-stuff' and 'Zebra', which give the same prompts"),
+        (["sky"], ["sky-other-merged"], "names 'sky-other-merged' and 'sky', which give the same prompts"),
+        (["--"], [], "has the name '--', of which nothing is left in prompts"),
+    ],
+)
+def test_one_class_is_named_once(run, things, stuff, says):
+    with pytest.raises(ScasegError, match=says):
+        vocabulary_of(run, (things, stuff))
+
+
+def test_the_runs_classes_have_the_stored_vectors_bit_by_bit(run, recipe):
+    stored = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(vectors_of(recipe, run, vocabulary_of(run, None)), stored)
+    mixed = vectors_of(recipe, run, vocabulary_of(run, (["zebra", "sky"], ["blue dots"])))
+    assert torch.equal(mixed[:2], stored[[1, 2]])
+
+
+def test_a_new_names_vector_does_not_depend_on_the_others(run, recipe):
+    alone = vectors_of(recipe, run, vocabulary_of(run, (["purple star"], [])))[0]
+    among = vocabulary_of(run, (["zebra", "red ring", "a"], ["yellow ring", "purple star"]))
+    place = [c.name for c in among.classes].index("purple star")
+    assert torch.equal(vectors_of(recipe, run, among)[place], alone)
+    assert torch.equal(encode_classes(load_clip(recipe.clip), ["purple star"], ("a {}",), 7)[0], alone)
+
+
+def test_another_clip_than_the_runs_is_refused(recipe, tmp_path):
+    other = RunDir(tmp_path)
+    write_classes(other, "zps", ClassList(CLASSES))
+    save_embeddings(other.embeddings_file, ClassEmbeddings(NAMES, torch.eye(4, 64), "0" * 64, recipe.clip, ("a {}",)))
+    assert torch.equal(vectors_of(recipe, other, vocabulary_of(other, None)), torch.eye(4, 64))
+    with pytest.raises(ScasegError, match="were made by other weights"):
+        vectors_of(recipe, other, vocabulary_of(other, (["zebra"], [])))
