@@ -62,8 +62,10 @@ class Lineup:
         if len({candidate.name for candidate in candidates}) < len(candidates):
             raise ValueError(f"candidates of one name: {[candidate.name for candidate in candidates]}")
         places = {}
+        classifiers = {id(candidate.classifier): candidate.classifier for candidate in candidates}  # each hashed once
+        place_of = {key: self._place_of(classifier) for key, classifier in classifiers.items()}
         for candidate in candidates:
-            entry = Entry(self._place_of(candidate.classifier), candidate.increment, rule)
+            entry = Entry(place_of[id(candidate.classifier)], candidate.increment, rule)
             if entry not in self._places:
                 self._places[entry] = len(self.entries)
                 self.entries.append(entry)

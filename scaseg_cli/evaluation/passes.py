@@ -99,9 +99,14 @@ def count(scored: ScoredSet, lineup: Lineup, rank: int = 0, size: int = 1) -> li
     counts: list[Counts] = [scored.measure.new_counts() for _ in lineup.entries]
     with meter(f"scoring {len(counts)} on {scored.part}", sum(map(len, batches))) as shown:
         for batch in batches:
-            visual_BQD, prepared = scored.segment(batch)
-            shares = lineup.shares(visual_BQD, scored.classes.num_seen)
-            for b, image in enumerate(prepared):
-                image.add(counts, [shares_BQN1[b] for shares_BQN1 in shares], lineup.rules)
+            _count_batch(scored, lineup, batch, counts)
             shown.advance(len(batch))
     return counts
+
+
+def _count_batch(scored: ScoredSet, lineup: Lineup, batch: Sequence[ImageRecord], counts: list[Counts]) -> None:
+    """Count a batch; its masks are gone when this returns."""
+    visual_BQD, prepared = scored.segment(batch)
+    shares = lineup.shares(visual_BQD, scored.classes.num_seen)
+    for b, image in enumerate(prepared):
+        image.add(counts, [shares_BQN1[b] for shares_BQN1 in shares], lineup.rules)

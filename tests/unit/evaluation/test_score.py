@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ class Stripes:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.masks: list[weakref.ref[np.ndarray]] = []
+        self.alive: list[int] = []  # masks of earlier batches that someone held on to, at each call
 
     def segment(self, images: list[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
         self.batches.append(len(images))
+        self.alive.append(sum(mask() is not None for mask in self.masks))
         found = []
         for image in images:
             height, width = image.shape[:2]
@@ -42,7 +46,9 @@ class Stripes:
             distance = (torch.arange(width)[None] + 0.5 - centres[:, None]).abs()
             masks = torch.sigmoid(3 * (width / NUM_QUERIES - distance))[:, None].expand(-1, height, -1)
             random = torch.Generator().manual_seed(int(image.sum()))
-            found.append((torch.randn(NUM_QUERIES, VISUAL_DIM, generator=random), masks.contiguous()))
+            held = masks.contiguous().numpy().copy()  # lives as long as any tensor or array over its memory
+            self.masks.append(weakref.ref(held))
+            found.append((torch.randn(NUM_QUERIES, VISUAL_DIM, generator=random), torch.from_numpy(held)))
         return found
 
 
@@ -168,3 +174,8 @@ def test_shares_of_processes_add_up_to_one_process(either_task: ScoredSet, segme
     for place, found in enumerate(whole):
         assert (sum(share[place].array for share in shares) == found.array).all()
         assert found.array.any()
+
+
+def test_masks_are_forgotten_batch_by_batch(either_task: ScoredSet, recipe: Recipe, segmentor: Stripes) -> None:
+    score(either_task, [(recipe, [Candidate("a", classifier(0)), Candidate("b", classifier(1))])])
+    assert segmentor.alive == [0] * 4
