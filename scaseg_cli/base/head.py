@@ -27,7 +27,7 @@ class CosineHead(Mask2FormerHead):
     """A Mask2Former head whose classes are semantic embeddings.
 
     It remembers the visual embeddings v of the last forward pass and, of the last loss or `match`, which query holds
-    which segment.
+    which segment and which ones hold nothing.
 
     Args:
         classifier: over the seen classes.
@@ -38,6 +38,7 @@ class CosineHead(Mask2FormerHead):
         super().__init__(**mask2former)
         self.cls_embed = classifier
         self._matches: Matches = []
+        self._null: list[Tensor] = []
         self._visual: Tensor | None = None
 
     @abstractmethod
@@ -54,13 +55,14 @@ class CosineHead(Mask2FormerHead):
 
     def _get_targets_single(self, *args: Any, **kwargs: Any) -> Any:
         targets = super()._get_targets_single(*args, **kwargs)
-        sampled = targets[-1]
+        labels_Q, weights_Q, sampled = targets[0], targets[1], targets[-1]
         self._matches.append((sampled.pos_inds, sampled.pos_assigned_gt_inds))
+        self._null.append(((labels_Q == self.num_classes) & (weights_Q > 0)).nonzero()[:, 0])
         return targets
 
     def loss(self, *features_and_samples: Any) -> dict[str, Tensor]:
         """Mask2Former's losses of all decoder layers; takes what the host's head takes."""
-        self._matches = []
+        self._matches, self._null = [], []
         return super().loss(*features_and_samples)
 
     def loss_by_feat(self, class_logits: list[Tensor], mask_logits: list[Tensor], *annotated: Any) -> dict[str, Tensor]:
@@ -78,9 +80,16 @@ class CosineHead(Mask2FormerHead):
         """Per image, (query indices, segment indices) of the last decoder layer's matching."""
         return self._matches[-num_images:]
 
+    def last_null(self, num_images: int) -> list[Tensor]:
+        """Per image, the queries that hold no segment in the last decoder layer's matching, ascending.
+
+        A query on ignored pixels is neither here nor in `last_matches`.
+        """
+        return self._null[-num_images:]
+
     def match(self, x: tuple[Tensor, ...], samples: list[Any]) -> Matches:
         """Match queries to segments without any loss: forward, then the last layer's Hungarian matching."""
         class_logits, mask_logits = self(x, samples)
-        self._matches = []
+        self._matches, self._null = [], []
         self.get_targets(list(class_logits[-1]), list(mask_logits[-1]), *self.annotated(samples))
         return self.last_matches(len(samples))

@@ -1,7 +1,8 @@
-"""Matching costs and mask losses of Mask2Former at labelled pixels alone (docs/method.md, Ignored pixels).
+"""Matching costs and losses of Mask2Former at labelled pixels alone (docs/method.md, Ignored pixels).
 
 Mask2Former looks at masks at P random points. Here the points are centres of pixels that have a label, so that an
-ignored pixel is neither inside nor outside of any mask.
+ignored pixel is neither inside nor outside of any mask. And a query whose mask lies on ignored pixels is not taught
+that there is nothing.
 
 Shapes: B images, Q queries, G matched queries or segments, K classes and no-object, P points, V labelled pixels, h w of
 the mask logits, H W of the labels. A pixel is given by its number in its image, row by row.
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -43,6 +45,15 @@ def logits_at(logits_NQhw: Tensor, pixels_NP: Tensor, labels_NHW: Tensor) -> Ten
     return point_sample(logits_NQhw, places / places.new_tensor([width, height]))
 
 
+def lie_on_ignored(logits_Qhw: Tensor, pixels_V: Tensor, labels_HW: Tensor) -> Tensor:
+    """Whether more than half of what each mask covers is ignored, bool [Q]; an empty mask lies nowhere."""
+    is_ignored_HW = torch.ones_like(labels_HW, dtype=logits_Qhw.dtype)
+    is_ignored_HW.view(-1)[pixels_V] = 0.0
+    share_hw = F.adaptive_avg_pool2d(is_ignored_HW[None], logits_Qhw.shape[-2:])[0]
+    covered_Qhw = logits_Qhw > 0
+    return (covered_Qhw * share_hw).sum((1, 2)) > 0.5 * covered_Qhw.sum((1, 2))
+
+
 class LabelledPixels(Mask2FormerHead):
     """A Mask2Former head whose images' metainfo has under `LABELLED` the pixels that it may look at."""
 
@@ -65,7 +76,9 @@ class LabelledPixels(Mask2FormerHead):
         labels_Q[query] = segments.labels[segment]
         matched_Q = mask_logits_Qhw.new_zeros(self.num_queries)
         matched_Q[query] = 1.0
-        weights_Q = torch.ones_like(labels_Q)
+        label_HW = segments.masks.new_zeros(segments.masks.shape[-2:])
+        hidden_Q = lie_on_ignored(mask_logits_Qhw, meta[LABELLED], label_HW)
+        weights_Q = torch.where(hidden_Q & (matched_Q == 0), 0, torch.ones_like(labels_Q))
         return labels_Q, weights_Q, segments.masks[segment], matched_Q, query, matching.neg_inds, matching
 
     def _compared(self, logits_Qhw: Tensor, masks_GHW: Tensor, pixels_V: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,17 +98,17 @@ class LabelledPixels(Mask2FormerHead):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The losses of one decoder layer: class, mask and dice.
 
-        The class loss is a mean over queries by the weights of their classes; the mask losses are means over points
+        The class loss is a mean over queries by the weights of their classes, without unmatched ones that lie on
+        ignored pixels; the mask losses are means over points
         and over matched queries, whose number is averaged over processes.
         """
         labels, weights, masks, matched, num_matched = self.get_targets(
             list(class_logits_BQK), list(mask_logits_BQhw), segments, metas
         )
-        labels_BQ = torch.stack(labels).flatten()
-        share = class_logits_BQK.new_tensor(self.class_weight)[labels_BQ].sum()
-        loss_cls = self.loss_cls(
-            class_logits_BQK.flatten(0, 1), labels_BQ, torch.stack(weights).flatten(), avg_factor=share
-        )
+        labels_BQ, weights_BQ = torch.stack(labels).flatten(), torch.stack(weights).flatten()
+        class_weight = class_logits_BQK.new_tensor(self.class_weight)
+        share = (class_weight[labels_BQ] * weights_BQ).sum().clamp(min=class_weight[-1])  # where all are left out
+        loss_cls = self.loss_cls(class_logits_BQK.flatten(0, 1), labels_BQ, weights_BQ, avg_factor=share)
         logits_Ghw = mask_logits_BQhw[torch.stack(matched) > 0]
         num_masks = reduce_mean(share.new_tensor([num_matched])).clamp(min=1)
         if len(logits_Ghw) == 0:

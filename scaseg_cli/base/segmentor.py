@@ -82,22 +82,23 @@ class Segmentor:
         return image if size == (width, height) else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
     @torch.no_grad()
-    def match(self, batch: dict[str, list[Any]]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    def match(self, batch: dict[str, list[Any]]) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
         """Visual embeddings v [B, Q, D] of training views and, per image, which queries hold segments of which class.
 
         Args:
             batch: what `collate` makes of training views.
 
         Returns:
-            v, and per image the matched queries' indices and the class ids of what they hold, both [G].
+            v, and per image the matched queries' indices and the class ids of what they hold, both [G], and the
+            indices of queries that hold nothing.
         """
         inputs = normalised(self.network, torch.stack(batch["inputs"]))
         samples = [sample.to(self.device) for sample in batch["data_samples"]]
         head = self.network.head
         matches = head.match(self.network.extract_feat(inputs), samples)
-        pairs = zip(matches, samples, strict=True)
+        found = zip(matches, head.last_null(len(samples)), samples, strict=True)
         return head.last_visual(), [
-            (query, head.segments(sample).labels[segment]) for (query, segment), sample in pairs
+            (query, head.segments(sample).labels[segment], null) for (query, segment), null, sample in found
         ]
 
 

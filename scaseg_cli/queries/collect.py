@@ -55,12 +55,10 @@ class QueryReader:
         batch = collate([self.views[key] for key in keys])
         visual, matches = self.segmentor.match(batch)
         matched, classes, null = [], [], []
-        for i, (query, class_ids) in enumerate(matches):
+        for i, (query, class_ids, empty) in enumerate(matches):
             matched.append(visual[i, query])
             classes.append(class_ids.cpu())
-            free = torch.ones(visual.shape[1], dtype=torch.bool, device=visual.device)
-            free[query] = False
-            unmatched = visual[i, free]
+            unmatched = visual[i, empty]
             order = torch.randperm(len(unmatched), generator=seeded(seed, word, keys[i][1], 1))
             null.append(unmatched[order[: self.recipe.queries.unmatched_per_image].to(visual.device)])
         return torch.cat(matched).cpu(), torch.cat(classes), torch.cat(null).cpu()

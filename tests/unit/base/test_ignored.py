@@ -54,7 +54,7 @@ def test_predictions_at_unseen_pixels_matter_only_where_these_are_negative(unsee
     at_unseen = mask_logits.grad[UNSEEN_HALF].abs().max()
     assert float(mask_logits.grad.abs().max()) > 0
     if unseen_pixels == "ignored":
-        assert all(unchanged)
+        assert unchanged[1:] == [True, True]
         assert float(at_unseen) == 0
     else:
         assert not unchanged[1]
@@ -130,6 +130,26 @@ def test_an_image_of_ignored_pixels_alone_trains(
     assert [len(query) for query, _ in matches] == ([0, 2] if others else [0])
 
 
+@pytest.mark.parametrize("unseen_pixels", ["ignored", "negative"])
+def test_a_query_on_ignored_pixels_is_not_taught_that_there_is_nothing(unseen_pixels: str) -> None:
+    network, view = _network(unseen_pixels), stripes(ZSS, 1, 0, 1, UNSEEN, UNSEEN)
+    class_logits = torch.randn(1, NUM_QUERIES, 5, requires_grad=True)
+    mask_logits = torch.full((1, NUM_QUERIES, CELLS, CELLS), -8.0)
+    for query, columns in enumerate([slice(0, 8), slice(8, 16), slice(20, 30), slice(4, 20), slice(14, 30)]):
+        mask_logits[0, query, :, columns] = 8.0  # on each segment; on unseen; mostly on seen; mostly on unseen; nowhere
+    loss_cls, _, _ = _layer_losses(network, class_logits, mask_logits, view)
+    loss_cls.backward()
+    assert class_logits.grad is not None
+    taught = (class_logits.grad[0].abs().sum(1) > 0).tolist()
+    hidden = unseen_pixels == "ignored"
+    assert taught == [True, True, not hidden, True, not hidden, True]
+    assert [null.tolist() for null in network.head.last_null(1)] == [[3, 5] if hidden else [2, 3, 4, 5]]
+    weights = torch.tensor([1.0, 1.0, 0.1, 0.1, 0.1, 0.1]) * torch.tensor(taught)
+    logits, labels = class_logits.detach()[0], torch.tensor([0, 1, 4, 4, 4, 4])
+    each = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    assert float(loss_cls) == pytest.approx(2.0 * float((each * weights).sum() / weights.sum()), rel=1e-5)
+
+
 def test_points_are_labelled_pixels() -> None:
     label = torch.full((6, 9), 255)
     label[2, 3:5] = 1
@@ -181,3 +201,4 @@ def test_queries_are_collected_without_ignored_pixels() -> None:
     view = collate([stripes(ZSS, 1, 2, UNSEEN, UNSEEN, UNSEEN), stripes(ZSS, 2, UNSEEN)])
     features = network.extract_feat(torch.randn(2, 3, SIDE, SIDE))
     assert [len(query) for query, _ in network.head.match(features, view["data_samples"])] == [1, 0]
+    assert network.head.last_null(2)[1].tolist() == []  # all of that image is ignored
