@@ -49,7 +49,8 @@ def lie_on_ignored(logits_Qhw: Tensor, pixels_V: Tensor, labels_HW: Tensor) -> T
     """Whether more than half of what each mask covers is ignored, bool [Q]; an empty mask lies nowhere."""
     is_ignored_HW = torch.ones_like(labels_HW, dtype=logits_Qhw.dtype)
     is_ignored_HW.view(-1)[pixels_V] = 0.0
-    share_hw = F.adaptive_avg_pool2d(is_ignored_HW[None], logits_Qhw.shape[-2:])[0]
+    height, width = logits_Qhw.shape[-2:]
+    share_hw = F.adaptive_avg_pool2d(is_ignored_HW[None], (height, width))[0]
     covered_Qhw = logits_Qhw > 0
     return (covered_Qhw * share_hw).sum((1, 2)) > 0.5 * covered_Qhw.sum((1, 2))
 
