@@ -78,7 +78,7 @@ def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> Report:
     job = submit(recipe, run, words, options.launcher.value, nodes)
     row = {"launcher": options.launcher.value, "job": job.name, "log": str(job.log)}
     table = Table("job", [Column(name, name, "text") for name in row], [row], [])
-    return Report("job", [table], [], None, row)
+    return Report("job", [table], [], "scaseg status", row)
 
 
 def load(options: Options) -> tuple[Recipe, RunDir]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,14 +52,7 @@ class Command:
 
     def __call__(self) -> None:
         """Carry it out; the job ends with the command's exit code."""
-        import submitit
-
-        where = submitit.JobEnvironment()
-        arguments = list(self.arguments)
-        if where.num_nodes > 1:
-            port = 20_000 + int(re.sub(r"\D", "", where.job_id)) % 10_000  # jobs on one machine keep apart
-            arguments += ["--node-rank", str(where.node), "--rendezvous", f"{where.hostnames[0]}:{port}"]
-        command = [sys.executable, "-m", "scaseg_cli", *arguments]
+        command = [sys.executable, "-m", "scaseg_cli", *self.here()]
         process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, preexec_fn=_in_a_job)
         try:
             code = process.wait()
@@ -66,6 +62,17 @@ class Command:
             raise
         if code:
             sys.exit(code)
+
+    def here(self) -> list[str]:
+        """The arguments on this node of the job."""
+        import submitit
+
+        where = submitit.JobEnvironment()
+        if where.num_nodes == 1:
+            return self.arguments
+        port = 20_000 + int(re.sub(r"\D", "", where.job_id)) % 10_000  # jobs that share a machine keep apart
+        rendezvous = f"{where.hostnames[0]}:{port}"
+        return [*self.arguments, "--node-rank", str(where.node), "--rendezvous", rendezvous]
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What submitit queues in place of a job that is cut short: the same."""
@@ -101,11 +108,28 @@ def submit(recipe: Recipe, run: RunDir, arguments: list[str], cluster: str, node
     try:
         executor = submitit.AutoExecutor(folder, cluster=cluster, slurm_max_num_timeout=_RETURNS)
         executor.update_parameters(**_parameters(recipe, cluster, nodes))
-        job = executor.submit(Command(arguments, Path.cwd()))
+        with _nothing_inherited():
+            job = executor.submit(Command(arguments, Path.cwd()))
     except (RuntimeError, OSError) as error:
         hint = "Start it where sbatch works; partition, account and the like are the recipe's slurm section."
         raise ScasegError(f"{cluster} does not take the job: {error}", hint) from error
     return Job(job.job_id, Path(job.paths.stdout), job)
+
+
+@contextmanager
+def _nothing_inherited() -> Iterator[None]:
+    """A job on this machine outlives the command: it must not keep open what a reader of its output waits to end."""
+    saved = [os.dup(number) for number in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for number in (1, 2):
+            os.dup2(nowhere, number)
+        yield
+    finally:
+        for number, before in zip((1, 2), saved, strict=True):
+            os.dup2(before, number)
+        for number in (*saved, nowhere):
+            os.close(number)
 
 
 def _parameters(recipe: Recipe, cluster: str, nodes: int) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def test_a_run_whose_first_node_never_comes_ends_in_time(world: World) -> None:
         (["--nodes", "2", "--node-rank", "1", "--rendezvous", "here"], "'here' is not HOST:PORT"),
         (["--node-rank", "1"], "nodes is 1"),
         (["--nodes", "0"], "nodes: should be greater than 0"),
-        (_node(0, 1) + ["--set", "base.batch_size=3"], "base.batch_size 3 does not divide by 2: 2 processes"),
+        ([*_node(0, 1), "--set", "base.batch_size=3"], "base.batch_size 3 does not divide by 2: 2 processes"),
         (["--set", "base.accumulate=4"], "base.batch_size 2 does not divide by 4: 1 process, base.accumulate 4"),
     ],
 )

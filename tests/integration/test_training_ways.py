@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import torch
 from damaged_world import World
+from full_disk import room_for
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from scaseg_cli.base.device import World as Processes
 from scaseg_cli.base.hooks import Progress, read_losses
-from scaseg_cli.base.train import _network, losses_file, train_base
+from scaseg_cli.base.train import _network, losses_file, state_file, train_base
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 
@@ -73,8 +75,27 @@ def test_a_training_that_was_cut_goes_on_to_the_same_end(
         patch.setattr(Progress, "after_train_iter", _cut_after(3, Progress.after_train_iter))
         with pytest.raises(Cut):
             _trained(*changes)
-    assert (run.path / "base" / "progress.pt").is_file()
+    assert state_file(run).is_file()
     train_base(load_recipe("tiny.yaml", (*CHANGES, *changes)), run)
+    assert run.base_file.read_bytes() == whole
+
+
+@pytest.mark.usefixtures("world")
+def test_a_disk_that_is_full_at_a_checkpoint_keeps_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, run = load_recipe("tiny.yaml", CHANGES), RunDir(Path("run"))
+    whole = _trained()
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "after_train_iter", _cut_after(2, Progress.after_train_iter))
+        with pytest.raises(Cut):
+            _trained()
+    saved = state_file(run).read_bytes()
+    with (
+        room_for(len(saved) // 2),
+        pytest.raises(ScasegError, match=r"cannot write .*progress\.pt: File too"),
+    ):
+        train_base(recipe, run)
+    assert state_file(run).read_bytes() == saved
+    train_base(recipe, run)
     assert run.base_file.read_bytes() == whole
 
 

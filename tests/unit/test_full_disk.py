@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from full_disk import room_for
 
 from scaseg_cli.checkpoints import load_state, load_tensors, save_state, save_tensors
 from scaseg_cli.errors import ScasegError
 
 SMALL, LARGE = torch.ones(10), torch.zeros(1_000_000)
-
-
-@contextmanager
-def _room_for(size: int) -> Iterator[None]:
-    """No file may grow beyond ``size`` bytes: a write beyond them is refused as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _save_state(path: Path, tensor: torch.Tensor) -> None:
@@ -53,7 +41,7 @@ def test_what_stood_there_stays_and_nothing_else_is_left(
 ) -> None:
     path = tmp_path / "file"
     save(path, SMALL)
-    with _room_for(300_000), pytest.raises(ScasegError) as caught:
+    with room_for(300_000), pytest.raises(ScasegError) as caught:
         save(path, LARGE)
     assert str(path) in caught.value.message
     assert "File too large" in caught.value.message
@@ -65,6 +53,6 @@ def test_what_stood_there_stays_and_nothing_else_is_left(
 
 
 def test_what_cannot_be_saved_at_all_is_no_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(AttributeError, match="lambda|local"):
+    with pytest.raises(AttributeError, match=r"lambda|local"):
         save_state(tmp_path / "file", {"key": lambda: None})
     assert list(tmp_path.iterdir()) == []
