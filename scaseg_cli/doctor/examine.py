@@ -17,7 +17,7 @@ from scaseg_cli.doctor.machine import (
 )
 from scaseg_cli.doctor.room import disk_rows, run_folder_rows, shared_memory_rows
 from scaseg_cli.doctor.rows import Row, missing
-from scaseg_cli.doctor.weights import backbone_rows, clip_rows
+from scaseg_cli.doctor.weights import backbone_rows, clip_rows, prompt_rows
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
@@ -32,6 +32,7 @@ CHECKS: dict[str, Check] = {
     "precision": precision_rows,
     "mmcv operators": operator_rows,
     "CLIP weights": clip_rows,
+    "prompts": prompt_rows,
     "backbone weights": backbone_rows,
     "data": data_rows,
     "unseen classes": split_rows,

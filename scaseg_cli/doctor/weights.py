@@ -1,4 +1,4 @@
-"""CLIP's and the backbone's weights: shipped, in a cache, in a file, or still to be fetched."""
+"""CLIP's and the backbone's weights: shipped, in a cache, in a file, or still to be fetched; and CLIP's prompts."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ def clip_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
         return [file_row(what, found, f"Delete it, then {tag_by_hand(name, checkpoint)}", f"{name} {checkpoint}")]
     mend = f"{tag_by_hand(name, checkpoint)}\nor give a file: --set clip.checkpoint=PATH"
     return [missing(what, f"{name} {checkpoint!r} is not on this machine; {_OR_FETCHED}", mend)]
+
+
+def prompt_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+    """Whether the text templates are a known set, or a file that can be read."""
+    from scaseg_cli.embeddings.prompts import read_templates
+
+    name = recipe.embeddings.templates
+    return [ready("prompts", f"{name}: {len(read_templates(name))} templates")]
 
 
 def backbone_rows(recipe: Recipe, _run: RunDir) -> list[Row]:

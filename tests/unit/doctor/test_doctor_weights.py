@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from scaseg_cli.doctor.rows import Row
-from scaseg_cli.doctor.weights import backbone_rows, clip_rows, weights_problem
+from scaseg_cli.doctor.weights import backbone_rows, clip_rows, prompt_rows, weights_problem
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -70,6 +70,16 @@ def test_clips_of_other_kinds() -> None:
     for change, said in (("clip.model=ViT-B-61", "knows no model"), ("clip.checkpoint=gone.pt", "neither a file nor")):
         with pytest.raises(ScasegError, match=said):  # which becomes the row
             _clip(change)
+
+
+def test_prompts(home: Path) -> None:
+    assert prompt_rows(load_recipe("coco-zps"), RUN)[0].found == "vild: 14 templates"
+    (home / "mine.txt").write_text("a photo of a {}\na {}\n")
+    assert prompt_rows(load_recipe("coco-zps", ("embeddings.templates=mine.txt",)), RUN)[0].found.startswith(
+        "mine.txt: 2"
+    )
+    with pytest.raises(ScasegError, match="neither a file nor a set"):  # which becomes the row
+        prompt_rows(load_recipe("coco-zps", ("embeddings.templates=vld",)), RUN)
 
 
 def test_a_backbone_that_is_not_here_says_what_to_fetch_and_where_to_put_it(home: Path) -> None:
