@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from scaseg_cli import launch
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.errors import explained
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import progress_to
@@ -23,8 +23,11 @@ def main(recipe_file: str, folder: str, target: str) -> int:
     progress_to(launch.tell_progress)
     try:
         _function(target)(load_recipe(recipe_file), RunDir(Path(folder)))
-    except ScasegError as error:
-        launch.tell_error(error)
+    except Exception as error:
+        known = explained(error)
+        if known is None:
+            raise
+        launch.tell_error(known)
         return 2
     return 0
 

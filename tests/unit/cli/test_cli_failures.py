@@ -14,7 +14,7 @@ from scaseg_cli.cli import failures
 from scaseg_cli.cli.options import Options
 from scaseg_cli.cli.running import next_command
 from scaseg_cli.cli.signals import Terminated, raised_signals
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.errors import ScasegError, explained
 from scaseg_cli.results.report import Report
 
 
@@ -49,7 +49,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_what_the_system_refuses_is_no_bug(error: Exception, expected: str) -> None:
-    told = failures.explain(error)
+    told = explained(error)
     assert told is not None
     assert told.message.startswith(expected)
     assert told.hint
@@ -57,7 +57,7 @@ def test_what_the_system_refuses_is_no_bug(error: Exception, expected: str) -> N
 
 @pytest.mark.parametrize("error", [OSError(errno.EINVAL, "Invalid argument"), ImportError("no module x"), ValueError()])
 def test_what_is_a_bug_stays_one(error: Exception) -> None:
-    assert failures.explain(error) is None
+    assert explained(error) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
