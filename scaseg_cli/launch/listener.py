@@ -78,8 +78,8 @@ class Listener:
         known = self._progress.values()
         total, completed = sum(p["total"] for p in known), sum(p["completed"] for p in known)
         if self._meter is None:
-            begun = sum(p["begun"] for p in known)
-            self._meter = Meter(progress["description"], total, begun, progress["unit"], progress["units_per_step"])
+            unit, units, seconds = progress["unit"], progress["units_per_step"], progress["seconds"]
+            self._meter = Meter(progress["description"], total, progress["begun"], unit, units, seconds)
         self._meter.follow(total, completed, progress["note"] if rank == min(self._progress) else "")
 
     def close(self) -> None:

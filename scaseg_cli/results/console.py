@@ -76,6 +76,7 @@ class Progress(TypedDict):
     total: int
     completed: int
     begun: int
+    seconds: float
     unit: str
     units_per_step: int
     note: str
@@ -96,15 +97,22 @@ class Meter:
         completed: steps that were done earlier.
         unit: what is counted a second, such as "images"; empty: nothing is.
         units_per_step: how many of it a step is.
+        seconds: for how long the work has gone on already since ``completed``.
     """
 
     def __init__(
-        self, description: str, total: int, completed: int = 0, unit: str = "", units_per_step: int = 1
+        self,
+        description: str,
+        total: int,
+        completed: int = 0,
+        unit: str = "",
+        units_per_step: int = 1,
+        seconds: float = 0.0,
     ) -> None:
         self.description, self.total, self.completed = description, total, completed
         self.unit, self.units_per_step, self.note = unit, units_per_step, ""
-        self._begun, self._started = completed, time.monotonic()
-        self._last_line = self._started
+        self._begun, self._started = completed, time.monotonic() - seconds
+        self._last_line = time.monotonic()
         self._bar: rich.progress.Progress | None = None
         if console.is_terminal and _tell is None:
             self._bar = rich.progress.Progress(
@@ -159,6 +167,7 @@ class Meter:
             "total": self.total,
             "completed": self.completed,
             "begun": self._begun,
+            "seconds": time.monotonic() - self._started,
             "unit": self.unit,
             "units_per_step": self.units_per_step,
             "note": self.note,

@@ -85,19 +85,14 @@ def test_progress_of_all_workers_is_added_up(
     heard = listener()
 
     def tell(rank: int, completed: int) -> str:
-        told = {
-            "description": "queries",
-            "total": 10,
-            "begun": 0,
-            "unit": "",
-            "units_per_step": 1,
-            "note": f"of {rank}",
-        }
-        tell_progress({**told, "completed": completed})
+        counted = {"total": 10, "completed": completed, "begun": 0, "seconds": 10.0}
+        tell_progress(
+            {"description": "queries", "note": f"of {rank}", "unit": "images", "units_per_step": 2, **counted}
+        )
         (line,) = (line for line in capsys.readouterr().err.splitlines() if line)
         assert not heard.hear(f"[default{rank}]:{line}")  # the log of all that was said does without
         return capsys.readouterr().err.rpartition(", ")[0]
 
-    assert tell(1, 4) == "queries: 4/10, of 1"
-    assert tell(0, 5) == "queries: 9/20, of 0"
-    assert tell(1, 6) == "queries: 11/20, of 0"
+    assert tell(1, 4) == "queries: 4/10, of 1, 0.8 images/s"
+    assert tell(0, 5) == "queries: 9/20, of 0, 1.8 images/s"
+    assert tell(1, 6) == "queries: 11/20, of 0, 2.2 images/s"
