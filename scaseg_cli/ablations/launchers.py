@@ -200,9 +200,11 @@ def choose_launcher(recipe: Recipe, run: RunDir, cluster: str | None, num_jobs: 
 
 def _visible_devices(gpus: int) -> list[str]:
     """The CUDA devices of this machine, as CUDA_VISIBLE_DEVICES names them; none where none is asked for."""
+    if not gpus:
+        return []
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named or not gpus:  # torch need not be loaded to know
-        return (named or "").split(",") if gpus else []
+    if named:  # torch need not be loaded to know
+        return named.split(",")
     import torch
 
     return [str(number) for number in range(torch.cuda.device_count())]

@@ -206,5 +206,7 @@ def _print_report(report: AblateReport, options: Options) -> None:
         f"{counts['num_cells']} cells from {counts['num_stages']} stages, of which {counts['num_run']} were run now; "
         f"a loop over the cells would run {counts['num_plain']}"
     )
-    if report.num_failed:
+    if report.num_failed == 1:
+        say_plainly("1 cell failed; the same command tries it again")
+    elif report.num_failed:
         say_plainly(f"{report.num_failed} cells failed; the same command tries them again")

@@ -13,7 +13,7 @@ import pytest
 
 STAGE_COMMANDS = ("split-dataset", "embed-classes", "train-base", "train-cat", "union-finetune", "evaluate")
 COMMANDS = (
-    *((command,) for command in (*STAGE_COMMANDS, "run", "status", "doctor")),
+    *((command,) for command in (*STAGE_COMMANDS, "run", "status", "doctor", "ablate")),
     ("recipe", "list"), ("recipe", "show"), ("recipe", "check"),
     ("shapes", "make"), ("shapes", "train-clip"), ("shapes", "train-backbone"),
 )  # fmt: skip
@@ -40,7 +40,7 @@ def test_help_teaches(scaseg: Call, command: tuple[str, ...]) -> None:
     assert "Writes" in text
 
 
-@pytest.mark.parametrize("command", [*STAGE_COMMANDS, "run", "status", "doctor"])
+@pytest.mark.parametrize("command", [*STAGE_COMMANDS, "run", "status", "doctor", "ablate"])
 def test_every_stage_command_has_the_shared_options_in_their_panels(scaseg: Call, command: str) -> None:
     out = scaseg(command, "--help").out
     for option in (
