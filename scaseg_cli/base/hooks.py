@@ -55,7 +55,7 @@ class ResumableLoop(IterBasedTrainLoop):
         self.runner.call_hook("before_train_iter", batch_idx=self._iter, data_batch=data_batch)
         train_step, wrapper = self.runner.model.train_step, self.runner.optim_wrapper
         losses = [train_step(part, optim_wrapper=wrapper) for part in in_parts(data_batch, self._accumulate)]
-        outputs = {name: torch.stack([part[name] for part in losses]).mean(0) for name in losses[0]}
+        outputs = losses[0] if len(losses) == 1 else _means(losses)
         self.runner.call_hook("after_train_iter", batch_idx=self._iter, data_batch=data_batch, outputs=outputs)
         self._iter += 1
 
@@ -65,6 +65,10 @@ def in_parts(batch: dict[str, list[Any]], count: int) -> Iterator[dict[str, list
     size = len(batch["inputs"]) // count
     for first in range(0, size * count, size):
         yield {key: items[first : first + size] for key, items in batch.items()}
+
+
+def _means(losses: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.stack([part[name] for part in losses]).mean(0) for name in losses[0]}
 
 
 class Seeding(Hook):

@@ -149,6 +149,8 @@ def _parameters(recipe: Recipe, cluster: str, nodes: int) -> dict[str, Any]:
         "slurm_qos": slurm.qos,
         "slurm_constraint": slurm.constraint,
         "slurm_setup": slurm.setup or None,
+        # node 0 has more to do than the others, which must not outlive a node that fails
+        "slurm_srun_args": ["--wait=0", "--kill-on-bad-exit=1"],
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

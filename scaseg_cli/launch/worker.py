@@ -29,7 +29,15 @@ def main(recipe_file: str, folder: str, target: str) -> int:
             raise
         launch.tell_error(known)
         return 2
+    _leave()
     return 0
+
+
+def _leave() -> None:
+    """Leave the process group in order, where this process joined one; NCCL complains otherwise."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _function(target: str) -> Callable[[Recipe, RunDir], object]:

@@ -74,9 +74,12 @@ def test_two_processes_train_as_one_does_and_later_stages_go_on(world: World) ->
 
 
 @pytest.mark.usefixtures("world")
-def test_both_processes_end_with_the_same_weights_and_banks_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ways", [(), ("base.accumulate=2", "base.amp=bf16")])
+def test_both_processes_end_with_the_same_weights_and_banks_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, ways: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
-    recipe, run = load_recipe("tiny.yaml", (*CHANGES, "processes=2")), RunDir(Path("run"))
+    recipe, run = load_recipe("tiny.yaml", (*CHANGES, *ways, "processes=2")), RunDir(Path("run"))
     before = run.base_file.read_bytes()
     launch.launch_workers(recipe, run, 2, "rank_worker:train", "base")
     first, second = (json.loads((run.path / f"rank-{rank}.json").read_text()) for rank in range(2))

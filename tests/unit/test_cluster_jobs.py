@@ -48,6 +48,7 @@ def test_the_cluster_is_asked_for_what_the_recipe_says(slurm: Path, tmp_path: Pa
     assert not {"qos", "constraint"} & set(asked)
     lines = script.splitlines()
     assert lines.index("module load cuda") < lines.index("ulimit -n 4096")
+    assert "--wait=0 --kill-on-bad-exit=1" in lines[-1]
     assert f"{sys.executable} -u -m submitit.core._submit {run.path / 'jobs'}" in lines[-1]
     assert (run.path / "jobs" / "77_submitted.pkl").is_file()
 
