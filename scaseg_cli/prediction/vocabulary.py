@@ -79,10 +79,12 @@ def vocabulary_of(run: RunDir, names: tuple[Sequence[str], Sequence[str]] | None
     """
     known = read_classes(run)
     if names is None:
-        return Vocabulary(
-            tuple(Sought(c.name, c.isthing, c.category_id, place, c.seen) for place, c in enumerate(known.classes))
-        )
-    own: dict[int, Sought] = {}
+        own = {
+            class_id: Sought(item.name, item.isthing and not together, item.category_id, class_id, item.seen)
+            for class_id, item in enumerate(known.classes)
+        }
+        return Vocabulary(tuple(own.values()))
+    own = {}
     others: dict[str, tuple[str, bool]] = {}
     given = [(name, not together) for name in names[0]] + [(name, False) for name in names[1]]
     for (name, isthing), class_id in zip(given, _class_ids(known, [name for name, _ in given]), strict=True):

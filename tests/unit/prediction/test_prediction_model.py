@@ -120,6 +120,21 @@ def test_semantic_segments_are_those_of_the_evaluation():
     assert found.scores.tolist() == shares.softmax(-1)[:, :-1].amax(0).double()[found.places].tolist()
 
 
+@pytest.mark.parametrize("task", ["zps", "zss"])
+def test_a_class_that_no_query_is_like_changes_nothing(task):
+    model = model_of(task, 1.0, object_threshold=0.2, overlap_threshold=0.1)
+    (found,) = model.segment([IMAGE])
+    visual = model.segmentor.visual_QD
+    far = torch.full((QUERIES, 1), -60.0)
+    classes = (*model.vocabulary.classes, Sought("made up", task == "zps", 99, None, seen=False))
+    segmentor = FixedSegmentor(model.segmentor.logits_Qhw, torch.cat([visual[:, :5], far, visual[:, 5:]], 1))
+    (more,) = replace(model, segmentor=segmentor, vocabulary=Vocabulary(classes)).segment([IMAGE])
+    assert more.map_HW.tolist() == found.map_HW.tolist()
+    assert more.places.tolist() == found.places.tolist()
+    assert more.scores == pytest.approx(found.scores, abs=1e-6)
+    assert len(found.places) > 2
+
+
 def test_where_no_query_is_sure_enough_nothing_is_found():
     (found,) = model_of("zps", object_threshold=1.0).segment([IMAGE])
     assert not found.map_HW.any()

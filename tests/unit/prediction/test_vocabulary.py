@@ -85,6 +85,7 @@ def test_a_name_as_it_goes_into_prompts_means_the_runs_class(run):
 
 def test_where_nothing_is_told_apart_all_are_stuff(run):
     assert not vocabulary_of(run, (["red ring", "zebra"], ["lawn"]), together=True).isthing.any()
+    assert not vocabulary_of(run, None, together=True).isthing.any()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""`scaseg predict` with a run of semantic segmentation: label maps, whose figures are the run's own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import scaseg
+from PIL import Image
+
+from scaseg_cli import pipeline
+from scaseg_cli.data.images import read_label
+from scaseg_cli.evaluation.mean_iou import Confusion, semantic_label
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import open_set, read_classes
+
+SMALL = (
+    "threads=1", "data.shapes.num_train=40", "data.shapes.num_selection=8", "data.shapes.num_validation=9",
+    "base.iterations=10", "base.batch_size=4", "base.warmup=0", "evaluation.setting=inductive",
+    "evaluation.batch_size=4",
+)  # fmt: skip
+RUN = ("-r", "shapes-zss", "-w", "run", *(word for change in SMALL for word in ("--set", change)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run lies in run/, with stage 1 alone."""
+    folder = tmp_path_factory.mktemp("semantic")
+    pipeline.run_all(load_recipe("shapes-zss", SMALL), RunDir(folder / "run"))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def test_label_maps_score_as_the_run_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    assert scaseg(capfd, "predict", "run/data/validation", *RUN).code == 0
+    recipe, run = load_recipe("shapes-zss", SMALL), RunDir(Path("run"))
+    classes, images = read_classes(run), open_set(recipe, run, "validation")
+    confusion = Confusion(len(classes))
+    for record in images.images:
+        with Image.open(Path("predictions") / f"{Path(record.file_name).stem}.png") as image:
+            assert image.mode == "L"
+            found = np.array(image)
+        segments = record.segments
+        ids = [classes.class_ids[segment.category_id] for segment in segments]
+        label = semantic_label(read_label(images, record), [segment.id for segment in segments], ids)
+        of_category = np.full(256, -1)
+        of_category[list(classes.class_ids)] = list(classes.class_ids.values())
+        confusion.add(label, of_category[found].reshape(-1)[label.pixels_L])
+    ours = confusion.per_class()
+    theirs = json.loads(run.per_class_file.read_text())["rows"]
+    assert [row["right"] for row in theirs] == ours.right.tolist()
+    assert [row["predicted"] for row in theirs] == ours.predicted.tolist()
+    assert ours.right.sum() > 0
+
+
+def test_every_class_is_one_segment_whatever_was_said_of_things(capfd: pytest.CaptureFixture[str]) -> None:
+    names = "red ring, zebra; blue dots"
+    assert scaseg(capfd, "predict", "run/data/validation", *RUN, "--classes", names, "-o", "mine").code == 0
+    found = json.loads(Path("mine/predictions.json").read_text())
+    assert [(item["name"], item["isthing"]) for item in found["categories"]][-1] == ("zebra", 0)
+    assert not any(item["isthing"] for item in found["categories"])
+    for annotation in found["annotations"]:
+        with Image.open(Path("mine") / annotation["file_name"]) as image:
+            values, areas = np.unique(np.array(image), return_counts=True)
+        infos = {item["id"]: item["area"] for item in annotation["segments_info"]}
+        assert infos == dict(zip(values.tolist(), areas.tolist(), strict=True))
+        assert sum(infos.values()) == 64 * 64
+
+
+def test_the_fine_tuned_projector_is_asked_for_in_words_where_it_is_not_there(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    outcome = scaseg(capfd, "predict", "run/data/validation", *RUN, "--setting", "transductive", "-o", "none")
+    assert outcome.code == 2
+    assert "has no finished union stage" in outcome.err
+    assert not Path("none").exists()
