@@ -22,7 +22,6 @@ from scaseg_cli.ablations.schedule import Schedule
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import write_json
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say_plainly
 from scaseg_cli.results.table import Column, Table, write
@@ -74,7 +73,8 @@ class AblateReport:
 
     Attributes:
         ablations: one report each.
-        counts: stages needed, there before, shared, run; and those of a plain loop.
+        counts: stages needed, there before, shared, run now, and those of a plain loop; seconds that this command
+            took, and of all stages that were made here, by this command or an earlier one (``own``).
     """
 
     ablations: list[AblationReport] = field(default_factory=list)
@@ -166,12 +166,10 @@ def carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: Launcher) -> 
     failed = Schedule(plan, launcher).run()
     counts["num_run"] -= len(failed)
     counts["seconds"] = round(time.monotonic() - started, 2)
-    reports = [_report(read_figures(ablation, plan, failed), store) for ablation in ablations]
-    seeds = list(ablations[0].seeds)
-    own = sum(store.is_own(node) for node in plan.nodes.values() if node.id not in failed)
-    overview = {"ablations": [ablation.name for ablation in ablations], "seeds": seeds, **counts, "num_own": own}
-    write_json(store.folder / "overview.json", overview)
-    return AblateReport(reports, counts)
+    own = [node for node in plan.nodes.values() if node.id not in failed and store.is_own(node)]
+    records = [store.run(node).record(node.stage) or {} for node in own]
+    counts |= {"num_own": len(own), "seconds_own": round(sum(record["seconds"] for record in records), 2)}
+    return AblateReport([_report(read_figures(ablation, plan, failed), store) for ablation in ablations], counts)
 
 
 def _report(figures: Figures, store: Store) -> AblationReport:

@@ -88,7 +88,7 @@ def effects_table(figures: Figures) -> Table | None:
         counts[effect.verdict] += 1
         rows.append({"effect": f"{effect.row} against {effect.against}", **_row(effect)})
     said = ", ".join(f"{verdict} {count}" for verdict, count in counts.items() if count)
-    note = f"Direction of {len(effects)} effects: {said}."
+    note = f"Effects by direction: {said}."
     return Table(f"{figures.ablation.name}: effects on {title}, in points of {title}", columns, rows, [note])
 
 

@@ -76,7 +76,7 @@ Step = Callable[[Sequence[Cell]], Sequence[Report | Exception]]
 
 
 def _make_world(cells: Sequence[Cell]) -> list[Report | Exception]:
-    from scaseg_cli.split.split import make_embedded_world
+    from scaseg_cli.split.sources import make_embedded_world
 
     ((recipe, run),) = cells
     make_embedded_world(recipe, run)

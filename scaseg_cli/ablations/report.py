@@ -17,7 +17,7 @@ def result_table(figures: Figures) -> Table:
     table = Table(f"{figures.ablation.name}: {figures.ablation.sweep.title}", _columns(figures))
     for setting in figures.ablation.settings:
         rows = [_line(figures, row, setting) for row in figures.ablation.rows if setting in row.settings]
-        _mark_best(rows, table.columns)
+        mark_best(rows, table.columns)
         if setting != figures.ablation.settings[-1]:
             rows[-1]["_section"] = True
         table.rows += rows
@@ -70,7 +70,7 @@ def _line(figures: Figures, row: Row, setting: Setting) -> dict[str, Any]:
     return line
 
 
-def _mark_best(rows: list[dict[str, Any]], columns: list[Column]) -> None:
+def mark_best(rows: list[dict[str, Any]], columns: list[Column]) -> None:
     """The highest of each column of figures stands out, where they are not all the same."""
     for column in columns:
         values = [row[column.key] for row in rows if row.get(column.key) is not None]

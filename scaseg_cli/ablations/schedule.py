@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -100,17 +99,9 @@ class Schedule:
             say_plainly(
                 f"{job.stage}: {good} done in {in_words(seconds)}" + (f", {len(failed)} failed" if failed else "")
             )
-            write_journal(self.plan.store, job.stage, good, seconds)
         return bool(ended) or not running
 
 
 def logs_folder(store: Store) -> Path:
     """Where every job keeps its log."""
     return store.folder / "logs"
-
-
-def write_journal(store: Store, stage: str, num_done: int, seconds: float) -> None:
-    """One more line on what was run here, for the time that all of it took."""
-    line = {"stage": stage, "results": num_done, "seconds": round(seconds, 2)}
-    with open(store.folder / "journal.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")

@@ -119,7 +119,7 @@ def test_effects_are_counted_below_their_table(gamma):
     table = effects_table(gamma)
     assert table is not None
     assert [row["verdict"] for row in table.rows] == ["agrees", "seeds differ", "agrees", "seeds differ"]
-    assert table.notes == ["Direction of 4 effects: agrees 2, seeds differ 2."]
+    assert table.notes == ["Effects by direction: agrees 2, seeds differ 2."]
     assert table.shown_rows()[2] == ["transductive", "1.5 against 2", "-2.4", "-6.0 ± 5.7", "2 of 2", "agrees"]
 
 

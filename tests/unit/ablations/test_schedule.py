@@ -1,8 +1,6 @@
 """The order of jobs, several at once, and what becomes of those that build on one that failed."""
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -109,9 +107,3 @@ def test_running_jobs_are_ended_when_the_command_is(plan):
     with pytest.raises(KeyboardInterrupt):
         Schedule(plan, launcher).run()
     assert [job.ended for slot, job in sorted(launcher.running.items())] == [True] * len(launcher.running)
-
-
-def test_the_journal_has_a_line_a_job(plan):
-    Schedule(plan, Fake()).run()
-    lines = [json.loads(line) for line in Path(plan.store.folder / "journal.jsonl").read_text().splitlines()]
-    assert [(line["stage"], line["results"]) for line in lines] == [(job.stage, len(job.nodes)) for job in plan.jobs()]
