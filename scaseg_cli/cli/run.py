@@ -24,7 +24,9 @@ def run(options: NodeOptions) -> None:
 
     Example: `scaseg run` takes the world of drawn shapes.
 
-    Example: `scaseg run -r coco.yaml --gpus 8 --set base.amp=bf16`
+    Example: `scaseg run -r coco-zps --gpus 8 --set base.amp=bf16`
+
+    Example: `scaseg run -r coco-zps --gpus 8 --launcher slurm`
     """
     from scaseg_cli import pipeline
     from scaseg_cli.cli.running import run_stage

@@ -10,14 +10,16 @@ def train_base(options: NodeOptions) -> None:
     """Stage 1: train Mask2Former on the seen classes, its queries aligned with CLIP's image token (V2C).
 
     This is the long stage. It goes on from its last checkpoint when it was cut short, and ends with the same weights
-    as if it had not been. With more than one GPU or process, each takes its part of every batch.
+    as if it had not been. With more than one GPU, process or node, each takes its part of every batch.
 
-    Reads the split, the embeddings and the training images. Writes base/base.safetensors and base/losses.csv into
-    the run folder.
+    Reads the split, the embeddings and the training images. Writes base/base.safetensors, base/losses.csv and
+    base/tensorboard into the run folder.
 
     Example: `scaseg train-base --set base.iterations=2000`
 
-    Example: `scaseg train-base -r coco.yaml --gpus 8`
+    Example: `scaseg train-base -r coco-zps --gpus 8`
+
+    Example: `scaseg train-base -r coco-zps --gpus 8 --nodes 2 --node-rank 0 --rendezvous gpu-a:29500`
     """
     from scaseg_cli import pipeline
     from scaseg_cli.cli.running import run_stage
