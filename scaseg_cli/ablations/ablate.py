@@ -13,7 +13,7 @@ from scaseg_cli.ablations.effects import effects_table
 from scaseg_cli.ablations.figures import Figures, read_figures
 from scaseg_cli.ablations.find import find_sweep, sweep_files
 from scaseg_cli.ablations.forecast import totals
-from scaseg_cli.ablations.launchers import Launcher
+from scaseg_cli.ablations.launcher import Launcher
 from scaseg_cli.ablations.plan import Plan, make_plan
 from scaseg_cli.ablations.plot import draw
 from scaseg_cli.ablations.published import SETTINGS, Setting

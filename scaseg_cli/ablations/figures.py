@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 
-from scaseg_cli.ablations.cells import Ablation, Row
+from scaseg_cli.ablations.cells import Ablation
 from scaseg_cli.ablations.jobs import Failure
 from scaseg_cli.ablations.plan import Cell, Plan
 from scaseg_cli.ablations.published import GROUPS, Setting
+from scaseg_cli.ablations.rows import Row
 from scaseg_cli.tasks import task_of
 
 BySeed = dict[int, float]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.ablations.cells import Row
 from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import GROUPS, LABEL, Setting
+from scaseg_cli.ablations.rows import Row
 from scaseg_cli.files import replaced
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaseg_cli.ablations.cells import Row
 from scaseg_cli.ablations.figures import LETTERS, Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import GROUPS, LABEL, Setting
+from scaseg_cli.ablations.rows import Row
 from scaseg_cli.results.table import Column, Table
 
 _PUBLISHED = LABEL.replace(" ", "\n")  # narrower so, above a column

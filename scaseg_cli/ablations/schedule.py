@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scaseg_cli.ablations.jobs import Failure
-from scaseg_cli.ablations.launchers import Launcher, Running
+from scaseg_cli.ablations.launcher import Launcher, Running
 from scaseg_cli.ablations.plan import Job, Plan
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.results.console import in_words, say_plainly

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.ablations.ablate import AblateReport
     from scaseg_cli.ablations.cells import Ablation
-    from scaseg_cli.ablations.launchers import Launcher as JobLauncher
+    from scaseg_cli.ablations.launcher import Launcher as JobLauncher
     from scaseg_cli.ablations.plan import Plan
     from scaseg_cli.recipe.schema import Recipe
 
@@ -95,7 +95,7 @@ def ablate(
     Example: `scaseg ablate bank-size --values 16,64 --dry-run --json`
     """
     from scaseg_cli.ablations.ablate import plan_ablations
-    from scaseg_cli.ablations.launchers import choose_launcher
+    from scaseg_cli.ablations.choose import choose_launcher
     from scaseg_cli.cli.running import load
     from scaseg_cli.run_dir import RunDir
 

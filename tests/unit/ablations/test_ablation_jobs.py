@@ -5,8 +5,10 @@ import sys
 import pytest
 
 from scaseg_cli.ablations import jobs
+from scaseg_cli.ablations.choose import Here, choose_launcher
+from scaseg_cli.ablations.cluster import Cluster
 from scaseg_cli.ablations.job_files import outcome_file, read_outcome, run_job, write_job
-from scaseg_cli.ablations.launchers import Cluster, Here, Processes, choose_launcher
+from scaseg_cli.ablations.processes import Processes
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.results.report import Report

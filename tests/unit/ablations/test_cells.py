@@ -2,8 +2,9 @@
 
 import pytest
 
-from scaseg_cli.ablations.cells import OWN, make_ablation, parse_values
+from scaseg_cli.ablations.cells import make_ablation, parse_values
 from scaseg_cli.ablations.find import find_sweep
+from scaseg_cli.ablations.rows import OWN
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 
