@@ -101,7 +101,7 @@ class Events(Hook):
         for backend in self.backends:
             backend.add_scalars({"iteration": batch_idx, **figures}, step=batch_idx)
 
-    def after_train(self, runner: Any) -> None:
+    def after_run(self, runner: Any) -> None:
         """Write what is left."""
         del runner
         for backend in self.backends:

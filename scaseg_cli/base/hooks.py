@@ -148,7 +148,7 @@ class Losses(Hook):
         memory = f"{memory_gib(self.world.device):.1f} GiB"
         self._advance(f"loss {values['loss']:.2f} class {values['loss_cls']:.2f}{v2c}, {memory}")
 
-    def after_train(self, runner: Any) -> None:
+    def after_run(self, runner: Any) -> None:
         """Close the progress bar."""
         del runner
         if self.meter is not None:

@@ -77,7 +77,8 @@ def check_training(recipe: Recipe) -> None:
             f"Choose a multiple of {parts}: --set base.batch_size={parts * -(-base.batch_size // parts)}",
         )
     choose_device(recipe)
-    check_precision(recipe)
+    if recipe.gpus == 0:  # a GPU is asked by the process that trains on it: asking takes memory there
+        check_precision(recipe)
     check_wandb(recipe)
 
 
@@ -108,6 +109,7 @@ def _train(recipe: Recipe, run: RunDir) -> None:
 def train(recipe: Recipe, run: RunDir) -> None:
     """The training of one process: this one alone, or one of `launch_workers`'."""
     world = join_world(recipe)
+    check_precision(recipe)
     network = _network(recipe, run, world).to(world.device)
     key = stage_key(recipe, "base")
     state = load_state(state_file(run), key)
@@ -118,7 +120,11 @@ def train(recipe: Recipe, run: RunDir) -> None:
     with tempfile.TemporaryDirectory(prefix="scaseg-mmengine-") as scratch:
         runner = build_runner(recipe, run, world, network, _loader(recipe, run, world, start), start, scratch)
         runner.register_hook(Progress(state, key, state_file(run), recipe.base, world), priority="LOWEST")
-        runner.train()
+        try:
+            runner.train()
+        except BaseException:
+            runner.call_hook("after_run")  # what is open is closed
+            raise
     if world.rank == 0:
         save_base(run, network, recipe)
 

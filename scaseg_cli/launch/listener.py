@@ -97,6 +97,8 @@ class Listener:
         if missing is not None:
             return missing
         whole = f"All that the processes said is in {self.log_file}. The same command goes on from what is saved."
+        if this_node().rendezvous:
+            whole += " The other nodes may say more."
         found = _ROOT_CAUSE.search(launcher)
         if found is None:
             return ScasegError(f"{self.stage}: the processes ended with exit code {code}", whole)

@@ -37,7 +37,7 @@ def _tell(recipe: Recipe, run: RunDir, start: int, stop: int) -> None:
     events.before_train(runner)
     for iteration in range(start, stop):
         events.after_train_iter(runner, iteration, outputs={"loss": torch.tensor(10.0 + iteration)})
-    events.after_train(runner)
+    events.after_run(runner)
 
 
 def _losses(run: RunDir) -> dict[int, float]:
