@@ -24,9 +24,9 @@ from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say_plainly
-from scaseg_cli.results.table import Column, Table, write
+from scaseg_cli.results.table import Table, write
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.stages import STAGES, require, stage_key
+from scaseg_cli.stages import require
 
 ALL = "all"
 
@@ -174,6 +174,8 @@ def carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: Launcher) -> 
 
 def _report(figures: Figures, store: Store) -> AblationReport:
     folder = store.folder / figures.ablation.name
+    for path in [*folder.glob("effects.*"), *folder.glob("plot.*")]:  # of an earlier command, with other rows
+        path.unlink()
     tables = [result_table(figures)]
     wrote = write(tables[0], folder, "results", with_latex=True)
     effects = effects_table(figures)
@@ -185,47 +187,3 @@ def _report(figures: Figures, store: Store) -> AblationReport:
     else:
         say_plainly(f"{figures.ablation.name}: no picture, since there is no figure")
     return AblationReport(figures, tables, wrote)
-
-
-def list_table(recipe: Recipe) -> Table:
-    """All ablations over ``recipe``: what each varies, what it runs again, and how many cells it has.
-
-    Raises:
-        ScasegError: a sweep file has mistakes.
-    """
-    rows: list[dict[str, Any]] = []
-    for name in sweep_files():
-        (ablation,) = make_ablations([name], recipe)
-        published = ablation.published
-        rows.append(
-            {
-                "name": name,
-                "table": f"Table {published.number}" if published is not None else None,
-                "varies": ", ".join(ablation.sweep.keys),
-                "rows": "; ".join(ablation.sweep.labels),
-                "runs": _runs_again(ablation),
-                "cells": len(ablation.rows),
-            }
-        )
-    columns = [
-        Column("name", "name"),
-        Column("table", "published"),
-        Column("varies", "varies"),
-        Column("rows", "rows", is_detail=True),
-        Column("runs", "runs again"),
-        Column("cells", "cells", "count"),
-    ]
-    return Table(
-        "Ablations", columns, rows, [f"Over the recipe {recipe.name}, a seed. Runs again: from which stage on."]
-    )
-
-
-def _runs_again(ablation: Ablation) -> str | None:
-    """The first stage in which any row differs from the recipe as it is; all after it run again."""
-    default = next(row for row in ablation.rows if row.is_default)
-    (seed,) = ablation.seeds
-    for stage in STAGES:
-        keys = {stage_key(row.recipes[seed], stage) for row in ablation.rows}
-        if keys != {stage_key(default.recipes[seed], stage)}:
-            return stage
-    return None

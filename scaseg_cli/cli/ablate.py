@@ -165,7 +165,7 @@ def _carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher,
 
 
 def _print_list(recipe: Recipe, options: Options) -> None:
-    from scaseg_cli.ablations.ablate import list_table
+    from scaseg_cli.ablations.listing import list_table
     from scaseg_cli.cli.output import print_json
     from scaseg_cli.results.console import print_table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -213,6 +214,8 @@ def print_table(table: Table) -> None:
     columns of detail are left out, and a line says which.
     """
     out = Console(highlight=False)
+    if isinstance(sys.stdout, io.TextIOWrapper) and not out.encoding.lower().startswith("utf"):
+        sys.stdout.reconfigure(errors="replace")  # a "±" that cannot be written is no reason to show nothing
     drawn, notes = _drawn(table), list(table.notes)
     natural = Measurement.get(out, out.options.update(max_width=10_000), drawn).maximum
     if not sys.stdout.isatty():  # not out.is_terminal, which FORCE_COLOR makes true in a pipe

@@ -2,6 +2,7 @@
 
 import pytest
 
+from scaseg_cli.ablations.ablate import _report
 from scaseg_cli.ablations.effects import Effect, effects_of, effects_table
 from scaseg_cli.ablations.figures import Figures, read_figures
 from scaseg_cli.ablations.jobs import Failure
@@ -154,3 +155,12 @@ def test_the_recipes_name_stands_below_the_table(own, figures):
     assert (
         load_recipe("shapes-zps").name in result_table(figures(own(varies=["base.v2c.gamma"], values=[1.0]))).notes[0]
     )
+
+
+def test_files_of_an_earlier_command_with_other_rows_are_not_left_behind(ablation, figures, tmp_path):
+    store, folder = Store(RunDir(tmp_path)), tmp_path / "ablations" / "pseudo-unseen"
+    values = {"20": [0.1], "150": [0.4], "300": [0.4], "600": [0.5]}
+    _report(figures(ablation("pseudo-unseen", values=[150, 600]), transductive=values), store)
+    assert {path.stem for path in folder.iterdir()} == {"results", "effects", "plot"}
+    _report(figures(ablation("pseudo-unseen", values=[300])), store)
+    assert {path.stem for path in folder.iterdir()} == {"results"}

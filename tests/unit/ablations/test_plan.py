@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
-from scaseg_cli.ablations.ablate import list_table, make_ablations
+from scaseg_cli.ablations.ablate import make_ablations
 from scaseg_cli.ablations.forecast import forecast_tables, forecast_value, totals
+from scaseg_cli.ablations.listing import list_table
 from scaseg_cli.ablations.plan import make_plan
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.errors import ScasegError

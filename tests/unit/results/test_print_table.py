@@ -98,11 +98,11 @@ def test_a_terminal_without_unicode_gets_a_table(tmp_path):
     program = (
         "from scaseg_cli.results.console import print_table\n"
         "from scaseg_cli.results.table import Column, Table\n"
-        "print_table(Table('T', [Column('pq', 'PQ', 'percent')], [{'pq': 0.5}]))\n"
+        "print_table(Table('T', [Column('pq', 'PQ', 'percent', spread='s')], [{'pq': 0.5, 's': 0.01}]))\n"
     )
     settings = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program], env=settings, cwd=tmp_path, capture_output=True, check=True)
-    assert "50.0" in done.stdout.decode("ascii")
+    assert "50.0 ? 1.0" in done.stdout.decode("ascii")
 
 
 def test_tables_are_printed_without_numpy_or_torch(tmp_path):

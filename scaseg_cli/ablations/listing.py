@@ -1,0 +1,56 @@
+"""All ablations in a table: what each varies, what it runs again, and how many cells it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scaseg_cli.ablations.ablate import make_ablations
+from scaseg_cli.ablations.cells import Ablation
+from scaseg_cli.ablations.find import sweep_files
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.stages import STAGES, stage_key
+
+
+def list_table(recipe: Recipe) -> Table:
+    """All ablations over ``recipe``.
+
+    Raises:
+        ScasegError: a sweep file has mistakes.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in sweep_files():
+        (ablation,) = make_ablations([name], recipe)
+        published = ablation.published
+        rows.append(
+            {
+                "name": name,
+                "table": f"Table {published.number}" if published is not None else None,
+                "varies": ", ".join(ablation.sweep.keys),
+                "rows": "; ".join(ablation.sweep.labels),
+                "runs": _runs_again(ablation),
+                "cells": len(ablation.rows),
+            }
+        )
+    columns = [
+        Column("name", "name"),
+        Column("table", "published"),
+        Column("varies", "varies"),
+        Column("rows", "rows", is_detail=True),
+        Column("runs", "runs again"),
+        Column("cells", "cells", "count"),
+    ]
+    return Table(
+        "Ablations", columns, rows, [f"Over the recipe {recipe.name}, a seed. Runs again: from which stage on."]
+    )
+
+
+def _runs_again(ablation: Ablation) -> str | None:
+    """The first stage in which any row differs from the recipe as it is; all after it run again."""
+    default = next(row for row in ablation.rows if row.is_default)
+    (seed,) = ablation.seeds
+    for stage in STAGES:
+        keys = {stage_key(row.recipes[seed], stage) for row in ablation.rows}
+        if keys != {stage_key(default.recipes[seed], stage)}:
+            return stage
+    return None
