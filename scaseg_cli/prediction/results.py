@@ -14,20 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from scaseg_cli.data.class_lists import coco_panoptic
 from scaseg_cli.evaluation.picture import ClassLook, Region, draw_regions, palette_colour
 from scaseg_cli.files import replaced
 from scaseg_cli.prediction.model import Segments
-from scaseg_cli.prediction.vocabulary import Vocabulary
+from scaseg_cli.prediction.vocabulary import Vocabulary, key_of
+from scaseg_cli.shapes.world import CLASSES
 
 _LARGE, _SMALL = 1024, 512  # pixels of an overlay's longer side: at most, and of an image that is small itself
 
 
 def looks_of(vocabulary: Vocabulary) -> list[ClassLook]:
-    """Names and colours; a class of the run always has the same colour."""
+    """Names and colours: of COCO's and the embedded world's classes their own, whatever the run; else by number."""
+    known = {key_of(item.name): item.colour for item in coco_panoptic()}
+    known |= {key_of(item.name): item.label_colour for item in CLASSES}
     return [
-        ClassLook(
-            item.name, palette_colour(item.category_id if item.class_id is None else item.class_id), not item.seen
-        )
+        ClassLook(item.name, known.get(key_of(item.name)) or palette_colour(item.category_id), not item.seen)
         for item in vocabulary.classes
     ]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.clip.load import load_clip
+from scaseg_cli.data.records import IGNORED
 from scaseg_cli.embeddings.encode import encode_classes
 from scaseg_cli.embeddings.prompts import spoken_name
 from scaseg_cli.embeddings.store import check_clip, load_embeddings
@@ -26,8 +27,6 @@ from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, read_classes
-
-_IGNORED = 255  # in label maps, a pixel without a label: no category gets this number
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def vocabulary_of(run: RunDir, names: tuple[Sequence[str], Sequence[str]] | None
     given = [(name, not together) for name in names[0]] + [(name, False) for name in names[1]]
     for (name, isthing), class_id in zip(given, _class_ids(known, [name for name, _ in given]), strict=True):
         if class_id is None:
-            others[_key(name)] = name, isthing
+            others[key_of(name)] = name, isthing
         else:
             found = known.classes[class_id]
             own[class_id] = Sought(name, isthing, found.category_id, class_id, found.seen)
@@ -105,11 +104,11 @@ def _class_ids(known: ClassList, names: Sequence[str]) -> list[int | None]:
         ScasegError: two names mean one class, or a name is empty in prompts.
     """
     exact = {name: class_id for class_id, name in enumerate(known.names)}
-    by_key = {_key(name): class_id for name, class_id in exact.items()}
+    by_key = {key_of(name): class_id for name, class_id in exact.items()}
     meant: dict[int | str, str] = {}
     found = []
     for name in names:
-        key = _key(name)
+        key = key_of(name)
         if not key:
             raise ScasegError(f"--classes has the name {name!r}, of which nothing is left in prompts", EXAMPLE)
         class_id = exact.get(name, by_key.get(key))
@@ -122,15 +121,15 @@ def _class_ids(known: ClassList, names: Sequence[str]) -> list[int | None]:
     return found
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """What makes two names one class: the words that go into prompts."""
     return spoken_name(name).casefold()
 
 
 def _free_numbers(known: ClassList, number: int) -> list[int]:
-    """Category ids after the run's own."""
+    """Category ids after the run's own, but for the one that means no label in a label map."""
     first = max(item.category_id for item in known.classes) + 1
-    return [value for value in range(first, first + number + 1) if value != _IGNORED][:number]
+    return [value for value in range(first, first + number + 1) if value != IGNORED][:number]
 
 
 def vectors_of(recipe: Recipe, run: RunDir, vocabulary: Vocabulary) -> Tensor:

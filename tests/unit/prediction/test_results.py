@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scaseg_cli.data.class_lists import coco_panoptic
 from scaseg_cli.data.panoptic import rgb_to_ids
+from scaseg_cli.evaluation.picture import palette_colour
 from scaseg_cli.prediction.model import Segments
 from scaseg_cli.prediction.results import categories_of, draw_overlay, looks_of, segments_info, write_map
 from scaseg_cli.prediction.vocabulary import Sought, Vocabulary
+from scaseg_cli.shapes.world import CLASSES
 
 VOCABULARY = Vocabulary(
     (Sought("zebra", True, 24, 5, True), Sought("lawn", False, 201, None, False), Sought("road", False, 149, 9, False))
@@ -86,6 +89,16 @@ def test_an_overlay_has_a_size_to_look_at(size, drawn):
     image = np.full((*size, 3), 90, np.uint8)
     overlay = draw_overlay(image, Segments(np.ones(size, np.int32), np.array([1]), np.ones(1)), looks_of(VOCABULARY))
     assert (overlay.height, overlay.width) == drawn
+
+
+def test_known_classes_have_their_own_colour_whatever_the_run():
+    names = ["zebra", "Sky", "red ring", "nothing that anybody knows"]
+    looks = looks_of(Vocabulary(tuple(Sought(name, True, 300 + k, None, False) for k, name in enumerate(names))))
+    coco = {item.name: item.colour for item in coco_panoptic()}
+    world = {item.name: item.label_colour for item in CLASSES}
+    assert [look.colour for look in looks] == [
+        coco["zebra"], coco["sky-other-merged"], world["red ring"], palette_colour(303),
+    ]  # fmt: skip
 
 
 def test_an_overlay_shows_each_class_in_its_colour():
