@@ -20,7 +20,7 @@ from scaseg_cli.results.console import Meter, Progress, say_plainly
 
 _ERROR, _PROGRESS = "scaseg-error ", "scaseg-progress "
 _LINE = re.compile(r"\[default(\d+)\]:(?:\[rank\d+\]: )?(.*)")
-_ROOT_CAUSE = re.compile(r"Root Cause.*?rank +: (\d+).*?exitcode +: (-?\d+)", re.DOTALL)
+_ROOT_CAUSE = re.compile(r"Root Cause.*?rank +: (\d+) \(local_rank: (\d+)\).*?exitcode +: (-?\d+)", re.DOTALL)
 _JOINED = re.compile(r"Timed out after .*?(\d+)/(\d+) clients joined")
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -102,12 +102,12 @@ class Listener:
         found = _ROOT_CAUSE.search(launcher)
         if found is None:
             return ScasegError(f"{self.stage}: the processes ended with exit code {code}", whole)
-        rank, code = found[1], int(found[2])
+        rank, local, code = found[1], found[2], int(found[3])  # lines bear the rank on this machine
         if code == -signal.SIGKILL:
             return ScasegError(f"{self.stage}: process {rank} was killed: the memory may be short", whole)
         if code < 0:
             return ScasegError(f"{self.stage}: process {rank} was ended by {signal.Signals(-code).name}", whole)
-        cause = next(_causes(self.tails[rank]), f"exit code {code}")
+        cause = next(_causes(self.tails[local]), f"exit code {code}")
         return ScasegError(f"{self.stage}: process {rank} failed: {cause}", whole)
 
 

@@ -19,17 +19,18 @@ Failures:
 Root Cause (first observed failure):
 [0]:
   time      : 2026-01-01_00:00:00
-  rank      : {rank} (local_rank: {rank})
+  rank      : {rank} (local_rank: {local})
   exitcode  : {code} (pid: 12)
 """
 
 
-def listener(*lines: str, report: tuple[int, int] | None = None) -> Listener:
+def listener(*lines: str, report: tuple[int, int] | None = None, before: int = 0) -> Listener:
+    """``before``: processes on earlier nodes."""
     heard = Listener("base", Path("run/base/workers.log"))
     for line in lines:
         heard.hear(line)
     if report is not None:
-        for line in REPORT.format(rank=report[0], code=report[1]).splitlines():
+        for line in REPORT.format(rank=report[0], local=report[0] - before, code=report[1]).splitlines():
             heard.hear(line)
     return heard
 
@@ -60,6 +61,12 @@ def test_a_failure_is_told_by_the_last_line_of_the_root_causes_traceback(capsys:
     assert error.message == "base: process 1 failed: ValueError: the cause"
     assert "run/base/workers.log" in str(error.hint)
     assert capsys.readouterr().err == ""
+
+
+def test_on_a_further_node_the_cause_is_that_of_its_own_process() -> None:
+    said = ("[default0]:[rank8]: Traceback (most recent call last):", "[default0]:[rank8]: ValueError: the cause")
+    error = listener(*said, report=(8, 1), before=8).error(1)
+    assert error.message == "base: process 8 failed: ValueError: the cause"
 
 
 @pytest.mark.parametrize(
