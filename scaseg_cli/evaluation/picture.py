@@ -1,6 +1,6 @@
 """Panoptic segments as a person sees them: each in its class's colour, outlined and named, cells in a sheet.
 
-Pillow alone draws, with its built-in font. Shapes: H W pixels of the image, h w of the cell it is shown in.
+Pillow draws, with its built-in font. Shapes: H W pixels of the image, h w of the cell it is shown in.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -76,7 +77,7 @@ def draw_regions(image_HW3: NDArray[np.uint8], regions: Sequence[Region], cell: 
     canvas = _hatched(*size)
     masks = [np.asarray(Image.fromarray(r.mask_HW).resize(size, Image.Resampling.NEAREST)) for r in regions]
     for region, mask in zip(regions, masks, strict=True):
-        canvas[mask] = (_STRENGTH * _lifted(region.look.colour) + (1 - _STRENGTH) * grey)[mask]
+        canvas[mask] = _STRENGTH * _lifted(region.look.colour) + (1 - _STRENGTH) * grey[mask]
     for region, mask in zip(regions, masks, strict=True):
         canvas[_rim(mask, 4 if region.look.unseen else 1)] = _DARK
         if region.look.unseen:
@@ -185,7 +186,7 @@ def _best_place(
     covered = _box_sums(mask_hw, width, height) / (width * height)
     free = _box_sums(taken_hw, width, height) == 0
     rows, columns = np.nonzero(mask_hw)
-    tops, lefts = np.indices(covered.shape)
+    tops, lefts = np.ogrid[: covered.shape[0], : covered.shape[1]]
     distance = np.hypot(tops + height / 2 - rows.mean(), lefts + width / 2 - columns.mean())
     choices = [(covered > 0) & free]
     if must:
@@ -200,7 +201,7 @@ def _best_place(
 
 def _box_sums(mask_hw: NDArray[np.bool_], width: int, height: int) -> NDArray[np.int64]:
     """How many pixels of the mask lie in the box at each top and left."""
-    total = np.pad(mask_hw.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    total = np.asarray(cv2.integral(mask_hw.astype(np.uint8)), np.int64)
     return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
 
 
