@@ -14,7 +14,6 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-_AHEAD = 4  # results that wait a worker, at most
 
 
 def num_cores() -> int:
@@ -22,20 +21,21 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def computed_ahead(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def computed_ahead(function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int = 4) -> Iterator[R]:
     """``function`` of each item, in the items' order.
 
     Args:
         function: called in ``workers`` threads at once; what it raises is raised here.
-        items: taken one by one, no more than are needed.
+        items: taken one by one, here, no more than are needed.
         workers: threads; 0 calls the function here, when its result is asked for.
+        ahead: results that wait for each worker, at most.
     """
     if workers < 1:
         yield from map(function, items)
         return
     remaining = iter(items)
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, _AHEAD * workers))
+        waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, ahead * workers))
         try:
             while waiting:
                 result = waiting.popleft().result()

@@ -6,19 +6,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaseg_cli import __version__
-from scaseg_cli.data.ahead import computed_ahead
+from scaseg_cli.data.ahead import computed_ahead, num_cores
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import write_json
+from scaseg_cli.files import write_bytes, write_json
 from scaseg_cli.prediction.model import Model, Segments, Setting, choose_setting, load_model, needs_of_setting
 from scaseg_cli.prediction.output import MADE_BY, OutputFolder
 from scaseg_cli.prediction.photograph import read_photograph
-from scaseg_cli.prediction.results import categories_of, draw_overlay, looks_of, save_png, segments_info, write_map
+from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, looks_of, segments_info
 from scaseg_cli.prediction.sources import Source, as_text
 from scaseg_cli.prediction.vocabulary import vocabulary_of
 from scaseg_cli.recipe.schema import Recipe
@@ -32,6 +32,7 @@ from scaseg_cli.tasks import task_of
 _ROWS = 30  # images in the table that a person reads; all are in the JSON
 _NAMED = 50  # images that cannot be read and are named; more are counted
 _READERS = 2  # threads that read images ahead of the network
+_DRAWERS = 4  # threads that draw what the network has found, at most
 _COLUMNS = [Column("image", "image"), Column("segments", "segments", "count"), Column("found", "found")]
 Photograph = tuple[Source, NDArray[np.uint8]]
 
@@ -92,14 +93,19 @@ def predict(
                 say_plainly(f"skipped: {error.message}")
                 shown.advance()
 
-            for batch in _batches(_readable(sources, refuse), batch_size or recipe.evaluation.batch_size):
-                found = model.segment([image for _, image in batch])
-                for (source, image), segments in zip(batch, found, strict=True):
-                    written.add(source, image, segments)
-                    shown.advance()
+            batches = _batches(_readable(sources, refuse), batch_size or recipe.evaluation.batch_size)
+            # Drawing takes longer than a GPU; few wait, since each holds an image.
+            for drawn in computed_ahead(written.draw, _segmented(model, batches), min(_DRAWERS, num_cores()), ahead=1):
+                written.add(drawn)
+                shown.advance()
     finally:  # of a call that was cut short too: what is there is named
         write_json(written.folder.json_file, written.document())
     return Outcome(written.report(len(broken)), written.document(), _error_of(broken, len(sources)))
+
+
+def _segmented(model: Model, batches: Iterable[list[Photograph]]) -> Iterator[tuple[Photograph, Segments]]:
+    for batch in batches:
+        yield from zip(batch, model.segment([image for _, image in batch]), strict=True)
 
 
 def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) -> Iterator[Photograph]:
@@ -140,6 +146,16 @@ def _error_of(broken: list[str], num_images: int) -> ScasegError | None:
     return ScasegError(f"{len(broken)} of {num_images} images cannot be read:\n" + "\n".join(lines), others)
 
 
+class _Drawn(NamedTuple):
+    """One image's results before they are written."""
+
+    source: Source
+    image: dict[str, Any]
+    segments_info: list[dict[str, Any]]
+    map_png: bytes
+    overlay_png: bytes
+
+
 @dataclass
 class _Written:
     """What has been written so far."""
@@ -154,16 +170,24 @@ class _Written:
         self.semantic = task_of(self.model.recipe).labels == "semantic"
         self.looks = looks_of(self.model.vocabulary)
 
-    def add(self, source: Source, image_HW3: NDArray[np.uint8], segments: Segments) -> None:
-        """Write one image's files, and keep what the JSON says of it."""
+    def draw(self, found: tuple[Photograph, Segments]) -> _Drawn:
+        """One image's files and what the JSON says of it, in memory."""
+        (source, image_HW3), segments = found
         height, width = image_HW3.shape[:2]
         info = segments_info(segments, self.model.vocabulary, self.semantic)
-        path = self.folder.map_file(source)
-        write_map(path, segments, [item["id"] for item in info], self.semantic)
-        save_png(self.folder.overlay_file(source), draw_overlay(image_HW3, segments, self.looks))
+        image_map = draw_map(segments, [item["id"] for item in info], self.semantic)
+        overlay = draw_overlay(image_HW3, segments, self.looks)
         image = {"id": source.image_id, "file_name": as_text(str(source.path)), "width": width, "height": height}
-        self.images.append(image)
-        self.annotations.append({"image_id": source.image_id, "file_name": path.name, "segments_info": info})
+        return _Drawn(source, image, info, as_png(image_map), as_png(overlay))
+
+    def add(self, drawn: _Drawn) -> None:
+        """Write one image's files, and keep what the JSON says of it."""
+        path = self.folder.map_file(drawn.source)
+        write_bytes(path, drawn.map_png)
+        write_bytes(self.folder.overlay_file(drawn.source), drawn.overlay_png)
+        self.images.append(drawn.image)
+        image_id = drawn.source.image_id
+        self.annotations.append({"image_id": image_id, "file_name": path.name, "segments_info": drawn.segments_info})
 
     def document(self) -> dict[str, Any]:
         """The JSON, in COCO's panoptic format."""

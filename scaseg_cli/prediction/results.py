@@ -6,7 +6,7 @@ Shapes: H W image, S segments.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 import cv2
@@ -16,7 +16,6 @@ from PIL import Image
 
 from scaseg_cli.data.class_lists import coco_panoptic
 from scaseg_cli.evaluation.picture import ClassLook, Region, draw_regions, palette_colour
-from scaseg_cli.files import replaced
 from scaseg_cli.prediction.model import Segments
 from scaseg_cli.prediction.vocabulary import Vocabulary, key_of
 from scaseg_cli.shapes.world import CLASSES
@@ -86,22 +85,19 @@ def _extents(map_HW: NDArray[np.int32], num_segments: int) -> list[tuple[int, li
     return list(zip(areas, boxes, strict=True))[1:]
 
 
-def write_map(path: Path, segments: Segments, ids: Sequence[int], semantic: bool) -> None:
-    """Write the PNG: COCO's panoptic colours R + 256 G + 65536 B or, ``semantic``, one grey value a pixel.
+def draw_map(segments: Segments, ids: Sequence[int], semantic: bool) -> Image.Image:
+    """The map of ids: COCO's panoptic colours R + 256 G + 65536 B or, ``semantic``, one grey value a pixel.
 
     Args:
-        path: the file.
         segments: of one image.
         ids: [S], what stands for each segment.
         semantic: a label map; of 16 bits where an id is above 255.
     """
     values = np.array([0, *ids], dtype=np.uint32)[segments.map_HW]
     if semantic:
-        image = Image.fromarray(values.astype(np.uint16 if max(ids) > 255 else np.uint8))
-    else:
-        colours = values.astype("<u4").view(np.uint8).reshape(*values.shape, 4)[..., :3]
-        image = Image.fromarray(np.ascontiguousarray(colours))
-    save_png(path, image)
+        return Image.fromarray(values.astype(np.uint16 if max(ids) > 255 else np.uint8))
+    colours = values.astype("<u4").view(np.uint8).reshape(*values.shape, 4)[..., :3]
+    return Image.fromarray(np.ascontiguousarray(colours))
 
 
 def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, looks: Sequence[ClassLook]) -> Image.Image:
@@ -117,7 +113,8 @@ def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, looks: Sequen
     return draw_regions(image_HW3, regions, max(*map_hw.shape, _SMALL))
 
 
-def save_png(path: Path, image: Image.Image) -> None:
-    """Write a picture in one piece."""
-    with replaced(path) as temporary:
-        image.save(temporary, format="PNG")
+def as_png(image: Image.Image) -> bytes:
+    """The content of a PNG file."""
+    content = BytesIO()
+    image.save(content, format="PNG")
+    return content.getvalue()

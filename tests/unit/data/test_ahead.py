@@ -17,8 +17,8 @@ def test_results_come_in_the_order_of_the_items(workers):
     assert list(computed_ahead(slow_at_first, range(50), workers)) == [item * item for item in range(50)]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
-def test_no_more_items_are_taken_than_are_ahead(workers):
+@pytest.mark.parametrize(("workers", "ahead"), [(0, 4), (1, 4), (2, 4), (3, 1)])
+def test_no_more_items_are_taken_than_are_ahead(workers, ahead):
     taken = []
 
     def items():
@@ -26,11 +26,11 @@ def test_no_more_items_are_taken_than_are_ahead(workers):
             taken.append(item)
             yield item
 
-    results = computed_ahead(str, items(), workers)
+    results = computed_ahead(str, items(), workers, ahead)
     for _ in range(5):
         next(results)
     results.close()
-    assert 5 <= len(taken) <= 5 + 4 * workers
+    assert 5 <= len(taken) <= 5 + ahead * workers
 
 
 def test_workers_work_at_the_same_time():

@@ -1,5 +1,7 @@
 """Maps, pictures and segments of an image as they are written."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +10,7 @@ from scaseg_cli.data.class_lists import coco_panoptic
 from scaseg_cli.data.panoptic import rgb_to_ids
 from scaseg_cli.evaluation.picture import palette_colour
 from scaseg_cli.prediction.model import Segments
-from scaseg_cli.prediction.results import categories_of, draw_overlay, looks_of, segments_info, write_map
+from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, looks_of, segments_info
 from scaseg_cli.prediction.vocabulary import Sought, Vocabulary
 from scaseg_cli.shapes.world import CLASSES
 
@@ -57,21 +59,22 @@ def test_areas_and_boxes_of_any_map(side):
         assert item["bbox"] == [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
 
 
-def test_a_panoptic_png_holds_the_ids_as_colours(tmp_path):
-    write_map(tmp_path / "map.png", FOUND, [1, 256, 70_000], semantic=False)
-    with Image.open(tmp_path / "map.png") as image:
-        assert image.mode == "RGB"
-        ids = rgb_to_ids(np.array(image))
+def read_back(segments: Segments, ids: list[int], semantic: bool) -> Image.Image:
+    return Image.open(BytesIO(as_png(draw_map(segments, ids, semantic))))
+
+
+def test_a_panoptic_png_holds_the_ids_as_colours():
+    image = read_back(FOUND, [1, 256, 70_000], semantic=False)
+    assert image.mode == "RGB"
+    ids = rgb_to_ids(np.array(image))
     assert ids.tolist() == [[1, 1, 0, 256], [1, 70_000, 70_000, 256], [0, 70_000, 256, 256]]
 
 
 @pytest.mark.parametrize(("last", "mode"), [(201, "L"), (300, "I;16")])
-def test_a_label_map_holds_one_grey_value_a_pixel(tmp_path, last, mode):
-    full = segments([[1, 2], [2, 3]], [0, 1, 2])
-    write_map(tmp_path / "map.png", full, [24, 0, last], semantic=True)
-    with Image.open(tmp_path / "map.png") as image:
-        assert image.mode == mode
-        assert np.array(image).tolist() == [[24, 0], [0, last]]
+def test_a_label_map_holds_one_grey_value_a_pixel(last, mode):
+    image = read_back(segments([[1, 2], [2, 3]], [0, 1, 2]), [24, 0, last], semantic=True)
+    assert image.mode == mode
+    assert np.array(image).tolist() == [[24, 0], [0, last]]
 
 
 def test_categories_say_which_classes_training_saw():
