@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaseg_cli.cli.options import StageOptions, with_options
+from scaseg_cli.cli.options import Launcher, StageOptions, with_options
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def _evaluate_predictions(
         raise ScasegError(
             f"--predictions {predictions} and --work-dir {options.work_dir} are two things to score", "Leave one out."
         )
+    if options.launcher is not Launcher.HERE:
+        raise ScasegError(f"--predictions {predictions} is scored here", "Leave --launcher out.")
     names: str | list[str] | None = unseen
     if unseen is None and options.recipe is not None:
         names = load_recipe(options.recipe, options.assignments).split.unseen

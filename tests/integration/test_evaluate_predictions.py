@@ -1,6 +1,7 @@
 """`scaseg evaluate --predictions`: what anyone predicted, in COCO's panoptic format."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,7 @@ def test_broken_predictions_are_named_by_image_all_at_once(score, files: Path) -
         (("--unseen", "coco-zps"), "names 13 of 14 classes that the data lacks"),
         (("--unseen", "coco-zzz"), "neither a known split"),
         (("--work-dir", "runs"), "are two things to score"),
+        (("--launcher", "local"), "is scored here"),
         (("--annotations", "none.json"), "none.json does not exist"),
     ],
 )
@@ -109,6 +111,25 @@ def test_what_does_not_fit_is_refused(score, arguments: tuple[str, ...], says: s
     outcome = score(*arguments)
     assert outcome.code == 2
     assert says in outcome.err
+
+
+COCO = Path(__file__).parents[2] / ".." / "shared" / "coco_sample"
+
+
+@pytest.mark.skipif(not COCO.is_dir(), reason="the two COCO images are not here")
+def test_real_labels_predict_themselves(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    theirs = tmp_path / "theirs"
+    shutil.copytree(COCO / "panoptic_examples", theirs)
+    content = json.loads((COCO / "panoptic_examples.json").read_text())
+    for annotation in content["annotations"]:
+        for item in annotation["segments_info"]:
+            item.pop("iscrowd")
+    (tmp_path / "theirs.json").write_text(json.dumps({"annotations": content["annotations"]}))
+    labels = str(COCO / "panoptic_examples.json")
+    outcome = scaseg(capfd, "evaluate", "--predictions", str(theirs), "--annotations", labels, "--unseen", "coco-zps",
+                     "--json")  # fmt: skip
+    row = only_row(outcome)
+    assert {row[key] for key in row if not key.startswith("_")} == {1.0}
 
 
 @pytest.mark.parametrize(
