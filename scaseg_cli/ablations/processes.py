@@ -29,7 +29,7 @@ class _Process:
         if code is None:
             return None
         how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return read_outcome(self.path, f"its process failed: {how}")
+        return read_outcome(self.path, f"its process failed: {how}, see {output_file(self.path)}")
 
     def end(self) -> None:
         self.process.terminate()
@@ -65,7 +65,7 @@ class Processes:
         """Start the job's process; what it says goes to its log alone."""
         write_job(path, stage, list(cells))
         own = self.devices[slot * self.gpus : (slot + 1) * self.gpus]
-        with open(path.with_suffix(".out"), "wb") as output:
+        with open(output_file(path), "wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "scaseg_cli", COMMAND, str(path)],
                 stdin=subprocess.DEVNULL,
@@ -76,6 +76,11 @@ class Processes:
                 preexec_fn=end_with_parent,
             )
         return _Process(path, process)
+
+
+def output_file(path: Path) -> Path:
+    """Where all that a job's process writes is kept."""
+    return path.with_suffix(".out")
 
 
 def visible_devices(gpus: int) -> list[str]:

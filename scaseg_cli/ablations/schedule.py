@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from scaseg_cli.ablations.jobs import Failure
@@ -12,57 +12,64 @@ from scaseg_cli.ablations.launcher import Launcher, Running
 from scaseg_cli.ablations.plan import Job, Plan
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.results.console import in_words, say_plainly
+from scaseg_cli.run_dir import RunDir
 
 _POLL = 0.2  # seconds between two looks at the jobs
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Begun:
+    """A job that runs, and since when."""
+
+    job: Job
+    nodes: list[str]
+    running: Running
+    since: float
+
+
 class Schedule:
     """The jobs of a plan while they run.
 
-    Attributes:
+    Args:
         plan: what is to be done.
         launcher: where.
-        failed: by node, why; what builds on it has its reason.
-        ended: nodes that were run or failed.
+
+    Attributes:
+        failed: by node, why it has no result; what builds on one that failed has its reason.
     """
 
-    plan: Plan
-    launcher: Launcher
-    failed: dict[str, Failure] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
+    def __init__(self, plan: Plan, launcher: Launcher) -> None:
+        self.plan, self.launcher = plan, launcher
+        self.failed: dict[str, Failure] = {}
+        self._waiting = plan.jobs()
+        self._total = len(self._waiting)
+        self._begun: dict[int, _Begun] = {}  # by slot
+        self._ended: set[str] = set()  # nodes that ran, or never will
 
     def run(self) -> dict[str, Failure]:
-        """Carry out all jobs; those that build on one that failed are left out.
-
-        Returns:
-            Why stages have no result, by node.
-        """
-        waiting, running = self.plan.jobs(), dict[int, tuple[Job, Running, float]]()
-        total, begun = len(waiting), 0
-        logs = logs_folder(self.plan.store)
-        logs.mkdir(parents=True, exist_ok=True)
+        """Carry out all jobs, but for those that build on one that failed; returns `failed`."""
+        logs_folder(self.plan.store).mkdir(parents=True, exist_ok=True)
         try:
-            while waiting or running:
-                for job in [job for job in waiting if self._is_ready(job)]:
-                    if len(running) == self.launcher.num_slots:
-                        break
-                    waiting.remove(job)
-                    begun += 1
-                    nodes = self._runnable(job)
-                    if nodes:
-                        slot = min(set(range(self.launcher.num_slots)) - set(running))
-                        running[slot] = self._start(job, nodes, slot, f"{begun} of {total}")
-                    self.ended |= set(job.nodes) - set(nodes)
-                if not self._collect(running):
+            while self._waiting or self._begun:
+                self._begin()
+                if not self._collect() and self._begun:
                     time.sleep(_POLL)
         finally:
-            for _, handle, _ in running.values():
-                handle.end()
+            for begun in self._begun.values():
+                begun.running.end()
         return self.failed
 
-    def _is_ready(self, job: Job) -> bool:
-        return set(job.needs) <= self.ended
+    def _begin(self) -> None:
+        """Start the jobs that have what they need, as far as there are slots."""
+        for job in [job for job in self._waiting if set(job.needs) <= self._ended]:
+            free = set(range(self.launcher.num_slots)) - set(self._begun)
+            if not free:
+                return
+            self._waiting.remove(job)
+            nodes = self._runnable(job)
+            if nodes:
+                self._begun[min(free)] = self._start(job, nodes, min(free))
+            self._ended |= set(job.nodes) - set(nodes)
 
     def _runnable(self, job: Job) -> list[str]:
         """The job's nodes that have all they need; the others fail for the reason of what they lack."""
@@ -72,34 +79,31 @@ class Schedule:
                 self.failed[node_id] = self.failed[lacking[0]]
         return [node_id for node_id in job.nodes if node_id not in self.failed]
 
-    def _start(self, job: Job, nodes: Sequence[str], slot: int, count: str) -> tuple[Job, Running, float]:
-        say_plainly(f"{count}, {job.stage}: {self._titles(nodes)}")
-        found = [self.plan.nodes[node_id] for node_id in nodes]
-        cells = [(node.recipe, self.plan.store.run(node)) for node in found]
-        started = time.monotonic()
-        path = logs_folder(self.plan.store) / f"{job.name}.json"
-        return job, self.launcher.start(path, job.stage, cells, slot), started
+    def _start(self, job: Job, nodes: list[str], slot: int) -> _Begun:
+        say_plainly(f"{self._total - len(self._waiting)} of {self._total}, {job.stage}: {self._titles(nodes)}")
+        cells = [(self.plan.nodes[node_id].recipe, self._run(node_id)) for node_id in nodes]
+        path, since = logs_folder(self.plan.store) / f"{job.name}.json", time.monotonic()
+        return _Begun(job, nodes, self.launcher.start(path, job.stage, cells, slot), since)
+
+    def _run(self, node_id: str) -> RunDir:
+        return self.plan.store.run(self.plan.nodes[node_id])
 
     def _titles(self, nodes: Sequence[str]) -> str:
         cells = [cell for node_id in nodes for cell in self.plan.cells_of(node_id)]
         more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
         return f"{cells[0].title}{more}"
 
-    def _collect(self, running: dict[int, tuple[Job, Running, float]]) -> bool:
-        """Take in what has ended; whether anything has, or nothing runs."""
-        ended = {slot: found for slot, (_, handle, _) in running.items() if (found := handle.poll()) is not None}
+    def _collect(self) -> bool:
+        """Take in what has ended; whether anything has."""
+        ended = {slot: found for slot, begun in self._begun.items() if (found := begun.running.poll()) is not None}
         for slot, failures in ended.items():
-            job, _, started = running.pop(slot)
-            seconds = time.monotonic() - started
-            failed = {node for node in job.nodes if self.plan.store.run(self.plan.nodes[node]).path in failures}
-            for node_id in failed:
-                self.failed[node_id] = failures[self.plan.store.run(self.plan.nodes[node_id]).path]
-            self.ended |= set(job.nodes)
-            good = len(job.nodes) - len([node for node in job.nodes if node in self.failed])
-            say_plainly(
-                f"{job.stage}: {good} done in {in_words(seconds)}" + (f", {len(failed)} failed" if failed else "")
-            )
-        return bool(ended) or not running
+            begun = self._begun.pop(slot)
+            failed = {node: failures[self._run(node).path] for node in begun.nodes if self._run(node).path in failures}
+            self.failed |= failed
+            self._ended |= set(begun.nodes)
+            done = f"{len(begun.nodes) - len(failed)} done in {in_words(time.monotonic() - begun.since)}"
+            say_plainly(f"{begun.job.stage}: {done}" + (f", {len(failed)} failed" if failed else ""))
+        return bool(ended)
 
 
 def logs_folder(store: Store) -> Path:

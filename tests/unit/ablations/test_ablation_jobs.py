@@ -88,7 +88,8 @@ def test_a_process_that_ends_without_a_word(cells, tmp_path, monkeypatch):
     running = Processes(1, 0, []).start(tmp_path / "job.json", "union", cells, 0)
     while (failures := running.poll()) is None:
         pass
-    assert {failure.reason for failure in failures.values()} == {"its process failed: exit code 1"}
+    reason = f"its process failed: exit code 1, see {tmp_path / 'job.out'}"
+    assert {failure.reason for failure in failures.values()} == {reason}
     assert len(failures) == 3
 
 
