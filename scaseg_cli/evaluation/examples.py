@@ -70,7 +70,7 @@ def draw_rows(
     pictures: list[list[Row]] = [[] for _ in wanted]
     for record in chosen_images(images, classes, number):
         image, label = read_image(images.image_path(record), record), prepared_label(images, record, classes)
-        visual_1QD, (prepared,) = scored.segment([record])
+        visual_1QD, (prepared,) = scored.segment(scored.read([record]))
         both = [draw_image(image), draw_regions(image, labelled_regions(images, record, classes, looks))]
         for (recipe, columns), rows in zip(wanted, pictures, strict=True):
             cells = list(both)

@@ -1,7 +1,7 @@
 """One pass of the network over an image set, on which any number of classifiers is counted.
 
-Images are read, scored and forgotten batch by batch. What is counted are whole numbers, so that neither the order of
-the images nor how they are divided among processes changes a figure.
+Images are scored and forgotten batch by batch; those to come are read in background threads meanwhile. What is counted
+are whole numbers, so that neither the order of the images nor how they are divided among processes changes a figure.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
+from scaseg_cli.data.ahead import computed_ahead
 from scaseg_cli.data.images import read_image, read_label
 from scaseg_cli.evaluation.lineup import Lineup
 from scaseg_cli.evaluation.measure import Counts, Measure, PreparedImage, measure_of
@@ -27,6 +30,8 @@ from scaseg_cli.split.lists import Part
 
 if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord, LabelledSet
+
+_READERS = 2  # threads that read images and labels, each one batch ahead
 
 
 @dataclass(frozen=True)
@@ -71,24 +76,40 @@ class ScoredSet:
         """The task's measure."""
         return measure_of(self.recipe, self.classes, choose_device(self.recipe))
 
-    def segment(self, records: Sequence[ImageRecord]) -> tuple[Tensor, list[PreparedImage[Any]]]:
-        """Visual embeddings v [B, Q, D] of a batch of images, and each one's label and masks, ready to be scored.
+    def read(self, records: Sequence[ImageRecord]) -> list[Labelled]:
+        """Images and labels from their files.
 
         Raises:
             ScasegError: an image or its label cannot be read or does not fit its annotation.
         """
-        segmented = self.segmentor.segment([read_image(self.images.image_path(record), record) for record in records])
-        visual_BQD = torch.stack([visual for visual, _ in segmented])
-        return visual_BQD, [self._prepared(r, masks) for r, (_, masks) in zip(records, segmented, strict=True)]
+        return [
+            Labelled(record, read_image(self.images.image_path(record), record), read_label(self.images, record))
+            for record in records
+        ]
 
-    def _prepared(self, record: ImageRecord, masks_QHW: Tensor) -> PreparedImage[Any]:
+    def segment(self, batch: Sequence[Labelled]) -> tuple[Tensor, list[PreparedImage[Any]]]:
+        """Visual embeddings v [B, Q, D] of a batch of images, and each one's label and masks, ready to be scored."""
+        segmented = self.segmentor.segment([item.image_HW3 for item in batch])
+        visual_BQD = torch.stack([visual for visual, _ in segmented])
+        return visual_BQD, [self._prepared(item, masks) for item, (_, masks) in zip(batch, segmented, strict=True)]
+
+    def _prepared(self, item: Labelled, masks_QHW: Tensor) -> PreparedImage[Any]:
+        segments = item.record.segments
         return self.measure.prepare(
-            read_label(self.images, record),
-            [segment.id for segment in record.segments],
-            [self.classes.class_ids[segment.category_id] for segment in record.segments],
-            [segment.iscrowd for segment in record.segments],
+            item.label_HW,
+            [segment.id for segment in segments],
+            [self.classes.class_ids[segment.category_id] for segment in segments],
+            [segment.iscrowd for segment in segments],
             masks_QHW,
         )
+
+
+class Labelled(NamedTuple):
+    """An image and its label, read."""
+
+    record: ImageRecord
+    image_HW3: NDArray[np.uint8]
+    label_HW: NDArray[np.int32]
 
 
 @torch.no_grad()
@@ -98,13 +119,13 @@ def count(scored: ScoredSet, lineup: Lineup, rank: int = 0, size: int = 1) -> li
     batches = [records[first : first + batch_size] for first in range(0, len(records), batch_size)][rank::size]
     counts: list[Counts] = [scored.measure.new_counts() for _ in lineup.entries]
     with meter(f"scoring {len(counts)} on {scored.part}", sum(map(len, batches))) as shown:
-        for batch in batches:
+        for batch in computed_ahead(scored.read, batches, _READERS, ahead=1):
             _count_batch(scored, lineup, batch, counts)
             shown.advance(len(batch))
     return counts
 
 
-def _count_batch(scored: ScoredSet, lineup: Lineup, batch: Sequence[ImageRecord], counts: list[Counts]) -> None:
+def _count_batch(scored: ScoredSet, lineup: Lineup, batch: Sequence[Labelled], counts: list[Counts]) -> None:
     """Count a batch; its masks are gone when this returns."""
     visual_BQD, prepared = scored.segment(batch)
     shares = lineup.shares(visual_BQD, scored.classes.num_seen)
