@@ -9,7 +9,7 @@ from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import LABEL, Setting, label_of
 from scaseg_cli.results.table import Column, Table
 
-_EQUAL = 0.0005  # published figures have one decimal of a per cent
+_EQUAL = 0.0005  # half of the last digit that tables show, a tenth of a per cent: less is no difference
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,17 @@ class Effect:
         """Whether the direction ``agrees`` or is ``opposite``, which takes all seeds; else what there is to say."""
         if not self.ours:
             return "not known"
-        signs = {(difference > 0) - (difference < 0) for difference in self.ours}
+        signs = {_sign(difference) for difference in self.ours}
         if signs == {0}:
             return "no difference"
         if {1, -1} <= signs:
             return "seeds differ"
         return "agrees" if (1 in signs) == self.is_higher else "opposite"
+
+
+def _sign(difference: float) -> int:
+    """1, -1, or 0 where the table would show none."""
+    return 0 if abs(difference) < _EQUAL else 1 if difference > 0 else -1
 
 
 def effects_of(figures: Figures) -> list[Effect]:
@@ -56,7 +61,7 @@ def effects_of(figures: Figures) -> list[Effect]:
         for label in labels if published is not None else []:
             assert published is not None
             one, two = (published.figure(name, setting, "harmonic") for name in (label, published.default))
-            if published.default not in labels or one is None or two is None or abs(one - two) < _EQUAL:
+            if published.default not in labels or one is None or two is None or not _sign(one - two):
                 continue
             ours = figures.difference(label, published.default, setting)
             effects.append(Effect(setting, label, published.default, one - two, one > two, ours))
@@ -93,7 +98,7 @@ def effects_table(figures: Figures) -> Table | None:
 
 
 def _row(effect: Effect) -> dict[str, Any]:
-    alike = sum((difference > 0) == effect.is_higher and difference != 0 for difference in effect.ours)
+    alike = sum(_sign(difference) == (1 if effect.is_higher else -1) for difference in effect.ours)
     return {
         "setting": effect.setting,
         "published": effect.published,
