@@ -26,7 +26,7 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...",
+            metavar="IMAGE",
             show_default=False,
             help="Image files, folders of them, quoted patterns such as 'photos/**/*.jpg', or - for a list on stdin.",
         ),
