@@ -59,8 +59,17 @@ def build_runner(
         experiment_name=f"{recipe.name}-{run.path.name}-{start}",
         default_scope="mmdet",
     )
-    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    _without_file(MMLogger.get_current_instance())
     return runner
+
+
+def _without_file(logger: logging.Logger) -> None:
+    """mmengine's logger, which outlives the Runner, must not write to a file of its scratch folder."""
+    logger.setLevel(logging.ERROR)
+    for handler in list(logger.handlers):
+        if isinstance(handler, logging.FileHandler):
+            logger.removeHandler(handler)
+            handler.close()
 
 
 def _hooks(recipe: Recipe, run: RunDir, world: World, start: int) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from logging import FileHandler
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from damaged_world import World
 from full_disk import room_for
+from mmengine.logging import MMLogger
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
@@ -122,6 +124,13 @@ def test_tensorboard_gets_losses_rate_speed_and_memory() -> None:
     shutil.rmtree(folder)
     _trained("base.iterations=1", "tensorboard=false")
     assert not folder.exists()
+
+
+@pytest.mark.usefixtures("world")
+def test_a_training_leaves_no_open_log_behind() -> None:
+    _trained("base.iterations=1")
+    open_logs = [handler for handler in MMLogger.get_current_instance().handlers if isinstance(handler, FileHandler)]
+    assert open_logs == []
 
 
 @pytest.mark.parametrize(
