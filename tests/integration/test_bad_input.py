@@ -47,7 +47,7 @@ def _drop_segment(label_file: Path) -> None:
 
 def test_all_mistakes_of_a_recipe_come_at_once_by_their_dotted_names(world: World) -> None:
     (world.folder / "tiny.yaml").write_text(RECIPE + "optimizer: adam\n")
-    changes = ("base.v2c.gama=3", "cat.tau_r=0", "union.iteratons=5", "base.amp=half", "task=zss")
+    changes = ("base.v2c.gama=3", "cat.tau_r=0", "union.iteratons=5", "base.amp=half", "task=pzs")
     world.refuses(
         "run",
         *(word for change in changes for word in ("--set", change)),
@@ -58,7 +58,7 @@ def test_all_mistakes_of_a_recipe_come_at_once_by_their_dotted_names(world: Worl
             r"cat\.tau_r: should be greater than 0 \(it is 0\)",
             r"union\.iteratons: unknown key, did you mean 'iterations'\?",
             r"base\.amp: should be 'off', 'bf16' or 'fp16' \(it is 'half'\)",
-            r"task: should be 'zps' \(it is 'zss'\)",
+            r"task: should be 'zps' or 'zss' \(it is 'pzs'\)",
             "scaseg recipe show",
         ),
         lines=9,
@@ -239,15 +239,15 @@ def test_unseen_names_that_the_data_lacks(world: World) -> None:
         r"split\.unseen names 2 of 3 classes that the data lacks",
         r"'red rnig': did you mean 'red ring'",
         r"'Blue sqare': did you mean 'blue square'",
-        "categories",
+        "list of classes",
     )
     world.refuses("split-dataset", "--set", "split.unseen=[red rnig, green cross, Blue sqare]", saying=said)
-    said = (r"'shapes-zsp': neither a known split \(coco-zps, shapes-zps\) nor a file", "Did you mean 'shapes-zps'")
+    said = (r"'shapes-zsp': neither a known split \(.*shapes-zps.*\) nor a file", "Did you mean 'shapes-zps'")
     world.refuses("run", "--set", "split.unseen=shapes-zsp", saying=said)
 
 
 def test_a_split_of_other_data(world: World) -> None:
-    said = ("coco-zps", "names 14 of 14 classes that the data lacks", "'giraffe'", "categories")
+    said = ("coco-zps", "names 14 of 14 classes that the data lacks", "'giraffe'", "list of classes")
     world.refuses("split-dataset", "--set", "split.unseen=coco-zps", saying=said, lines=16)
 
 
