@@ -242,8 +242,8 @@ def test_unseen_names_that_the_data_lacks(world: World) -> None:
         "list of classes",
     )
     world.refuses("split-dataset", "--set", "split.unseen=[red rnig, green cross, Blue sqare]", saying=said)
-    said = (r"'shapes-zsp': neither a known split \(.*shapes-zps.*\) nor a file", "Did you mean 'shapes-zps'")
-    world.refuses("run", "--set", "split.unseen=shapes-zsp", saying=said)
+    said = (r"'shape-zps': neither a known split \(.*shapes-zps.*\) nor a file", "Did you mean 'shapes-zps'")
+    world.refuses("run", "--set", "split.unseen=shape-zps", saying=said)
 
 
 def test_a_split_of_other_data(world: World) -> None:
