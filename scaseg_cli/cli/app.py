@@ -58,13 +58,15 @@ def about(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Semantic-Centric Alignment (SCA) for zero-shot panoptic segmentation.
+    """Semantic-Centric Alignment (SCA) for zero-shot panoptic and semantic segmentation.
 
     `scaseg run` carries out the whole method: it divides the classes of a data set into seen and unseen ones, trains
     a Mask2Former on the seen ones, aligned with CLIP, trains a generator of unseen classes' query embeddings,
-    fine-tunes the class projector with them, and measures seen, unseen and harmonic panoptic quality.
+    fine-tunes the class projector with them, and measures panoptic quality, or IoU, over seen and unseen classes, with
+    the harmonic mean of both.
 
-    Without any option it does so in a small world of drawn shapes that needs no download, on a CPU.
+    Without any option it does so, for panoptic segmentation, in a small world of drawn shapes that needs no download,
+    on a CPU; `--recipe shapes-zss` is the same world for semantic segmentation.
 
     Example: `scaseg run`
     """
