@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from measuring import Goal, Outcome, check_device, in_turns, machine_of, run_benchmark
+from measuring import Goal, Outcome, check_device, in_turns, machine_of, run_benchmark, seconds_of
 from mmengine.config import ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
@@ -123,7 +123,7 @@ def measure(options: argparse.Namespace) -> Outcome:
         "with V2C": (our_network(recipe, num_seen, options.device, aligned=True), batch),
     }
     steps = {name: step_of(network, data, recipe.base, options.device) for name, (network, data) in ways.items()}
-    timings = in_turns(steps, rounds, options.device)
+    timings, unit = in_turns(steps, rounds, options.device), seconds_of(options.device)
     return Outcome(
         benchmark="base_step",
         device=options.device,
@@ -132,9 +132,9 @@ def measure(options: argparse.Namespace) -> Outcome:
         ratio=timings.ratio("with V2C", "plain"),
         goal=Goal("at most", 1.1) if options.size == "published" else None,
         figures={
-            "MMDetection's plain Mask2Former, s a step": timings.median("plain"),
-            "cosine classifier without V2C, s a step": timings.median("without V2C"),
-            "with V2C, s a step": timings.median("with V2C"),
+            f"MMDetection's plain Mask2Former, {unit} a step": timings.median("plain"),
+            f"cosine classifier without V2C, {unit} a step": timings.median("without V2C"),
+            f"with V2C, {unit} a step": timings.median("with V2C"),
             "without V2C / plain": timings.ratio("without V2C", "plain"),
         },
         notes=(

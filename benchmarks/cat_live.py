@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from measuring import Goal, Outcome, check_device, in_turns, machine_of, run_benchmark
+from measuring import Goal, Outcome, check_device, in_turns, machine_of, run_benchmark, seconds_of
 from scenes import write_scenes
 
 from scaseg_cli.base.classifier import load_classifier
@@ -120,8 +120,8 @@ def measure(options: argparse.Namespace) -> Outcome:
         ratio=_FROM_FILE * timings.ratio("live", "file"),
         goal=Goal("at least", 100) if is_goal else None,
         figures={
-            "live, s an iteration": timings.median("live"),
-            "from the file, s an iteration": timings.median("file") / _FROM_FILE,
+            f"live, {seconds_of(options.device)} an iteration": timings.median("live"),
+            f"from the file, {seconds_of(options.device)} an iteration": timings.median("file") / _FROM_FILE,
         },
         notes=(
             f"Live: {recipe.cat.live_images} images of {recipe.base.crop} pixels through the segmentor of the recipe "

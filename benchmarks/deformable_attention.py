@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 
 import torch
-from measuring import Outcome, check_device, in_turns, machine_of, run_benchmark
+from measuring import Outcome, check_device, in_turns, machine_of, run_benchmark, seconds_of
 from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
@@ -84,7 +84,7 @@ def measure(options: argparse.Namespace) -> Outcome:
         ratio_of="plain PyTorch / compiled operator",
         ratio=timings.ratio("plain PyTorch", "compiled operator") if both else None,
         goal=None,
-        figures={f"{name}, s": timings.median(name) for name in forms},
+        figures={f"{name}, {seconds_of(options.device)}": timings.median(name) for name in forms},
         notes=tuple(notes),
         machine=machine_of(options.device),
     )

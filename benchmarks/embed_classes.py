@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from measuring import Outcome, check_device, in_turns, machine_of, run_benchmark
+from measuring import Outcome, check_device, in_turns, machine_of, run_benchmark, seconds_of
 
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.data.class_lists import coco_stuff
@@ -41,18 +41,18 @@ def measure(options: argparse.Namespace, model: str = "ViT-B-16", templates: str
 
     rounds = options.rounds or (5 if options.device == "cuda" or options.size == "small" else 1)
     timings = in_turns({"in batches": in_batches, "one by one": one_by_one}, rounds, options.device)
-    share = len(prompts) / len(looped)
+    unit, share = seconds_of(options.device), len(prompts) / len(looped)
     return Outcome(
         benchmark="embed_classes",
         device=options.device,
         size=options.size,
-        ratio_of="prompts a second in batches / one by one",
+        ratio_of="speed in batches / one by one",
         ratio=share * timings.ratio("one by one", "in batches"),
         goal=None,
         figures={
-            "in batches, prompts a second": len(prompts) / timings.median("in batches"),
-            "one by one, prompts a second": len(looped) / timings.median("one by one"),
-            "all prompts in batches, s": timings.median("in batches"),
+            f"in batches, prompts / {unit}": len(prompts) / timings.median("in batches"),
+            f"one by one, prompts / {unit}": len(looped) / timings.median("one by one"),
+            f"all prompts in batches, {unit}": timings.median("in batches"),
         },
         notes=(
             f"{model}, {len(names)} classes in {len(texts)} templates: {len(prompts)} prompts in batches of "

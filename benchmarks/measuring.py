@@ -118,7 +118,7 @@ def in_turns(
     ways: Mapping[str, Callable[[], object]],
     rounds: int,
     device: str = "cpu",
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
 ) -> Timings:
     """Time each way ``rounds`` times, after one round that is not timed; in each round all ways have their turn.
 
@@ -126,8 +126,10 @@ def in_turns(
         ways: functions by name.
         rounds: how often each is timed.
         device: ``cuda``: what was asked of it is waited for.
-        clock: seconds; `time.process_time` for seconds of work.
+        clock: seconds; None: on a CPU the seconds of work of all threads, which other processes change little, and
+            with ``cuda`` those that pass.
     """
+    clock = clock or (time.perf_counter if device == "cuda" else time.process_time)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
@@ -138,6 +140,11 @@ def in_turns(
             if number:
                 seconds[name].append(elapsed)
     return Timings(seconds)
+
+
+def seconds_of(device: str) -> str:
+    """What `in_turns` counts on ``device``, in words."""
+    return "s" if device == "cuda" else "s of work"
 
 
 def _synchronise(device: str) -> None:

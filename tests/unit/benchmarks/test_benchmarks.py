@@ -133,7 +133,7 @@ class TestDeformableAttention:
         monkeypatch.setitem(module.CROP, "small", 64)
         found = module.measure(ONCE)
         assert found.ratio is None
-        assert list(found.figures) == ["plain PyTorch, s"]
+        assert list(found.figures) == ["plain PyTorch, s of work"]
         assert "nothing to compare" in found.notes[-1]
 
     def test_inputs_are_those_of_the_pixel_decoder(self) -> None:
