@@ -84,15 +84,17 @@ class Job:
         return all(is_done(self.recipe, self.run, stage) for stage in stages_for(self.recipe))
 
 
-def make_jobs(recipe: str, changes: Iterable[str], seeds: Iterable[int], folder: Path) -> list[Job]:
-    """Every variant for every seed.
+def make_jobs(
+    recipe: str, changes: Iterable[str], seeds: Iterable[int], folder: Path, variants: Iterable[str] = tuple(VARIANTS)
+) -> list[Job]:
+    """Every one of ``variants`` for every seed.
 
     Raises:
         ScasegError: the recipe has mistakes, or leaves out what the page reports.
     """
     jobs = []
-    for seed, (variant, own) in itertools.product(seeds, VARIANTS.items()):
-        assignments = (*changes, *own, f"seed={seed}")
+    for seed, variant in itertools.product(seeds, variants):
+        assignments = (*changes, *VARIANTS[variant], f"seed={seed}")
         run = RunDir(folder / f"seed-{seed}" / variant)
         arguments = ["--recipe", recipe, "--work-dir", str(run.path)]
         for assignment in assignments:
@@ -210,6 +212,8 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--recipe", Path(options.recipe).name]
     for change in options.changes:
         words += ["--set", change]
+    for variant in options.without:
+        words += ["--without", variant]
     return f"python benchmarks/shapes.py {shlex.join(words)}"
 
 
@@ -220,6 +224,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, each on one thread")
     parser.add_argument("--recipe", default="shapes-zps", help="a shipped recipe's name or a file")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="as in scaseg")
+    without = [name for name in VARIANTS if name != "recipe"]
+    parser.add_argument("--without", action="append", default=[], choices=without, help="a variant that is not run")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page; whatever is there is replaced")
     options = parser.parse_args(arguments)
     if not all(seed.isdecimal() for seed in options.seeds.split(",")) or options.jobs < 1:
@@ -232,10 +238,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     seeds = dict.fromkeys(int(seed) for seed in options.seeds.split(","))
     try:
-        jobs = make_jobs(options.recipe, options.changes, seeds, options.folder)
+        variants = {name: changes for name, changes in VARIANTS.items() if name not in options.without}
+        jobs = make_jobs(options.recipe, options.changes, seeds, options.folder, variants)
         with occupied(RunDir(options.folder)):
             run_all(jobs, options.jobs)
-            text = page(read_results(jobs), jobs[0].recipe, VARIANTS, _command(options), options.jobs)
+            text = page(read_results(jobs), jobs[0].recipe, variants, _command(options), options.jobs)
             write_text(options.page, text)
     except ScasegError as error:
         say_plainly(f"error: {error}")

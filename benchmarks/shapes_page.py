@@ -173,14 +173,20 @@ def result_tables(results: Results) -> list[Table]:
         (Row("longer", TUNED[0]), Row("longer", "inductive")),
         (Row("longer", TUNED[1]), Row("longer", "control-best-increment")),
     ]
-    return [
-        result_table(results, "The method and its controls", [row(name) for name in MODELS], pairs),
-        _variant_table(results, "What the pull does", "no-pull"),
-        _variant_table(results, "The generator as published", "published", "published-150", against_control=True),
-        _variant_table(results, "The ridge Gaussian in place of the VAE", "ridge", "ridge-no-pull"),
-        result_table(results, "With and without V2C", v2c, v2c_pairs),
-        result_table(results, "A longer base training", longer, longer_pairs),
-    ]
+    tables = [result_table(results, "The method and its controls", [row(name) for name in MODELS], pairs)]
+    for title, variants, against_control in (
+        ("What the pull does", ["no-pull"], False),
+        ("The generator as published", ["published", "published-150"], True),
+        ("The ridge Gaussian in place of the VAE", ["ridge", "ridge-no-pull"], False),
+    ):
+        there = [variant for variant in variants if variant in results.keys]
+        if there:
+            tables.append(_variant_table(results, title, *there, against_control=against_control))
+    if "no-v2c" in results.keys:
+        tables.append(result_table(results, "With and without V2C", v2c, v2c_pairs))
+    if "longer" in results.keys:
+        tables.append(result_table(results, "A longer base training", longer, longer_pairs))
+    return tables
 
 
 def gain_table(results: Results) -> Table:
@@ -227,8 +233,9 @@ def seed_table(results: Results) -> Table:
     """The measure of each row and seed, so that nobody has to trust a mean."""
     columns = [Column("row", "model"), *(Column(str(seed), f"seed {seed}", "percent") for seed in results.seeds)]
     rows = [Row("recipe", name) for name in MODELS]
-    rows += [Row(variant, name) for variant in TITLES if variant not in ("recipe", *OTHER_BASE) for name in TUNED]
-    rows += [Row(variant, name) for variant in OTHER_BASE for name in MODELS]
+    there = [variant for variant in TITLES if variant in results.keys and variant != "recipe"]
+    rows += [Row(variant, name) for variant in there if variant not in OTHER_BASE for name in TUNED]
+    rows += [Row(variant, name) for variant in there if variant in OTHER_BASE for name in MODELS]
     cells: list[dict[str, Any]] = []
     for row in rows:
         values = dict(zip(map(str, results.seeds), results.of(row), strict=True))

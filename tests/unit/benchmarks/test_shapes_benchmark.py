@@ -139,6 +139,18 @@ def test_the_page_is_whole_and_names_equal_runs(page, shapes):
     assert "the command" in text
 
 
+def test_variants_that_were_not_run_have_no_table(page, shapes):
+    results = _results(page)
+    for variant in ("longer", "published-150"):
+        del results.keys[variant]
+        results.records = {place: records for place, records in results.records.items() if place[0] != variant}
+    text = page.page(results, shapes.load_recipe("shapes-zps"), {"recipe": ()}, "the command", 1)
+    assert "longer base training" not in text.lower()
+    assert "n_u = 150" not in text
+    assert "### The generator as published" in text
+    assert "without V2C: base, best increment" in text
+
+
 def test_a_figure_that_is_not_defined_is_an_error(page):
     results = _results(page, (0.5,))
     results.records["recipe", 0]["evaluation"]["summary"]["control"]["harmonic"]["pq"] = None
