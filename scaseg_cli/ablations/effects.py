@@ -39,7 +39,7 @@ class Effect:
         signs = {_sign(difference) for difference in self.ours}
         if signs == {0}:
             return "no difference"
-        if {1, -1} <= signs:
+        if len(signs) > 1:
             return "seeds differ"
         return "agrees" if (1 in signs) == self.is_higher else "opposite"
 

@@ -95,7 +95,7 @@ def test_a_failed_cell_is_shown_as_failed_with_its_log(ablation, figures, tmp_pa
     [
         ([0.1, 0.2], True, "agrees"),
         ([-0.1, -0.2], True, "opposite"),
-        ([-0.1, 0.0], False, "agrees"),
+        ([-0.1, 0.0], False, "seeds differ"),
         ([-0.1, 0.2], False, "seeds differ"),
         ([0.0], True, "no difference"),
         ([-0.0004, 0.0004], False, "no difference"),
