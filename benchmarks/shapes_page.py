@@ -299,7 +299,7 @@ def _facts(results: Results, recipe: Recipe, jobs: int) -> list[str]:
 def page(results: Results, recipe: Recipe, variants: Mapping[str, tuple[str, ...]], command: str, jobs: int) -> str:
     """The whole page, in Markdown."""
     parts = [
-        "# The embedded world: benchmark\n",
+        f"# The embedded world, {task_of(recipe).title}: benchmark\n",
         "`benchmarks/shapes.py` wrote this page, with every sentence below a table made from its figures by rule.\n",
         f"## What was run\n\n```\n{command}\n```\n",
         *(f"- {fact}" for fact in _facts(results, recipe, jobs)),
