@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from measuring import Goal, Outcome, check_device, in_turns, machine_of, run_benchmark, seconds_of
+from measuring import Goal, Outcome, in_turns, machine_of, prepare, run_benchmark, seconds_of
 from mmengine.config import ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
@@ -111,7 +111,7 @@ def step_of(network: nn.Module, batch: dict[str, Any], base: Base, device: str) 
 
 def measure(options: argparse.Namespace) -> Outcome:
     """Build the networks, take steps in turns, compare."""
-    check_device(options.device)
+    prepare(options.device)
     recipe, num_seen = recipe_of(options.size), NUM_SEEN[options.size]
     num_images = ON_CPU[options.size] if options.device == "cpu" else PER_GPU
     rounds = options.rounds or (20 if options.device == "cuda" or options.size == "small" else 2)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from measuring import Goal, Outcome, check_device, in_turns, machine_of, run_benchmark, seconds_of
+from measuring import Goal, Outcome, in_turns, machine_of, prepare, run_benchmark, seconds_of
 from scenes import write_scenes
 
 from scaseg_cli.base.classifier import load_classifier
@@ -94,7 +94,7 @@ def finished_run(size: str, device: str, num_images: int = NUM_IMAGES) -> Iterat
 
 def measure(options: argparse.Namespace) -> Outcome:
     """Make a run folder, take iterations both ways in turns."""
-    check_device(options.device)
+    prepare(options.device)
     rounds = options.rounds or (10 if options.device == "cuda" or options.size == "small" else 1)
     with finished_run(options.size, options.device) as (recipe, run, classes):
         stored = StoredBatches(load_queries(recipe, run), recipe.cat.batch_size, recipe.seed)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 
 import torch
-from measuring import Outcome, check_device, in_turns, machine_of, run_benchmark, seconds_of
+from measuring import Outcome, in_turns, machine_of, prepare, run_benchmark, seconds_of
 from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
@@ -66,7 +66,7 @@ def forward_and_backward(form: Callable[..., Tensor], inputs: tuple[Tensor, ...]
 
 def measure(options: argparse.Namespace) -> Outcome:
     """Run the forms that there are, in turns."""
-    check_device(options.device)
+    prepare(options.device)
     inputs = make_inputs(CROP[options.size], options.device)
     forms = {"plain PyTorch": plain}
     if options.device == "cuda" and mmcv_ops.compiled():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from measuring import Outcome, check_device, in_turns, machine_of, run_benchmark, seconds_of
+from measuring import Outcome, in_turns, machine_of, prepare, run_benchmark, seconds_of
 
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.data.class_lists import coco_stuff
@@ -25,7 +25,7 @@ NUM_LOOPED = {"small": 24, "published": 240}
 
 def measure(options: argparse.Namespace, model: str = "ViT-B-16", templates: str = "imagenet80") -> Outcome:
     """Encode the prompts both ways, in turns."""
-    check_device(options.device)
+    prepare(options.device)
     clip = load_clip(Clip(model=model, checkpoint=None)).to(options.device)
     names = [category.name for category in coco_stuff()][: NUM_CLASSES[options.size]]
     texts = read_templates(templates)

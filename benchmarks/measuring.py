@@ -86,8 +86,8 @@ def options_of(description: str, devices: Sequence[str], arguments: Sequence[str
     return options
 
 
-def check_device(device: str) -> None:
-    """Go on only if ``device`` is here.
+def prepare(device: str) -> None:
+    """Go on only if ``device`` is here. On a CPU one thread computes: what several wait for each other is no work.
 
     Raises:
         ScasegError: there is no CUDA device.
@@ -96,6 +96,8 @@ def check_device(device: str) -> None:
 
     if device == "cuda" and not torch.cuda.is_available():
         raise ScasegError("torch finds no CUDA device", "Leave --device out to run on the CPU.")
+    if device == "cpu":
+        torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def in_turns(
         ways: functions by name.
         rounds: how often each is timed.
         device: ``cuda``: what was asked of it is waited for.
-        clock: seconds; None: on a CPU the seconds of work of all threads, which other processes change little, and
-            with ``cuda`` those that pass.
+        clock: seconds; None: on a CPU the seconds of work, which other processes change little, and with ``cuda``
+            those that pass.
     """
     clock = clock or (time.perf_counter if device == "cuda" else time.process_time)
     seconds: dict[str, list[float]] = {name: [] for name in ways}

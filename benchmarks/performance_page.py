@@ -20,8 +20,8 @@ _INTRODUCTION = """# Performance
 How fast the parts are that decide how long a run takes, each beside the plain way of doing the same. A benchmark times
 both in one run, in turns, and shows medians. The figures come from `python benchmarks/run.py`, which writes this page;
 as data they are in [performance.json](performance.json). Sizes: *published* are those of the published settings,
-*small* those of the embedded world, or a part. On a CPU, seconds of work are counted, of all threads together: what
-else a machine does changes them little. Where whole processes are timed, and on a GPU, it is the clock's.
+*small* those of the embedded world, or a part. On a CPU, seconds of work of one thread are counted: what else a
+machine does changes them little. Where whole processes are timed, and on a GPU, they are the clock's.
 """
 _NO_GPU = """
 **No GPU was at hand.** Nothing below says how fast `scaseg` is on one, and goals that are set for a GPU are open:

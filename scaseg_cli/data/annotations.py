@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
@@ -84,8 +85,10 @@ def _without_garbage_collection() -> Iterator[None]:
 def _read_quickly(path: Path) -> tuple[tuple[Category, ...], tuple[ImageRecord, ...]] | None:
     """The categories and images of an annotation file; None: it needs a closer look."""
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=_File)
-        categories = _categories(orjson.loads(memoryview(content.categories)))
+        with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:  # no copy of it in memory
+            content = msgspec.json.decode(text, type=_File)
+            categories = _categories(orjson.loads(memoryview(content.categories)))
+            content.categories = msgspec.Raw()  # lets go of the file
     except (OSError, msgspec.MsgspecError, RecursionError, ValueError):
         return None  # the close reading meets the same, and has words for it
     if categories is None or not _segments_are_right(content.annotations, {category.id for category in categories}):
