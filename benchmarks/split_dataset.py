@@ -9,11 +9,10 @@ labels are empty files, so none is looked into (--check-png 0).
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,23 +47,31 @@ class Run:
     memory: float
 
 
+# A process begins with the peak memory of the one that it was forked from, so that one has to be small.
+_RUN = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - started
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
+"""
+
+
 def measured(command: list[str]) -> Run:
     """Run a command to its end.
 
     Raises:
         ScasegError: it failed; with what it said.
     """
-    with tempfile.TemporaryFile() as said:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            text = said.read().decode(errors="replace").strip()
-            raise ScasegError(f"{command[0]} ended with code {process.returncode}: {text}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9)
+    with tempfile.NamedTemporaryFile(suffix=".json") as found:
+        runner = [sys.executable, "-S", "-c", _RUN, found.name]
+        said = subprocess.run([*runner, *command], stderr=subprocess.PIPE, check=True).stderr
+        code, seconds, work, kilobytes = json.load(found)
+    if code:
+        raise ScasegError(f"{command[0]} ended with code {code}: {said.decode(errors='replace').strip()}")
+    return Run(seconds, work, kilobytes * 1024 / 1e9)
 
 
 def write_set(root: Path, name: str, num_images: int, seed: int) -> None:
