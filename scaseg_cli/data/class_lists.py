@@ -1,4 +1,7 @@
-"""Lists of classes: COCO panoptic's and COCO-Stuff's, each in one file here, and lists of one's own as JSON."""
+"""Lists of classes: COCO panoptic's and COCO-Stuff's, each in one file here, and lists of one's own as JSON.
+
+The shipped lists have the colours in which MMDetection and MMSegmentation draw the classes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ def coco_panoptic() -> tuple[Category, ...]:
 def coco_stuff() -> tuple[Category, ...]:
     """COCO-Stuff's 171 classes with MMSegmentation's contiguous ids, 0..170: COCO-Stuff's own, 1..182, in order."""
     return tuple(
-        Category(place, item["name"], bool(item["isthing"])) for place, item in enumerate(_shipped("coco_stuff.json"))
+        Category(place, item["name"], bool(item["isthing"]), tuple(item["color"]))
+        for place, item in enumerate(_shipped("coco_stuff.json"))
     )
 
 

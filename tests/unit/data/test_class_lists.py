@@ -1,11 +1,13 @@
 """COCO's class lists as published, and what may be wrong with a list of one's own."""
 
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 from semantic_files import CLASSES, write_classes
 
+from scaseg_cli.base import mmcv_ops
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff, coco_stuff_raw_values, read_class_list
 from scaseg_cli.data.records import Category
 from scaseg_cli.errors import ScasegError
@@ -57,6 +59,20 @@ def test_coco_panoptic_is_cocos_own_list():
         for item in json.loads(SAMPLE.read_text())
     }
     assert {(item.id, item.name, item.isthing, item.colour) for item in coco_panoptic()} == own
+
+
+@pytest.mark.parametrize(
+    ("own", "module", "dataset"),
+    [
+        (coco_panoptic, "mmdet.datasets.coco_panoptic", "CocoPanopticDataset"),
+        (coco_stuff, "mmseg.datasets.coco_stuff", "COCOStuffDataset"),
+    ],
+)
+def test_names_and_colours_are_the_hosts(own, module, dataset):
+    mmcv_ops.install()
+    known = getattr(importlib.import_module(module), dataset).METAINFO
+    assert [item.name for item in own()] == list(known["classes"])
+    assert [item.colour for item in own()] == [tuple(colour) for colour in known["palette"]]
 
 
 def test_coco_stuff_goes_by_its_name_and_other_lists_are_files(tmp_path):
