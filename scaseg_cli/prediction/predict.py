@@ -168,7 +168,7 @@ class _Written:
 
     def __post_init__(self) -> None:
         self.semantic = task_of(self.model.recipe).labels == "semantic"
-        self.looks = looks_of(self.model.vocabulary)
+        self.looks = looks_of(self.model.vocabulary, self.semantic)
 
     def draw(self, found: tuple[Photograph, Segments]) -> _Drawn:
         """One image's files and what the JSON says of it, in memory."""

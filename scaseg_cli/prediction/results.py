@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scaseg_cli.data.class_lists import coco_panoptic
-from scaseg_cli.evaluation.picture import ClassLook, Region, draw_regions, palette_colour
+from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
+from scaseg_cli.drawing.looks import ClassLook, palette_colour
+from scaseg_cli.drawing.regions import Region, draw_regions
 from scaseg_cli.prediction.model import Segments
 from scaseg_cli.prediction.vocabulary import Vocabulary, key_of
 from scaseg_cli.shapes.world import CLASSES
@@ -23,9 +24,14 @@ from scaseg_cli.shapes.world import CLASSES
 _LARGE, _SMALL = 1024, 512  # pixels of an overlay's longer side: at most, and of an image that is small itself
 
 
-def looks_of(vocabulary: Vocabulary) -> list[ClassLook]:
-    """Names and colours: of COCO's and the embedded world's classes their own, whatever the run; else by number."""
-    known = {key_of(item.name): item.colour for item in coco_panoptic()}
+def looks_of(vocabulary: Vocabulary, semantic: bool = False) -> list[ClassLook]:
+    """Names and colours: of COCO's and the embedded world's classes their own, whatever the run; else by number.
+
+    Args:
+        vocabulary: the classes.
+        semantic: COCO's colours are those of COCO-Stuff; else those of COCO panoptic.
+    """
+    known = {key_of(item.name): item.colour for item in (coco_stuff() if semantic else coco_panoptic())}
     known |= {key_of(item.name): item.label_colour for item in CLASSES}
     return [
         ClassLook(item.name, known.get(key_of(item.name)) or palette_colour(item.category_id), not item.seen)

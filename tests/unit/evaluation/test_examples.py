@@ -8,36 +8,23 @@ from panoptic_files import CATEGORIES, striped, write_panoptic_set
 from PIL import Image
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
-from scaseg_cli.data.panoptic import Category, ImageRecord, LabelledSet, Segment, read_label, read_panoptic_set
+from scaseg_cli.data.panoptic import ImageRecord, LabelledSet, Segment, read_label, read_panoptic_set
+from scaseg_cli.drawing.looks import ClassLook, class_looks
+from scaseg_cli.drawing.regions import CELL, draw_image, draw_regions
 from scaseg_cli.evaluation import examples, passes
-from scaseg_cli.evaluation.examples import (
-    Shown,
-    chosen_images,
-    class_looks,
-    draw_rows,
-    labelled_regions,
-    predicted_regions,
-    save_examples,
-)
+from scaseg_cli.evaluation.examples import Shown, chosen_images, draw_rows, save_examples
 from scaseg_cli.evaluation.fusion import Prediction
 from scaseg_cli.evaluation.lineup import Candidate
 from scaseg_cli.evaluation.panoptic_quality import prepare_label
 from scaseg_cli.evaluation.passes import ScoredSet
-from scaseg_cli.evaluation.picture import CELL, ClassLook, Region, draw_image, draw_regions, draw_sheet, palette_colour
+from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions
 from scaseg_cli.evaluation.semantic_measure import SemanticMeasure
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import class_list, write_classes
 
 CAT, DOG, COW, GRASS, SKY = (category["id"] for category in CATEGORIES)
-GREY = np.full((64, 64, 3), 90, np.uint8)
 SEEN, UNSEEN = ClassLook("red square", (220, 30, 30), False), ClassLook("blue ring", (30, 30, 220), True)
-
-
-def square(top: int, side: int = 30) -> np.ndarray:
-    mask = np.zeros((64, 64), bool)
-    mask[top : top + side, top : top + side] = True
-    return mask
 
 
 def record(image_id: int, *category_ids: int) -> ImageRecord:
@@ -61,28 +48,6 @@ def test_the_first_images_by_id_that_hold_unseen_classes_are_shown_and_others_af
     assert [r.image_id for r in chosen_images(whole, data[1], 4)] == [5, 7, 9, 1]
 
 
-def test_classes_have_the_colour_of_the_data_or_one_of_the_palette(data):
-    images, classes, _ = data
-    looks = class_looks(images.categories, classes)
-    assert [look.name for look in looks] == ["cat", "dog", "grass", "sky", "cow"]
-    assert [look.unseen for look in looks] == [False, False, False, False, True]
-    assert looks[1].colour == (10, 20, 30)
-    assert [looks[i].colour for i in (0, 2, 3, 4)] == [palette_colour(i) for i in (0, 2, 3, 4)]
-
-
-def test_categories_that_differ_in_colour_alone_are_the_same():
-    assert Category(CAT, "cat", True, (1, 2, 3)) == Category(CAT, "cat", True)
-
-
-def test_colours_of_the_palette_are_unlike_each_other():
-    colours = np.array([palette_colour(i) for i in range(40)])
-    distances = np.abs(colours[:, None] - colours[None]).max(-1) + 255 * np.eye(40)
-    assert distances[:12, :12].min() > 60
-    assert distances.min() > 20
-    assert colours.min() >= 0
-    assert colours.max() <= 255
-
-
 def test_wrong_are_the_segments_that_count_as_false_positives():
     label = np.zeros((4, 8), np.int32)
     label[:, :3], label[:, 3:6] = 1, 2  # the last two columns are void
@@ -97,75 +62,12 @@ def test_wrong_are_the_segments_that_count_as_false_positives():
 
 def test_labelled_regions_are_the_segments_of_the_label(data):
     images, classes, _ = data
-    looks = class_looks(images.categories, classes)
+    looks = class_looks(images, classes)
     regions = labelled_regions(images, images.images[0], classes, looks)
     assert [region.look.name for region in regions] == ["dog", "cow"]
     ids = read_label(images, images.images[0])
     for region, segment in zip(regions, images.images[0].segments, strict=True):
         assert (region.mask_HW == (ids == segment.id)).all()
-
-
-def test_a_small_image_is_enlarged_by_a_whole_factor_without_new_colours():
-    image = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
-    cell = np.asarray(draw_image(image))
-    assert cell.shape == (160, 256, 3)
-    assert (cell[::4, ::4] == image).all()
-    assert (cell[3::4, 3::4] == image).all()
-
-
-def test_a_large_image_is_made_to_fit():
-    assert draw_image(np.zeros((480, 640, 3), np.uint8)).size == (CELL, 192)
-    assert draw_image(np.zeros((4000, 2, 3), np.uint8)).size == (1, CELL)
-
-
-def test_an_unseen_segment_has_a_white_outline_and_a_seen_one_has_not():
-    seen, unseen = (np.asarray(draw_regions(GREY, [Region(square(20), look)])).astype(int) for look in (SEEN, UNSEEN))
-    top, left = 4 * 20, 4 * 20 + 3
-    assert (unseen[top, left + 20] == 255).all()
-    assert (seen[top, left + 20] < 60).all()
-
-
-def test_a_segment_has_its_colour_and_nothing_is_grey():
-    drawn = np.asarray(draw_regions(GREY, [Region(square(20), SEEN)])).astype(int)
-    red, green, blue = drawn[4 * 20 + 10, 4 * 20 + 10]
-    assert red > green + 80
-    assert red > blue + 80
-    outside = drawn[:70]
-    assert (outside.max(-1) == outside.min(-1)).all()
-    assert len(np.unique(outside)) == 2
-
-
-def test_a_wrong_segment_is_marked_in_red_on_its_name():
-    right, wrong = (
-        np.asarray(draw_regions(GREY, [Region(square(20), UNSEEN, wrong)])).astype(int) for wrong in (False, True)
-    )
-
-    def num_red(cell: np.ndarray) -> int:
-        return int(((cell[..., 0] > 150) & (cell[..., 1:].max(-1) < 60)).sum())
-
-    assert num_red(right) == 0
-    assert num_red(wrong) > 20
-
-
-def test_names_of_neighbours_do_not_cover_each_other():
-    """Each of two small segments side by side keeps a whole tag of its own, white for both."""
-    masks = [np.zeros((64, 64), bool) for _ in range(2)]
-    masks[0][30:34, 28:32], masks[1][30:34, 32:36] = True, True
-
-    def num_white(*regions: Region) -> int:
-        return int((np.asarray(draw_regions(GREY, regions)) == 255).all(-1).sum())
-
-    both = [Region(mask, UNSEEN) for mask in masks]
-    assert num_white(*both) > 1.8 * num_white(both[0])  # on one another they would have 1.3 times as much
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 500), (700, 9)])
-def test_any_size_and_any_name_is_drawn(shape):
-    look = ClassLook("a name\nthat is far too long for any cell " * 5, (0, 0, 0), True)
-    cell = draw_regions(np.zeros((*shape, 3), np.uint8), [Region(np.ones(shape, bool), look, True)])
-    sheet = draw_sheet("title", ["note " * 100], [("image", "remark " * 50)], [("caption", [cell])])
-    assert max(cell.size) <= CELL
-    assert sheet.height > cell.height
 
 
 class Masks:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaseg_cli.data.class_lists import coco_panoptic
+from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
 from scaseg_cli.data.panoptic import rgb_to_ids
-from scaseg_cli.evaluation.picture import palette_colour
+from scaseg_cli.drawing.looks import palette_colour
 from scaseg_cli.prediction.model import Segments
 from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, looks_of, segments_info
 from scaseg_cli.prediction.vocabulary import Sought, Vocabulary
@@ -102,6 +102,13 @@ def test_known_classes_have_their_own_colour_whatever_the_run():
     assert [look.colour for look in looks] == [
         coco["zebra"], coco["sky-other-merged"], world["red ring"], palette_colour(303),
     ]  # fmt: skip
+
+
+def test_with_label_maps_cocos_classes_have_coco_stuffs_colours():
+    names = ["zebra", "clouds"]
+    looks = looks_of(Vocabulary(tuple(Sought(name, False, k, None, False) for k, name in enumerate(names))), True)
+    coco = {item.name: item.colour for item in coco_stuff()}
+    assert [look.colour for look in looks] == [coco[name] for name in names]
 
 
 def test_an_overlay_shows_each_class_in_its_colour():

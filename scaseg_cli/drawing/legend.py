@@ -1,0 +1,87 @@
+"""The legend of a sheet: every class with its colour, unseen ones first and marked as on the segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from PIL import Image, ImageDraw
+
+from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.regions import lifted
+from scaseg_cli.drawing.tags import DARK, LIGHT
+from scaseg_cli.drawing.text import font, shortened, width_of
+
+_SIZE, _LINE = 13, 24  # of names, from one line to the next
+_SWATCH = 26, 14
+_INDENT = 64  # pixels that "unseen" and "seen" have room in
+_INK = (25, 25, 25)
+
+Item = tuple[ClassLook, int, int]
+
+
+def legend_height(looks: Sequence[ClassLook], width: int, scale: int = 1) -> int:
+    """In pixels; 0 for no class."""
+    lines = sum(len(_lines(group, width, scale)) for _, group in _groups(looks))
+    return (lines * _LINE + 8) * scale if lines else 0
+
+
+def draw_legend(
+    drawn: Image.Image, looks: Sequence[ClassLook], corner: tuple[int, int], width: int, scale: int = 1
+) -> None:
+    """Draw it below and to the right of ``corner``.
+
+    Args:
+        drawn: what is drawn on.
+        looks: the classes; each group keeps their order.
+        corner: left and top.
+        width: pixels that there are.
+        scale: how many times larger than usual it is.
+    """
+    draw, (left, top) = ImageDraw.Draw(drawn), corner
+    top += 8 * scale
+    for heading, group in _groups(looks):
+        draw.text((left, top + _LINE * scale // 2), heading, _INK, font(_SIZE * scale), anchor="lm")
+        for line in _lines(group, width, scale):
+            for look, start, room in line:
+                _draw_item(draw, look, left + start, top + _LINE * scale // 2, room, scale)
+            top += _LINE * scale
+
+
+def _groups(looks: Sequence[ClassLook]) -> Iterator[tuple[str, list[ClassLook]]]:
+    for heading, unseen in (("unseen", True), ("seen", False)):
+        group = [look for look in looks if look.unseen == unseen]
+        if group:
+            yield heading, group
+
+
+def _lines(group: Sequence[ClassLook], width: int, scale: int) -> list[list[Item]]:
+    """The items of each line: class, its left end, and the room for its name."""
+    lines: list[list[Item]] = [[]]
+    start = _INDENT * scale
+    for look in group:
+        taken = (_SWATCH[0] + 6) * scale
+        room = min(width_of(look.name, _SIZE * scale), width - _INDENT * scale - taken)
+        if lines[-1] and start + taken + room > width:
+            lines.append([])
+            start = _INDENT * scale
+        lines[-1].append((look, start, room))
+        start += taken + room + 20 * scale
+    return lines
+
+
+def _draw_item(draw: ImageDraw.ImageDraw, look: ClassLook, left: int, middle: int, room: int, scale: int) -> None:
+    """A swatch, outlined as its segments are, and the name."""
+    width, height = (part * scale for part in _SWATCH)
+    colour = tuple(int(part) for part in lifted(look.colour))
+    box = (left, middle - height // 2, left + width - 1, middle - height // 2 + height - 1)
+    draw.rectangle(box, fill=DARK)
+    if look.unseen:
+        draw.rectangle(_inset(box, scale), fill=LIGHT)
+    draw.rectangle(_inset(box, 4 * scale if look.unseen else scale), fill=colour)
+    text = shortened(look.name, room, _SIZE * scale)
+    draw.text((left + width + 6 * scale, middle), text, _INK, font(_SIZE * scale), anchor="lm")
+
+
+def _inset(box: tuple[int, int, int, int], by: int) -> tuple[int, int, int, int]:
+    left, top, right, bottom = box
+    return left + by, top + by, right - by, bottom - by

@@ -1,0 +1,100 @@
+"""An image, and the segments over it, at the size of a cell.
+
+Shapes: H W pixels of the image, h w of the cell it is shown in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from scaseg_cli.drawing.looks import ClassLook, Colour
+from scaseg_cli.drawing.tags import DARK, LIGHT, name_regions
+
+CELL = 256  # pixels, the longer side of an image in a sheet
+_STRENGTH = 0.75  # of a class's colour over the image's grey
+_HATCH, _NOTHING = 6, (60.0, 100.0)  # width and greys of the stripes where there is no segment
+_PALE = 0.45, 140.0  # how much of the image's grey is left where segments are not shown, and what is added
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """One segment: its pixels [H, W], its class, and whether it is a mistake."""
+
+    mask_HW: NDArray[np.bool_]
+    look: ClassLook
+    wrong: bool = False
+
+
+def draw_image(image_HW3: NDArray[np.uint8], cell: int = CELL) -> Image.Image:
+    """The image at the size of a cell: small ones enlarged by a whole factor without smoothing."""
+    height, width = image_HW3.shape[:2]
+    size = _cell_size(height, width, cell)
+    larger = size[0] >= width
+    return Image.fromarray(image_HW3).resize(size, Image.Resampling.NEAREST if larger else Image.Resampling.LANCZOS)
+
+
+def draw_regions(
+    image_HW3: NDArray[np.uint8], regions: Sequence[Region], cell: int = CELL, scale: int = 1, pale: bool = False
+) -> Image.Image:
+    """The regions over the grey image, unseen classes outlined in white.
+
+    Args:
+        image_HW3: the image.
+        regions: of it.
+        cell: the longer side, in pixels, of what is drawn; of a small image at most.
+        scale: how many times larger than usual names and lines are.
+        pale: where there is no region the image is left, in a pale grey; else it is hatched.
+    """
+    height, width = image_HW3.shape[:2]
+    size = _cell_size(height, width, cell)
+    grey = np.asarray(draw_image(image_HW3, cell).convert("L"), dtype=np.float32)[..., None]
+    canvas = pale_grey(grey) if pale else hatched(*size, scale)
+    masks = [np.asarray(Image.fromarray(r.mask_HW).resize(size, Image.Resampling.NEAREST)) for r in regions]
+    for region, mask in zip(regions, masks, strict=True):
+        canvas[mask] = _STRENGTH * lifted(region.look.colour) + (1 - _STRENGTH) * grey[mask]
+    for region, mask in zip(regions, masks, strict=True):
+        canvas[_rim(mask, (4 if region.look.unseen else 1) * scale)] = DARK
+        if region.look.unseen:
+            canvas[_rim(mask, 3 * scale)] = LIGHT
+    drawn = Image.fromarray(canvas.round().astype(np.uint8))
+    name_regions(drawn, [(mask, region.look, region.wrong) for mask, region in zip(masks, regions, strict=True)], scale)
+    return drawn
+
+
+def _cell_size(height: int, width: int, cell: int) -> tuple[int, int]:
+    """Width and height of an image in its cell."""
+    longest = max(height, width)
+    factor = cell // longest if longest <= cell else cell / longest
+    return max(1, round(factor * width)), max(1, round(factor * height))
+
+
+def lifted(colour: Colour) -> NDArray[np.float64]:
+    """The colour, of the same hue and so bright that it can be told from black."""
+    bright = max(*colour, 1)
+    return np.array(colour) * ((70 + 0.72 * bright) / bright)
+
+
+def hatched(width: int, height: int, scale: int = 1) -> NDArray[np.float64]:
+    """Grey stripes [height, width, 3], for where there is no segment."""
+    rows, columns = np.indices((height, width))
+    return np.where((rows + columns) // (_HATCH * scale) % 2, *_NOTHING)[..., None].repeat(3, axis=2)
+
+
+def pale_grey(grey_hw1: NDArray[np.floating]) -> NDArray[np.float64]:
+    """A grey image [h, w, 1] as a pale ground [h, w, 3] for what is shown on it."""
+    part, added = _PALE
+    return (part * grey_hw1.astype(np.float64) + added).repeat(3, axis=2)
+
+
+def _rim(mask_hw: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
+    """The pixels of a mask that are less than ``thickness`` from its edge, by steps along rows and columns."""
+    inner = mask_hw
+    for _ in range(thickness):
+        framed = np.pad(inner, 1)
+        inner = inner & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
+    return mask_hw & ~inner

@@ -1,0 +1,97 @@
+"""Names on segments: dark on white for an unseen class, white on dark for a seen one, red with a cross where wrong.
+
+Shapes: h w pixels of a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.text import font, shortened, width_of
+
+DARK, LIGHT = (25, 25, 25), (255, 255, 255)
+_RED_ON_DARK, _RED_ON_LIGHT = (255, 130, 120), (200, 0, 0)
+_BESIDE = 40  # pixels from a segment's middle to its name, at most, where the name does not lie on it
+_CROSS = 11  # pixels that the cross before a wrong name takes
+_SIZE, _HEIGHT = 12, 16  # of the name, of its ground
+
+Named: TypeAlias = tuple[NDArray[np.bool_], ClassLook, bool]
+
+
+def name_regions(cell: Image.Image, regions: Sequence[Named], scale: int = 1) -> None:
+    """Put a tag on each region, unseen classes and large ones first; seen ones that no room is left for stay bare.
+
+    Args:
+        cell: what is drawn on.
+        regions: mask [h, w], class, and whether it is wrong, of each.
+        scale: how many times larger than usual names are.
+    """
+    draw = ImageDraw.Draw(cell)
+    taken_hw = np.zeros((cell.height, cell.width), dtype=bool)
+    for mask_hw, look, wrong in sorted(regions, key=lambda region: (not region[1].unseen, -int(region[0].sum()))):
+        text = shortened(look.name, cell.width - (8 + wrong * _CROSS) * scale, _SIZE * scale)
+        width, height = tag_size(text, wrong, scale)
+        place = _best_place(mask_hw, taken_hw, width, height, _BESIDE * scale, must=look.unseen)
+        if place is not None:
+            top, left = place
+            taken_hw[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1] = True
+            draw_tag(draw, (left, top), text, look.unseen, wrong, scale)
+
+
+def tag_size(text: str, wrong: bool, scale: int = 1) -> tuple[int, int]:
+    """Width and height of a tag."""
+    return width_of(text, _SIZE * scale) + (7 + wrong * _CROSS) * scale, _HEIGHT * scale
+
+
+def draw_tag(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, unseen: bool, wrong: bool, scale: int = 1
+) -> None:
+    """A name on its ground, whose left upper corner is ``corner``."""
+    (left, top), (width, height) = corner, tag_size(text, wrong, scale)
+    ground, plain, red = (LIGHT, DARK, _RED_ON_LIGHT) if unseen else (DARK, LIGHT, _RED_ON_DARK)
+    ink, middle = red if wrong else plain, top + height // 2
+    draw.rectangle((left, top, left + width - 1, top + height - 1), fill=ground)
+    if wrong:  # by lines, since the built-in font has no such sign
+        first, last, half = left + 4 * scale, left + 10 * scale, 3 * scale
+        draw.line((first, middle - half, last, middle + half), ink, 2 * scale)
+        draw.line((first, middle + half, last, middle - half), ink, 2 * scale)
+    draw.text((left + (4 + wrong * _CROSS) * scale, middle), text, ink, font(_SIZE * scale), anchor="lm")
+
+
+def _best_place(
+    mask_hw: NDArray[np.bool_], taken_hw: NDArray[np.bool_], width: int, height: int, beside: int, must: bool
+) -> tuple[int, int] | None:
+    """Top and left of a box that lies on the mask as far as can be, near its middle, and on no other box.
+
+    None where there is no such place. With ``must`` the box may then lie beside the mask, or else on other boxes; it
+    is None only where the cell is too small.
+    """
+    if not mask_hw.any() or height > mask_hw.shape[0] or width > mask_hw.shape[1]:
+        return None
+    covered = _box_sums(mask_hw, width, height) / (width * height)
+    free = _box_sums(taken_hw, width, height) == 0
+    rows, columns = np.nonzero(mask_hw)
+    tops, lefts = np.ogrid[: covered.shape[0], : covered.shape[1]]
+    distance = np.hypot(tops + height / 2 - rows.mean(), lefts + width / 2 - columns.mean())
+    choices = [(covered > 0) & free]
+    if must:
+        choices += [(distance < beside) & free, covered > 0]
+    possible = next((choice for choice in choices if choice.any()), None)
+    if possible is None:
+        return None
+    score = np.where(possible, covered - distance / distance.max().clip(1) / 4, -np.inf)
+    top, left = np.unravel_index(int(score.argmax()), score.shape)
+    return int(top), int(left)
+
+
+def _box_sums(mask_hw: NDArray[np.bool_], width: int, height: int) -> NDArray[np.int64]:
+    """How many pixels of the mask lie in the box at each top and left."""
+    total = np.asarray(cv2.integral(mask_hw.astype(np.uint8)), np.int64)
+    return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]

@@ -1,0 +1,40 @@
+"""Text in pictures, in Pillow's built-in font. Sizes and widths are in pixels."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PIL import ImageFont
+
+
+@lru_cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The built-in font at a size."""
+    return ImageFont.load_default(size=size)
+
+
+def width_of(text: str, size: int) -> int:
+    """How wide one line of ``text`` is."""
+    return round(font(size).getlength(text))
+
+
+def wrapped(text: str, width: int, size: int) -> list[str]:
+    """``text`` in lines of at most ``width`` pixels; a longer word gets a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font(size).getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def shortened(text: str, width: int, size: int) -> str:
+    """One line of ``text`` of at most ``width`` pixels, with dots where it was cut."""
+    text = " ".join(text.split())
+    if font(size).getlength(text) <= width:
+        return text
+    while text and font(size).getlength(f"{text}...") > width:
+        text = text[:-1]
+    return f"{text}..."

@@ -1,0 +1,64 @@
+"""The segments of labels and predictions as they are drawn, and which of them are wrong.
+
+A predicted segment is wrong where it would be a false positive of panoptic quality: no labelled segment of its class
+has an IoU with it above a half. Of a semantic prediction the region of each class is such a segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaseg_cli.data.images import read_label
+from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.regions import Region
+from scaseg_cli.evaluation.fusion import Prediction
+from scaseg_cli.evaluation.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
+from scaseg_cli.split import ClassList
+
+if TYPE_CHECKING:
+    from scaseg_cli.data.records import ImageRecord, LabelledSet
+
+
+def labelled_regions(
+    images: LabelledSet, record: ImageRecord, classes: ClassList, looks: Sequence[ClassLook]
+) -> list[Region]:
+    """The segments of an image's label, as they are drawn."""
+    ids_HW = read_label(images, record)
+    return [Region(ids_HW == s.id, looks[classes.class_ids[s.category_id]]) for s in record.segments]
+
+
+def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList) -> PreparedLabel:
+    """The label of an image, ready to tell which predicted segments are wrong; for a semantic label too, whose
+    segments are the regions of its classes.
+
+    Raises:
+        ScasegError: its PNG cannot be read or does not fit its annotation.
+    """
+    segments = record.segments
+    return prepare_label(
+        read_label(images, record),
+        [segment.id for segment in segments],
+        [classes.class_ids[segment.category_id] for segment in segments],
+        [segment.iscrowd for segment in segments],
+    )
+
+
+def predicted_regions(found: Prediction, label: PreparedLabel, looks: Sequence[ClassLook]) -> list[Region]:
+    """The segments of a prediction; wrong are those that count as false positives against ``label``."""
+    regions = []
+    for segment_id, class_id in enumerate(found.class_ids.tolist(), start=1):
+        mask_HW = found.segment_map_HW == segment_id
+        regions.append(Region(mask_HW, looks[class_id], _is_wrong(mask_HW, class_id, label, len(looks))))
+    return regions
+
+
+def _is_wrong(mask_HW: NDArray[np.bool_], class_id: int, label: PreparedLabel, num_classes: int) -> bool:
+    """Whether a segment, counted alone, is a false positive."""
+    quality = PanopticQuality(num_classes)
+    pixels = np.bincount(label.index_X[mask_HW.ravel()], minlength=label.num_columns)
+    quality.add_counts(label, [pixels.tolist()], [class_id])
+    return bool(quality.fp.any())
