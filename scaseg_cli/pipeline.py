@@ -24,6 +24,7 @@ from scaseg_cli.stages import STAGES, is_done, needs_of, stages_for
 if TYPE_CHECKING:
     from scaseg_cli.prediction.predict import Outcome
     from scaseg_cli.prediction.sources import Source
+    from scaseg_cli.visualization.choice import Choice
 
 _LOOK_EVERY = 2.0  # seconds between looks at what another node has finished
 
@@ -126,6 +127,22 @@ def predict(
     from scaseg_cli.prediction.predict import predict
 
     return predict(recipe, run, sources, output, names, setting, batch_size)
+
+
+def visualize(
+    recipe: Recipe,
+    run: RunDir,
+    choice: Choice,
+    outputs: Sequence[Path],
+    baseline: Path | None,
+    name: str | None,
+    setting: str | None,
+    cell: int,
+) -> Report:
+    """A grid of images, labels and predictions."""
+    from scaseg_cli.visualization.visualize import visualize
+
+    return visualize(recipe, run, choice, outputs, baseline, name, setting, cell)
 
 
 # The functions of a whole run; the stage "data" is part of split_dataset.

@@ -108,6 +108,11 @@ class RunDir:
         """A picture of a few validation images, their labels and their predictions."""
         return self.path / "evaluation" / "examples.png"
 
+    # visualization
+    def visualization_file(self, stem: str, suffix: str) -> Path:
+        """A grid of images, labels and predictions."""
+        return self.path / "visualization" / f"{stem}{suffix}"
+
     def folder(self, stage: str) -> Path:
         """The folder of ``stage``, made if need be.
 

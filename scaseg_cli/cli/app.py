@@ -26,6 +26,7 @@ from scaseg_cli.cli.status import status
 from scaseg_cli.cli.train_base import train_base
 from scaseg_cli.cli.train_cat import train_cat
 from scaseg_cli.cli.union_finetune import union_finetune
+from scaseg_cli.cli.visualize import visualize
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +38,7 @@ _RUNS, _STAGES, _MATTER = "Runs", "Stages, in order", "Recipes and data"
 app.command(rich_help_panel=_RUNS)(run)
 app.command(rich_help_panel=_RUNS)(status)
 app.command(rich_help_panel=_RUNS)(predict)
+app.command(rich_help_panel=_RUNS)(visualize)
 app.command(rich_help_panel=_RUNS)(ablate)
 app.command(hidden=True)(ablate_job)
 app.command(rich_help_panel=_RUNS)(doctor)

@@ -12,7 +12,7 @@ from scaseg_cli.drawing.tags import DARK, LIGHT
 from scaseg_cli.drawing.text import font, shortened, width_of
 
 _SIZE, _LINE = 13, 24  # of names, from one line to the next
-_SWATCH = 26, 14
+_SWATCH = 28, 16
 _INDENT = 64  # pixels that "unseen" and "seen" have room in
 _INK = (25, 25, 25)
 
@@ -77,7 +77,7 @@ def _draw_item(draw: ImageDraw.ImageDraw, look: ClassLook, left: int, middle: in
     draw.rectangle(box, fill=DARK)
     if look.unseen:
         draw.rectangle(_inset(box, scale), fill=LIGHT)
-    draw.rectangle(_inset(box, 4 * scale if look.unseen else scale), fill=colour)
+    draw.rectangle(_inset(box, 3 * scale if look.unseen else scale), fill=colour)
     text = shortened(look.name, room, _SIZE * scale)
     draw.text((left + width + 6 * scale, middle), text, _INK, font(_SIZE * scale), anchor="lm")
 

@@ -18,7 +18,7 @@ from scaseg_cli.drawing.tags import DARK, LIGHT, name_regions
 CELL = 256  # pixels, the longer side of an image in a sheet
 _STRENGTH = 0.75  # of a class's colour over the image's grey
 _HATCH, _NOTHING = 6, (60.0, 100.0)  # width and greys of the stripes where there is no segment
-_PALE = 0.45, 140.0  # how much of the image's grey is left where segments are not shown, and what is added
+_PALE = 0.4, 105.0  # how much of the image's grey is left where segments are not shown, and what is added
 
 
 @dataclass(frozen=True, eq=False)

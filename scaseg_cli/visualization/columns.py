@@ -1,0 +1,69 @@
+"""The columns of predictions: a baseline, which is a peer's or our own base model, and ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scaseg_cli.base.classifier import load_classifier
+from scaseg_cli.base.projector import load_projector
+from scaseg_cli.evaluation.lineup import Candidate
+from scaseg_cli.prediction.model import Setting
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.visualization.peer import Peer
+
+_TUNED = "fine-tuned with generated unseen queries"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of predictions.
+
+    Attributes:
+        key: its name in JSON.
+        title: above it.
+        remark: below the title.
+        source: a classifier on our masks, or predictions in files.
+    """
+
+    key: Literal["baseline", "ours"]
+    title: str
+    remark: str
+    source: Candidate | Peer
+
+
+def columns_of(recipe: Recipe, run: RunDir, setting: Setting, peer: Peer | None, name: str | None) -> list[Column]:
+    """The baseline and ours.
+
+    Without a peer the baseline of the transductive model is the inductive one, and that of the inductive model the
+    base without an increment; there is none where that is the same.
+
+    Args:
+        recipe: the run's.
+        run: with the stages that ``setting`` needs.
+        setting: which of our models is shown as ours.
+        peer: predictions in files.
+        name: the baseline's title; None: the folder's name of a peer, else "baseline".
+
+    Raises:
+        ScasegError: files of a stage are damaged.
+    """
+    base = load_classifier(recipe, run).requires_grad_(False).eval()
+    increment = recipe.evaluation.inductive_increment
+    if setting == "transductive":
+        ours = Column("ours", "ours", _TUNED, Candidate("ours", load_projector(recipe, run, run.projector_file)))
+    else:
+        ours = Column("ours", "ours", _base(increment), Candidate("ours", base, increment))
+        increment = 0.0
+    if peer is not None:
+        title = name or peer.folder.resolve().name
+        return [Column("baseline", title, f"predictions in {peer.folder}", peer), ours]
+    if setting == "inductive" and recipe.evaluation.inductive_increment == increment:
+        return [ours]
+    own = Column("baseline", name or "baseline", _base(increment), Candidate("baseline", base, increment))
+    return [own, ours]
+
+
+def _base(increment: float) -> str:
+    return f"base model, unseen logits {increment:+g}" if increment else "base model"

@@ -1,0 +1,157 @@
+"""The grid: its cells, and the files that it is saved to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from scaseg_cli.data.images import read_image
+from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
+from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
+from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
+from scaseg_cli.files import replaced
+from scaseg_cli.results.table import shown as as_text
+from scaseg_cli.visualization.columns import Column
+from scaseg_cli.visualization.look import Looked
+
+if TYPE_CHECKING:
+    from scaseg_cli.data.records import ImageRecord
+
+SUFFIXES = (".png", ".pdf")
+ROWS_A_PAGE = 8  # of a PDF, at most
+_PAGE_INCHES = 7.5  # a PDF page's width
+
+
+@dataclass(frozen=True)
+class Style:
+    """How cells are drawn.
+
+    Attributes:
+        looks: by class id.
+        cell: a cell's longer side, in pixels.
+        only_unseen: segments of seen classes are left out.
+        measure: what scores are called.
+    """
+
+    looks: Sequence[ClassLook]
+    cell: int
+    only_unseen: bool
+    measure: str
+
+    @property
+    def scale(self) -> int:
+        """How many times larger than usual text and lines are."""
+        return max(1, round(self.cell / CELL))
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One image: its row of the sheet, and the segments that each cell shows, by the cell's key."""
+
+    row: SheetRow
+    segments: dict[str, list[dict[str, Any]]]
+
+    @property
+    def names(self) -> set[str]:
+        """The classes that the row shows."""
+        return {segment["category"] for segments in self.segments.values() for segment in segments}
+
+
+def draw_row(scored: ScoredSet, looked: Looked, columns: Sequence[Column], style: Style) -> GridRow:
+    """The cells of one image.
+
+    Raises:
+        ScasegError: the image or its label cannot be read.
+    """
+    images, classes, record = scored.images, scored.classes, looked.record
+    image_HW3 = read_image(images.image_path(record), record)
+    label = prepared_label(images, record, classes)
+    regions = {"label": labelled_regions(images, record, classes, style.looks)}
+    captions = [_caption(record), ""]
+    for column in columns:
+        regions[column.key] = predicted_regions(looked.predictions[column.key], label, style.looks)
+        captions.append(f"{style.measure} {as_text(looked.scores[column.key], 'percent')}")
+    if style.only_unseen:
+        regions = {key: [region for region in found if region.look.unseen] for key, found in regions.items()}
+    cells = [draw_image(image_HW3, style.cell)]
+    cells += [draw_regions(image_HW3, found, style.cell, style.scale, style.only_unseen) for found in regions.values()]
+    segments = {key: [_segment(region, key != "label") for region in found] for key, found in regions.items()}
+    return GridRow(SheetRow(captions, cells), segments)
+
+
+def _caption(record: ImageRecord) -> str:
+    """The file's name, and the image id where the name does not say it."""
+    stem = Path(record.file_name).stem
+    plain = stem.isascii() and stem.isdigit() and int(stem) == record.image_id
+    return record.file_name if plain else f"{record.file_name}, image {record.image_id}"
+
+
+def _segment(region: Region, predicted: bool) -> dict[str, Any]:
+    found = {"category": region.look.name, "seen": not region.look.unseen, "area": int(region.mask_HW.sum())}
+    return {**found, "wrong": region.wrong} if predicted else found
+
+
+def sheet_of(
+    title: str, notes: Sequence[str], columns: Sequence[Column], rows: Sequence[GridRow], style: Style
+) -> Sheet:
+    """The sheet of some rows, with a legend of the classes that they show."""
+    names = set().union(*(row.names for row in rows))
+    return Sheet(
+        title,
+        notes,
+        [("image", ""), ("label", "the truth"), *((column.title, column.remark) for column in columns)],
+        [row.row for row in rows],
+        [look for look in style.looks if look.name in names],
+        style.cell,
+        style.scale,
+        style.only_unseen,
+    )
+
+
+def save(
+    paths: Sequence[Path],
+    title: str,
+    notes: Sequence[str],
+    columns: Sequence[Column],
+    rows: Sequence[GridRow],
+    style: Style,
+) -> None:
+    """Write the grid to each of ``paths``: as one PNG, or as a PDF of as many pages as it takes.
+
+    Raises:
+        ScasegError: a file cannot be written.
+    """
+    for path in paths:
+        if path.suffix.lower() == ".png":
+            with replaced(path) as temporary:
+                draw_sheet(sheet_of(title, notes, columns, rows, style)).save(temporary, format="PNG", optimize=True)
+        else:
+            parts = pages(rows)
+            sheets = [sheet_of(title, notes, columns, part, style) for part in parts]
+            if len(parts) > 1:
+                sheets = [replace(s, title=f"{title}, page {i} of {len(parts)}") for i, s in enumerate(sheets, start=1)]
+            with replaced(path) as temporary:
+                _save_pdf([draw_sheet(sheet) for sheet in sheets], temporary, title)
+
+
+def pages(rows: Sequence[GridRow]) -> list[Sequence[GridRow]]:
+    """The rows of each page of a PDF, whose numbers differ by one at most."""
+    number = math.ceil(len(rows) / ROWS_A_PAGE)
+    ends = [round(len(rows) * page / number) for page in range(number + 1)]
+    return [rows[start:end] for start, end in pairwise(ends)]
+
+
+def _save_pdf(drawn: Sequence[Image.Image], path: Path, title: str) -> None:
+    """Without the time, so that the same grid is the same file; with all colours of each pixel, for the text's sake."""
+    drawn[0].save(
+        path, format="PDF", save_all=True, append_images=drawn[1:], resolution=drawn[0].width / _PAGE_INCHES,
+        title=title, creationDate=None, modDate=None, quality=92, subsampling=0,
+    )  # fmt: skip

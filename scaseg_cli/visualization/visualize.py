@@ -1,0 +1,150 @@
+"""`scaseg visualize`: a grid of validation images, as a figure of results shows them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.drawing.looks import class_looks
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.prediction.model import choose_setting, needs_of_setting
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.console import say
+from scaseg_cli.results.report import Report
+from scaseg_cli.results.table import Column as TableColumn
+from scaseg_cli.results.table import Table, json_value
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import ClassList
+from scaseg_cli.split.lists import read_image_ids
+from scaseg_cli.stages import require
+from scaseg_cli.tasks import task_of
+from scaseg_cli.visualization.choice import Choice, candidates, in_words, picked
+from scaseg_cli.visualization.columns import Column, columns_of
+from scaseg_cli.visualization.grid import SUFFIXES, GridRow, Style, draw_row, save
+from scaseg_cli.visualization.look import Looked, add_prediction, look
+from scaseg_cli.visualization.peer import Peer, check_peer, open_peer, read_peer
+
+
+def visualize(
+    recipe: Recipe,
+    run: RunDir,
+    choice: Choice,
+    outputs: Sequence[Path] = (),
+    baseline: Path | None = None,
+    name: str | None = None,
+    setting: str | None = None,
+    cell: int = 512,
+) -> Report:
+    """Draw images, labels and predictions side by side.
+
+    Args:
+        recipe: the run's.
+        run: with its finished stages.
+        choice: the images.
+        outputs: PNGs and PDFs; none: both, in the run folder.
+        baseline: a folder of a peer's predictions; None: our own base model.
+        name: the baseline's title.
+        setting: ``inductive`` or ``transductive``; None: transductive where a fine-tuned projector is there.
+        cell: the longer side of a cell, in pixels.
+
+    Raises:
+        ScasegError: a stage is missing or of another recipe, an image is not one of the validation images, the peer's
+            predictions are missing or broken, or a file cannot be written.
+    """
+    paths = _checked(outputs or [run.visualization_file(choice.stem, suffix) for suffix in SUFFIXES])
+    chosen = choose_setting(run, setting)
+    require(recipe, run, *needs_of_setting(chosen))
+    scored = ScoredSet(recipe, run, "validation")
+    images, classes = scored.images, scored.classes
+    records = candidates(choice, images, classes, read_image_ids(run)["selection"])
+    peer = open_peer(baseline, images, classes) if baseline is not None else None
+    if peer is not None:
+        check_peer(peer, records)
+    columns = columns_of(recipe, run, chosen, peer, name)
+    if len(columns) == 1:
+        say("no baseline: with evaluation.inductive_increment=0 it is the same model")
+    shown = picked(choice, look(scored, records, columns, choice.only_unseen))
+    if not shown:
+        raise ScasegError("no validation image has a score to be ranked by", "Name images with --ids.")
+    _add_peer(scored, shown, peer, choice.only_unseen)
+    measure = scored.measure.quantities[0]
+    style = Style(class_looks(images, classes), cell, choice.only_unseen, measure.title)
+    rows = [draw_row(scored, item, columns, style) for item in shown]
+    title = f"{recipe.name}: {in_words(choice, [item.record for item in shown], classes, measure.title)}"
+    notes = _notes(recipe, measure.title, choice.only_unseen)
+    save(paths, title, notes, columns, rows, style)
+    table = _table(title, notes[-1:], columns, shown, measure.title)
+    summary = {
+        "setting": chosen,
+        "measure": measure.key,
+        "only": "unseen" if choice.only_unseen else None,
+        "columns": {column.key: {"title": column.title, "remark": column.remark} for column in columns},
+        "images": [_image(item, row) for item, row in zip(shown, rows, strict=True)],
+        "classes": _classes(classes, style, rows),
+    }
+    return Report("visualize", [table], list(paths), None, summary)
+
+
+def _checked(paths: Sequence[Path]) -> list[Path]:
+    """Each once; go on only if all can be written, as far as can be told."""
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES:
+            raise ScasegError(f"--output {path} ends with neither .png nor .pdf", "The ending says what is written.")
+        if path.is_dir():
+            raise ScasegError(f"--output {path} is a folder", "Name a file that ends with .png or .pdf.")
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise ScasegError(f"--output {path}: {folder} is no folder that can be written to", "Choose another file.")
+    return list(dict.fromkeys(paths))
+
+
+def _add_peer(scored: ScoredSet, shown: Sequence[Looked], peer: Peer | None, only_unseen: bool) -> None:
+    if peer is not None:
+        found = read_peer(peer, [item.record for item in shown])
+        for item, prediction in zip(shown, found, strict=True):
+            add_prediction(scored, item, "baseline", prediction, only_unseen)
+
+
+def _notes(recipe: Recipe, measure: str, only_unseen: bool) -> list[str]:
+    what = "label used in training named" if task_of(recipe).keeps_unseen else "training image held"
+    group = "unseen classes" if only_unseen else "classes"
+    return [
+        f"No {what} an unseen class.",
+        f"Below each prediction is its {measure} in this image, in per cent: the mean over the {group} that label or "
+        "prediction holds.",
+    ]
+
+
+def _table(title: str, notes: Sequence[str], columns: Sequence[Column], shown: Sequence[Looked], measure: str) -> Table:
+    heads = [TableColumn("image", "Image"), TableColumn("file", "File")]
+    heads += [TableColumn(column.key, f"{column.title}, {measure}", "percent") for column in columns]
+    rows = [{"image": item.record.image_id, "file": item.record.file_name, **_scores(item, columns)} for item in shown]
+    return Table(title, heads, rows, list(notes))
+
+
+def _scores(item: Looked, columns: Sequence[Column]) -> dict[str, float]:
+    return {column.key: item.scores[column.key] for column in columns}
+
+
+def _image(item: Looked, row: GridRow) -> dict[str, Any]:
+    record = item.record
+    return {
+        "image_id": record.image_id,
+        "file_name": record.file_name,
+        "scores": json_value(item.scores),
+        "segments": row.segments,
+    }
+
+
+def _classes(classes: ClassList, style: Style, rows: Sequence[GridRow]) -> list[dict[str, Any]]:
+    """The legend, in its order."""
+    names = set().union(*(row.names for row in rows))
+    found = [
+        {"id": item.category_id, "name": item.name, "seen": item.seen, "color": list(look.colour)}
+        for item, look in zip(classes.classes, style.looks, strict=True)
+        if item.name in names
+    ]
+    return sorted(found, key=lambda item: item["seen"])
