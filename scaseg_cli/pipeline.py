@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import read_json
 from scaseg_cli.launch import this_node
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import in_words, say
 from scaseg_cli.results.report import Report
-from scaseg_cli.results.table import Column, Table
+from scaseg_cli.results.table import Column, Table, read_table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, is_done, needs_of, stages_for
 
 if TYPE_CHECKING:
+    from scaseg_cli.html_report.finished import FinishedRun
+    from scaseg_cli.html_report.make import ReportOutcome
     from scaseg_cli.prediction.predict import Outcome
     from scaseg_cli.prediction.sources import Source
     from scaseg_cli.visualization.choice import Choice
@@ -127,6 +128,13 @@ def predict(
     from scaseg_cli.prediction.predict import predict
 
     return predict(recipe, run, sources, output, names, setting, batch_size)
+
+
+def report(runs: Sequence[FinishedRun], output: Path, images: int) -> ReportOutcome:
+    """The HTML page of finished runs."""
+    from scaseg_cli.html_report.make import make_report
+
+    return make_report(runs, output, images)
 
 
 def visualize(
@@ -247,13 +255,6 @@ def _report_of(run: RunDir, stage: str) -> Report:
         tables.append(read_table(run.results_file))
     wrote: list[Path] = [run.path / name for name in record.get("outputs", {})]
     return Report(stage, tables, wrote, None, dict(record.get("summary", {})))
-
-
-def read_table(path: Path) -> Table:
-    """A table from the JSON that a stage wrote of it."""
-    value = read_json(path, "the table")
-    columns = [Column(**column) for column in value["columns"]]
-    return Table(value["title"], columns, value["rows"], value["notes"])
 
 
 def _say_one_process(recipe: Recipe, stage: str) -> None:

@@ -108,6 +108,17 @@ class RunDir:
         """A picture of a few validation images, their labels and their predictions."""
         return self.path / "evaluation" / "examples.png"
 
+    # report
+    @property
+    def look_file(self) -> Path:
+        """What a report saw of the validation images: what segments are taken for, and query embeddings."""
+        return self.path / "report" / "look.safetensors"
+
+    @property
+    def report_file(self) -> Path:
+        """The report on this run alone."""
+        return self.path / "report.html"
+
     # visualization
     def visualization_file(self, stem: str, suffix: str) -> Path:
         """A grid of images, labels and predictions."""

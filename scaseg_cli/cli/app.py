@@ -18,6 +18,7 @@ from scaseg_cli.cli.embed_classes import embed_classes
 from scaseg_cli.cli.evaluate import evaluate
 from scaseg_cli.cli.predict import predict
 from scaseg_cli.cli.recipe import recipe
+from scaseg_cli.cli.report import report
 from scaseg_cli.cli.run import run
 from scaseg_cli.cli.shapes import shapes
 from scaseg_cli.cli.signals import Terminated, raised_signals
@@ -39,6 +40,7 @@ app.command(rich_help_panel=_RUNS)(run)
 app.command(rich_help_panel=_RUNS)(status)
 app.command(rich_help_panel=_RUNS)(predict)
 app.command(rich_help_panel=_RUNS)(visualize)
+app.command(rich_help_panel=_RUNS)(report)
 app.command(rich_help_panel=_RUNS)(ablate)
 app.command(hidden=True)(ablate_job)
 app.command(rich_help_panel=_RUNS)(doctor)

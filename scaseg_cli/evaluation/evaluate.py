@@ -83,7 +83,7 @@ def evaluate_all(cells: Sequence[Cell]) -> list[Outcome]:
 def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Asked, _Got]:
     """One run's evaluation, but for the pass."""
     require(recipe, run, "split", "embeddings", *needs_of(recipe, "evaluation"))
-    rows = _rows(recipe, run)
+    rows = table_rows(recipe, run)
     shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in MAIN]
     folder = run.results_file.parent
     outputs = [folder / f"{stem}{suffix}" for stem in ("results", "per-class") for suffix in (".json", ".csv", ".md")]
@@ -100,8 +100,12 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Asked, _Got]:
     return Report("evaluation", [table], outputs, None, dict(summary))
 
 
-def _rows(recipe: Recipe, run: RunDir) -> list[Row]:
-    """What the recipe's settings ask for, in the order of the table."""
+def table_rows(recipe: Recipe, run: RunDir) -> list[Row]:
+    """What the recipe's settings ask for, in the order of the table.
+
+    Raises:
+        ScasegError: a stage that a row needs is missing or of another recipe, or its files are damaged.
+    """
     base = load_classifier(recipe, run).requires_grad_(False).eval()
     increment, setting = recipe.evaluation.inductive_increment, recipe.evaluation.setting
     rows: list[Row] = []

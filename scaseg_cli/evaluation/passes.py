@@ -91,9 +91,10 @@ class ScoredSet:
         """Visual embeddings v [B, Q, D] of a batch of images, and each one's label and masks, ready to be scored."""
         segmented = self.segmentor.segment([item.image_HW3 for item in batch])
         visual_BQD = torch.stack([visual for visual, _ in segmented])
-        return visual_BQD, [self._prepared(item, masks) for item, (_, masks) in zip(batch, segmented, strict=True)]
+        return visual_BQD, [self.prepared(item, masks) for item, (_, masks) in zip(batch, segmented, strict=True)]
 
-    def _prepared(self, item: Labelled, masks_QHW: Tensor) -> PreparedImage[Any]:
+    def prepared(self, item: Labelled, masks_QHW: Tensor) -> PreparedImage[Any]:
+        """An image's label and its masks, as `Segmentor.segment` gives them, ready to be scored."""
         segments = item.record.segments
         return self.measure.prepare(
             item.label_HW,

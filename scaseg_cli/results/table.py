@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from scaseg_cli.files import write_json, write_text
+from scaseg_cli.files import read_json, write_json, write_text
 
 Kind = Literal["text", "count", "percent", "points", "number", "flag"]
 MISSING = "-"
@@ -179,6 +179,17 @@ def write(table: Table, folder: Path, stem: str, with_latex: bool = False) -> li
         paths.append(folder / f"{stem}.tex")
         write_text(paths[3], table.to_latex())
     return paths
+
+
+def read_table(path: Path) -> Table:
+    """A table from the JSON that `write` made of it. How a person sees its rows is not in there.
+
+    Raises:
+        ScasegError: the file is missing, or not whole JSON.
+    """
+    value = read_json(path, "the table")
+    columns = [Column(**column) for column in value["columns"]]
+    return Table(value["title"], columns, value["rows"], value["notes"])
 
 
 def header(column: Column) -> str:

@@ -1,0 +1,154 @@
+"""All that the report has of one run; what it cannot have is named, with the reason."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from scaseg_cli.errors import ScasegError, explained
+from scaseg_cli.html_report.ablated import Ablated, read_ablations
+from scaseg_cli.html_report.confusion import Confusion
+from scaseg_cli.html_report.curves import (
+    Losses,
+    Snapshots,
+    read_base_losses,
+    read_generator_losses,
+    read_snapshots,
+)
+from scaseg_cli.html_report.embedding_map import distance_table
+from scaseg_cli.html_report.finished import FinishedRun
+from scaseg_cli.html_report.look import Look, look_at
+from scaseg_cli.html_report.made_by import MadeBy, made_by
+from scaseg_cli.results.table import Table, json_value
+
+T = TypeVar("T")
+_LARGE = 900_000  # bytes of a picture that is taken as it is
+_NOT_LOOKED = "no image was looked at (--images 0)"
+
+
+@dataclass
+class Content:
+    """One run.
+
+    Attributes:
+        finished: what the evaluation left.
+        made_by: what made it.
+        look: what was seen of the validation images.
+        confusion: by main row.
+        distances: between embeddings, by unseen class.
+        base, generator: losses.
+        snapshots: of the fine-tuning.
+        ablations: those in the run folder.
+        examples: the evaluation's picture, as a data URI.
+        left_out: by section's name, why it is not there.
+    """
+
+    finished: FinishedRun
+    made_by: MadeBy
+    look: Look | None = None
+    confusion: list[Confusion] = field(default_factory=list)
+    distances: Table | None = None
+    base: Losses | None = None
+    generator: Losses | None = None
+    snapshots: Snapshots | None = None
+    ablations: list[Ablated] = field(default_factory=list)
+    examples: str | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Class names by class_id."""
+        return [row["class"] for row in self.finished.per_class.rows]
+
+    def as_json_value(self) -> dict[str, Any]:
+        """The numbers that the page shows."""
+        finished, look = self.finished, self.look
+        curves = {"base": self.base, "generator": self.generator}
+        value = {
+            "run": finished.label,
+            "folder": str(finished.run.path),
+            "recipe": finished.recipe.name,
+            "task": finished.task.name,
+            "seed": finished.recipe.seed,
+            "results": finished.results.as_json_value(),
+            "per_class": finished.per_class.as_json_value(),
+            "images_looked_at": None if look is None else look.num_images,
+            "confusion": {one.setting: one.as_json_value() for one in self.confusion},
+            "distances": None if self.distances is None else self.distances.as_json_value(),
+            "losses": {name: losses.as_json_value() for name, losses in curves.items() if losses is not None},
+            "snapshots": None if self.snapshots is None else self.snapshots.figures,
+            "ablations": {one.name: one.as_json_value() for one in self.ablations},
+            "made_by": self.made_by.as_json_value(),
+            "left_out": self.left_out,
+        }
+        return json_value(value)
+
+
+def gather(finished: FinishedRun, at_most: int) -> Content:
+    """Read, and where need be make, what the report shows of a run.
+
+    Args:
+        finished: the run.
+        at_most: validation images that the frozen network looks at; 0: none.
+    """
+    content = Content(finished, made_by(finished))
+    content.base = _tried(content, "Curves: base", "base", lambda: read_base_losses(finished.run))
+    if finished.recipe.evaluation.setting != "inductive":
+        if finished.recipe.cat.generator == "vae":
+            read = lambda: read_generator_losses(finished.run)  # noqa: E731
+            content.generator = _tried(content, "Curves: generator", "cat", read)
+        read_choices = lambda: read_snapshots(finished.run)  # noqa: E731
+        content.snapshots = _tried(content, "Curves: fine-tuning", "union", read_choices)
+    content.ablations = _tried(content, "Ablations", None, lambda: read_ablations(finished.run)) or []
+    content.examples = _tried(content, "Images", None, lambda: _picture(finished))
+    if at_most:
+        content.look = _tried(content, "Confusion and embeddings", None, lambda: look_at(finished, at_most))
+    else:
+        content.left_out["Confusion and embeddings"] = _NOT_LOOKED
+    if content.look is not None:
+        _add_look(content, content.look)
+    return content
+
+
+def _tried(content: Content, section: str, stage: str | None, work: Callable[[], T]) -> T | None:
+    """What ``work`` gives; where the user could mend what is in its way, None, and the section is left out.
+
+    ``stage``: whose files are read, which must be those that the evaluation was made from.
+    """
+    if stage in content.finished.doubts:
+        content.left_out[section] = content.finished.doubts[stage]
+        return None
+    try:
+        return work()
+    except (ScasegError, OSError) as error:
+        reason = explained(error)
+        if reason is None:
+            raise
+        content.left_out[section] = reason.message
+        return None
+
+
+def _add_look(content: Content, look: Look) -> None:
+    content.confusion = [Confusion(name, content.names, look.num_seen, votes) for name, votes in look.votes.items()]
+    content.distances = distance_table(
+        look.real_RD, look.real_ids_R, look.generated_PD, look.generated_ids_P, content.names, look.num_seen
+    )
+
+
+def _picture(finished: FinishedRun) -> str:
+    """The evaluation's picture as a data URI, a large one as a JPEG."""
+    path = finished.run.examples_file
+    if not path.is_file():
+        raise ScasegError(f"{path} is gone")
+    data, kind = path.read_bytes(), "png"
+    if len(data) > _LARGE:
+        with Image.open(path) as image:
+            file = io.BytesIO()
+            image.convert("RGB").save(file, "JPEG", quality=85)
+        data, kind = file.getvalue(), "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

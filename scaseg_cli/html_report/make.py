@@ -1,0 +1,60 @@
+"""`scaseg report`: from run folders to one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import write_text
+from scaseg_cli.html_report.comparison import Comparison, compare
+from scaseg_cli.html_report.content import Content, gather
+from scaseg_cli.html_report.finished import FinishedRun
+from scaseg_cli.html_report.page import render
+
+IMAGES = 400  # validation images that the frozen network looks at, at most
+
+
+@dataclass(frozen=True)
+class ReportOutcome:
+    """What came of a call.
+
+    Attributes:
+        path: the page.
+        contents: of each run.
+        comparisons: of each task that several runs have.
+    """
+
+    path: Path
+    contents: list[Content]
+    comparisons: list[Comparison]
+
+    def as_json_value(self) -> dict[str, Any]:
+        """The path, and the numbers that the page shows."""
+        return {
+            "path": str(self.path),
+            "bytes": self.path.stat().st_size,
+            "runs": [content.as_json_value() for content in self.contents],
+            "comparisons": [comparison.as_json_value() for comparison in self.comparisons],
+        }
+
+
+def make_report(runs: Sequence[FinishedRun], output: Path, images: int = IMAGES) -> ReportOutcome:
+    """Gather what there is of each run and write the page, in one piece.
+
+    Args:
+        runs: in the page's order.
+        output: the HTML file.
+        images: validation images that the frozen network looks at, at most; 0: none.
+
+    Raises:
+        ScasegError: the file cannot be written.
+    """
+    if output.is_dir():
+        raise ScasegError(f"{output} is a folder", "Name the file: -o report.html")
+    contents = [gather(run, images) for run in runs]
+    comparisons = compare(runs)
+    write_text(output, render(contents, comparisons))
+    return ReportOutcome(output, contents, comparisons)

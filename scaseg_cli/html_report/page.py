@@ -1,0 +1,135 @@
+"""The page: templates filled with what was gathered. Charts are drawn here, each with ids of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from scaseg_cli import __version__
+from scaseg_cli.evaluation.result_table import MAIN
+from scaseg_cli.html_report.charts import Chart, loss_charts, snapshot_charts
+from scaseg_cli.html_report.comparison import Comparison
+from scaseg_cli.html_report.content import Content
+from scaseg_cli.html_report.map_chart import map_chart
+from scaseg_cli.html_report.svg import inlined
+from scaseg_cli.results.console import in_words
+from scaseg_cli.results.table import Column, Table, header, json_value, shown
+
+
+class Cell(NamedTuple):
+    """A table's cell: what a person reads, and the numbers in it at full precision, each with its text."""
+
+    text: str
+    value: float | int | None
+    spread: float | None
+    spread_text: str
+
+
+class Figure(NamedTuple):
+    """A chart in the page, and what it shows in words."""
+
+    svg: Markup
+    label: str
+
+
+class RunView(NamedTuple):
+    """One run and its charts, as the templates take them."""
+
+    anchor: str
+    content: Content
+    curves: list[Figure]
+    map: Figure | None
+    ablations: list[Figure | None]
+
+    @property
+    def strong(self) -> list[bool]:
+        """Which rows of the result table stand for the settings."""
+        return [name in MAIN for name in self.content.finished.row_names]
+
+    @property
+    def harmonic_title(self) -> str:
+        """The title of the harmonic mean of the main measure: "hPQ"."""
+        finished = self.content.finished
+        key = finished.figure_keys["harmonic"]
+        return next(column.title for column in finished.results.columns if column.key == key)
+
+    @property
+    def by_class(self) -> Table:
+        """The table by class: unseen ones first, each kind by its main measure, which stands beside the name."""
+        table, measure = self.content.finished.per_class, self.content.finished.task.measure
+        rows = sorted(table.rows, key=lambda row: (row["seen"], -(row[measure] or 0.0)))
+        first = {"class": 0, measure: 1}
+        last = {"seen": 1, "isthing": 1}
+        columns = sorted(table.columns, key=lambda column: (last.get(column.key, 0), first.get(column.key, 2)))
+        return Table(table.title, columns, rows, table.notes)
+
+    @property
+    def sections(self) -> list[tuple[str, str]]:
+        """The sections that are there: the end of the anchor, and the title."""
+        content = self.content
+        there = {
+            ("results", "Results"): True,
+            ("classes", "By class"): True,
+            ("confusion", "Confusion"): bool(content.confusion),
+            ("curves", "Curves"): bool(self.curves),
+            ("embeddings", "Query embeddings"): content.distances is not None,
+            ("images", "Images"): content.examples is not None,
+            ("ablations", "Ablations"): bool(content.ablations),
+            ("made", "What made it"): True,
+        }
+        return [section for section, is_there in there.items() if is_there]
+
+
+def render(contents: Sequence[Content], comparisons: Sequence[Comparison]) -> str:
+    """The HTML document."""
+    environment = Environment(
+        loader=PackageLoader("scaseg_cli.html_report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(cells=cells, header=header, shown=shown, in_words=in_words)
+    environment.globals.update(version=__version__)
+    runs = [_view(f"run-{place}", content) for place, content in enumerate(contents, start=1)]
+    return environment.get_template("report.html").render(runs=runs, comparisons=comparisons)
+
+
+def cells(table: Table, row: dict[str, Any]) -> list[tuple[Column, Cell]]:
+    """The cells of a row, each with its column."""
+    return [(column, _cell(column, row)) for column in table.columns]
+
+
+def _cell(column: Column, row: dict[str, Any]) -> Cell:
+    value = json_value(row.get(column.key))
+    spread = json_value(row.get(column.spread)) if column.spread is not None else None
+    number = value if column.is_numeric else None
+    kind = "percent" if column.kind == "points" else column.kind
+    return Cell(shown(value, column.kind), number, spread, shown(spread, kind))
+
+
+def _view(anchor: str, content: Content) -> RunView:
+    charts = loss_charts(content.base, "Base", "loss") if content.base is not None else []
+    charts += loss_charts(content.generator, "Generator", "total") if content.generator is not None else []
+    charts += snapshot_charts(content.snapshots) if content.snapshots is not None else []
+    look = content.look
+    drawn = map_chart(look, content.names) if look is not None and len(look.map_K2) else None
+    plots: list[Figure | None] = []
+    for place, one in enumerate(content.ablations):
+        label = f"{one.results.title}: the measure over the rows, ours and published."
+        plots.append(
+            None
+            if one.plot is None
+            else Figure(inlined(one.plot, f"{anchor}-a{place}-", label, without=one.results.title), label)
+        )
+    return RunView(
+        anchor,
+        content,
+        [_figure(chart, f"{anchor}-c{place}-") for place, chart in enumerate(charts)],
+        _figure(drawn, f"{anchor}-map-") if drawn is not None else None,
+        plots,
+    )
+
+
+def _figure(chart: Chart, prefix: str) -> Figure:
+    return Figure(inlined(chart.svg, prefix, chart.label), chart.label)

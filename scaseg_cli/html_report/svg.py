@@ -1,0 +1,112 @@
+"""Pictures in SVG as a part of an HTML page: no ids that clash, nothing that runs or is fetched, a text for readers."""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SETTINGS: Any = {
+    "svg.hashsalt": "scaseg",
+    "svg.fonttype": "none",  # text stays text, in the page's own font
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Arial", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "path.simplify_threshold": 0.3,
+}
+_DROPPED = {"style", "metadata", "script", "foreignObject", "title", "a"}
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+
+
+@contextmanager
+def chart_style() -> Iterator[None]:
+    """Charts that are drawn while the block runs look alike, and the same figures give the same bytes."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as a document of its own, of which a page takes its part with `inlined`."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    return file.getvalue()
+
+
+def inlined(text: str, prefix: str, label: str, without: str = "") -> Markup:
+    """An SVG document as an element of an HTML page.
+
+    Args:
+        text: the document.
+        prefix: before each of its ids, unlike that of any other picture of the page.
+        label: what the picture shows, for those who do not see it.
+        without: a line of text that is left out, as the page says it itself.
+
+    Raises:
+        ScasegError: it is not SVG.
+    """
+    try:
+        root = ET.fromstring(text)
+    except ET.ParseError as error:
+        raise ScasegError(f"a picture is not whole SVG: {error}") from error
+    if _local(root.tag) != "svg":
+        raise ScasegError(f"a picture is <{_local(root.tag)}>, not <svg>")
+    _clean(root, prefix, without)
+    width = root.attrib.pop("width", "")
+    for name in ("height", "version", "preserveAspectRatio"):
+        root.attrib.pop(name, None)
+    root.set("role", "img")
+    root.set("aria-label", label)
+    if match := re.fullmatch(r"([\d.]+)(pt)?", width):
+        root.set("style", f"max-width:{float(match[1]) * 1.5:.0f}px")
+    return Markup(ET.tostring(root, encoding="unicode"))
+
+
+def _clean(element: ET.Element, prefix: str, without: str) -> None:
+    """Names without namespaces, ids with the prefix, and neither what acts or is fetched nor the text ``without``."""
+    element.tag = _local(element.tag)
+    attributes, element.attrib = element.attrib, {}
+    for name, value in attributes.items():
+        name = _local(name)
+        if name.startswith("on") or (name == "href" and not value.startswith(("#", "data:image/"))):
+            continue
+        if name == "id" or (name == "href" and value.startswith("#")):
+            value = f"#{prefix}{value[1:]}" if name == "href" else prefix + value
+        element.set(name, _REFERENCE.sub(rf"url(#{prefix}\1)", value))
+    for child in list(element):
+        is_said = _local(child.tag) == "text" and (child.text or "").strip() == without
+        if _local(child.tag) in _DROPPED or is_said:
+            element.remove(child)
+        else:
+            _clean(child, prefix, without)
+
+
+def _local(name: str) -> str:
+    """A tag's or attribute's name without its namespace."""
+    return name.rpartition("}")[2]
