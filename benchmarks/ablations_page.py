@@ -57,13 +57,17 @@ def page(text: str, commands: Sequence[str], reports: Sequence[Report], pictures
         counts_table(commands, reports).to_markdown(),
         directions_table(reports).to_markdown(),
     ]
-    for report in reports:
-        for ablation in report["ablations"]:
-            parts.append(f"## {ablation['name']}\n")
-            if ablation["name"] in pictures:
-                parts.append(f"![{ablation['title']}]({pictures[ablation['name']]})\n")
-            parts += [as_table(table).to_markdown() for table in ablation["tables"]]
+    for ablation in latest(reports):
+        parts.append(f"## {ablation['name']}\n")
+        if ablation["name"] in pictures:
+            parts.append(f"![{ablation['title']}]({pictures[ablation['name']]})\n")
+        parts += [as_table(table).to_markdown() for table in ablation["tables"]]
     return above + "\n" + "\n".join(parts)
+
+
+def latest(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """Each ablation once, as the last command that carried it out reports it."""
+    return list({ablation["name"]: ablation for report in reports for ablation in report["ablations"]}.values())
 
 
 def as_table(value: dict[str, Any]) -> Table:
@@ -95,14 +99,17 @@ def counts_table(commands: Sequence[str], reports: Sequence[Report]) -> Table:
         Column("shared", "shared with the demo's run", "count"),
         Column("time", "time of the stages run"),
     ]
-    notes = ["A cell is a row with a seed. The time is the sum over the stages, one after the other."]
+    notes = [
+        "A cell is a row with a seed. The time is the sum over the stages, one after the other. What an earlier command "
+        "had run was not run again, and is counted in each line that needs it."
+    ]
     return Table("Stages that were run", columns, rows, notes)
 
 
 def directions_table(reports: Iterable[Report]) -> Table:
     """Of each ablation with published figures, how many effects go which way."""
     rows: list[dict[str, Any]] = []
-    for ablation in (ablation for report in reports for ablation in report["ablations"]):
+    for ablation in latest(reports):
         if len(ablation["tables"]) < 2:
             continue
         verdicts = Counter(row["verdict"] for row in ablation["tables"][1]["rows"])
@@ -120,7 +127,7 @@ def directions_table(reports: Iterable[Report]) -> Table:
 def copy_pictures(reports: Iterable[Report], folder: Path) -> dict[str, str]:
     """Put each ablation's picture into ``folder``; returns where the page finds it."""
     found = {}
-    for ablation in (ablation for report in reports for ablation in report["ablations"]):
+    for ablation in latest(reports):
         for path in (Path(name) for name in ablation["wrote"] if name.endswith("plot.svg")):
             place = folder / f"{ablation['name']}.svg"
             with replaced(place) as temporary:

@@ -48,6 +48,15 @@ def test_results_take_the_place_of_those_that_were_there(module):
     assert module.page(page, ["gamma", "mine -w x"], reports, {"gamma": "images/ablations/gamma.svg"}) == page
 
 
+def test_of_an_ablation_that_ran_twice_the_last_report_is_shown(module):
+    reports = [_report("gamma", ["opposite", "opposite"]), _report("gamma", ["agrees"])]
+    page = module.page(f"{module.MARK}", ["all", "gamma --seeds 0,1"], reports, {})
+    assert "| ablate all | 4 | 32 | 7 | 8 | 1 min 30 s |" in page
+    assert page.count("### gamma: title") == 1
+    assert "| gamma | 1 | 1 |" in page
+    assert "opposite" not in page
+
+
 def test_the_highest_of_each_setting_stands_out(module):
     lines = module.as_table(_report("gamma", None)["ablations"][0]["tables"][0]).to_markdown().splitlines()
     assert lines[4:8] == [
