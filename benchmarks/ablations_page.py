@@ -100,8 +100,8 @@ def counts_table(commands: Sequence[str], reports: Sequence[Report]) -> Table:
         Column("time", "time of the stages run"),
     ]
     notes = [
-        "A cell is a row with a seed. The time is the sum over the stages, one after the other. What an earlier command "
-        "had run was not run again, and is counted in each line that needs it."
+        "A cell is a row with a seed. The time is the sum over the stages, one after the other. What an earlier "
+        "command had run was not run again, and is counted in each line that needs it."
     ]
     return Table("Stages that were run", columns, rows, notes)
 
