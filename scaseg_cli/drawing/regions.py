@@ -39,7 +39,12 @@ def draw_image(image_HW3: NDArray[np.uint8], cell: int = CELL) -> Image.Image:
 
 
 def draw_regions(
-    image_HW3: NDArray[np.uint8], regions: Sequence[Region], cell: int = CELL, scale: int = 1, pale: bool = False
+    image_HW3: NDArray[np.uint8],
+    regions: Sequence[Region],
+    cell: int = CELL,
+    scale: float = 1,
+    pale: bool = False,
+    legend: bool = False,
 ) -> Image.Image:
     """The regions over the grey image, unseen classes outlined in white.
 
@@ -49,6 +54,7 @@ def draw_regions(
         cell: the longer side, in pixels, of what is drawn; of a small image at most.
         scale: how many times larger than usual names and lines are.
         pale: where there is no region the image is left, in a pale grey; else it is hatched.
+        legend: there is one, see `name_regions`.
     """
     height, width = image_HW3.shape[:2]
     size = _cell_size(height, width, cell)
@@ -58,11 +64,12 @@ def draw_regions(
     for region, mask in zip(regions, masks, strict=True):
         canvas[mask] = _STRENGTH * lifted(region.look.colour) + (1 - _STRENGTH) * grey[mask]
     for region, mask in zip(regions, masks, strict=True):
-        canvas[_rim(mask, (4 if region.look.unseen else 1) * scale)] = DARK
-        if region.look.unseen:
-            canvas[_rim(mask, 3 * scale)] = LIGHT
+        outer, inner = _rims(mask, round(3 * scale) if region.look.unseen else 0, max(1, round(scale)))
+        canvas[inner] = DARK
+        canvas[outer] = LIGHT
     drawn = Image.fromarray(canvas.round().astype(np.uint8))
-    name_regions(drawn, [(mask, region.look, region.wrong) for mask, region in zip(masks, regions, strict=True)], scale)
+    named = [(mask, region.look, region.wrong) for mask, region in zip(masks, regions, strict=True)]
+    name_regions(drawn, named, scale, legend)
     return drawn
 
 
@@ -79,10 +86,10 @@ def lifted(colour: Colour) -> NDArray[np.float64]:
     return np.array(colour) * ((70 + 0.72 * bright) / bright)
 
 
-def hatched(width: int, height: int, scale: int = 1) -> NDArray[np.float64]:
+def hatched(width: int, height: int, scale: float = 1) -> NDArray[np.float64]:
     """Grey stripes [height, width, 3], for where there is no segment."""
     rows, columns = np.indices((height, width))
-    return np.where((rows + columns) // (_HATCH * scale) % 2, *_NOTHING)[..., None].repeat(3, axis=2)
+    return np.where((rows + columns) // round(_HATCH * scale) % 2, *_NOTHING)[..., None].repeat(3, axis=2)
 
 
 def pale_grey(grey_hw1: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -91,10 +98,20 @@ def pale_grey(grey_hw1: NDArray[np.floating]) -> NDArray[np.float64]:
     return (part * grey_hw1.astype(np.float64) + added).repeat(3, axis=2)
 
 
-def _rim(mask_hw: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
-    """The pixels of a mask that are less than ``thickness`` from its edge, by steps along rows and columns."""
-    inner = mask_hw
-    for _ in range(thickness):
-        framed = np.pad(inner, 1)
-        inner = inner & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
-    return mask_hw & ~inner
+def _rims(mask_hw: NDArray[np.bool_], light: int, dark: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """A mask's outer rim of at most ``light`` pixels' width, and the inner one of ``dark`` pixels.
+
+    The outer rim of a thin segment is narrower, so that half of the segment shows, but it has one pixel.
+    """
+    edges = [mask_hw]
+    for _ in range(light + dark):
+        edges.append(_shrunk(edges[-1]))
+    while light > 1 and 2 * edges[light + dark].sum() < mask_hw.sum():
+        light -= 1
+    return mask_hw & ~edges[light], edges[light] & ~edges[light + dark]
+
+
+def _shrunk(mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask without its pixels that have a neighbour, in their row or column, outside it."""
+    framed = np.pad(mask_hw, 1)
+    return mask_hw & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]

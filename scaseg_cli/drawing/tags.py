@@ -25,33 +25,42 @@ _SIZE, _HEIGHT = 12, 16  # of the name, of its ground
 Named: TypeAlias = tuple[NDArray[np.bool_], ClassLook, bool]
 
 
-def name_regions(cell: Image.Image, regions: Sequence[Named], scale: int = 1) -> None:
+def name_regions(cell: Image.Image, regions: Sequence[Named], scale: float = 1, legend: bool = False) -> None:
     """Put a tag on each region, unseen classes and large ones first; seen ones that no room is left for stay bare.
 
     Args:
         cell: what is drawn on.
         regions: mask [h, w], class, and whether it is wrong, of each.
         scale: how many times larger than usual names are.
+        legend: there is one, so a segment smaller than its tag stays bare, or has the cross alone; but one segment of
+            each unseen class has its name.
     """
     draw = ImageDraw.Draw(cell)
     taken_hw = np.zeros((cell.height, cell.width), dtype=bool)
+    named: set[str] = set()
     for mask_hw, look, wrong in sorted(regions, key=lambda region: (not region[1].unseen, -int(region[0].sum()))):
-        text = shortened(look.name, cell.width - (8 + wrong * _CROSS) * scale, _SIZE * scale)
-        width, height = tag_size(text, wrong, scale)
-        place = _best_place(mask_hw, taken_hw, width, height, _BESIDE * scale, must=look.unseen)
-        if place is not None:
-            top, left = place
-            taken_hw[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1] = True
-            draw_tag(draw, (left, top), text, look.unseen, wrong, scale)
+        text = shortened(look.name, cell.width - round((8 + wrong * _CROSS) * scale), round(_SIZE * scale))
+        must, least = look.unseen and not (legend and look.name in named), 0.5 if legend else 0.0
+        for words in (text, "") if legend and wrong else (text,):
+            width, height = tag_size(words, wrong, scale)
+            if legend and not must and mask_hw.sum() < width * height:
+                continue
+            place = _best_place(mask_hw, taken_hw, (width, height), round(_BESIDE * scale), must, least)
+            if place is not None:
+                top, left = place
+                taken_hw[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1] = True
+                draw_tag(draw, (left, top), words, look.unseen, wrong, scale)
+                named.add(look.name)
+                break
 
 
-def tag_size(text: str, wrong: bool, scale: int = 1) -> tuple[int, int]:
+def tag_size(text: str, wrong: bool, scale: float = 1) -> tuple[int, int]:
     """Width and height of a tag."""
-    return width_of(text, _SIZE * scale) + (7 + wrong * _CROSS) * scale, _HEIGHT * scale
+    return width_of(text, round(_SIZE * scale)) + round((7 + wrong * _CROSS) * scale), round(_HEIGHT * scale)
 
 
 def draw_tag(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, unseen: bool, wrong: bool, scale: int = 1
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, unseen: bool, wrong: bool, scale: float = 1
 ) -> None:
     """A name on its ground, whose left upper corner is ``corner``."""
     (left, top), (width, height) = corner, tag_size(text, wrong, scale)
@@ -59,20 +68,21 @@ def draw_tag(
     ink, middle = red if wrong else plain, top + height // 2
     draw.rectangle((left, top, left + width - 1, top + height - 1), fill=ground)
     if wrong:  # by lines, since the built-in font has no such sign
-        first, last, half = left + 4 * scale, left + 10 * scale, 3 * scale
-        draw.line((first, middle - half, last, middle + half), ink, 2 * scale)
-        draw.line((first, middle + half, last, middle - half), ink, 2 * scale)
-    draw.text((left + (4 + wrong * _CROSS) * scale, middle), text, ink, font(_SIZE * scale), anchor="lm")
+        first, last, half = left + round(4 * scale), left + round(10 * scale), round(3 * scale)
+        draw.line((first, middle - half, last, middle + half), ink, round(2 * scale))
+        draw.line((first, middle + half, last, middle - half), ink, round(2 * scale))
+    draw.text((left + round((4 + wrong * _CROSS) * scale), middle), text, ink, font(round(_SIZE * scale)), anchor="lm")
 
 
 def _best_place(
-    mask_hw: NDArray[np.bool_], taken_hw: NDArray[np.bool_], width: int, height: int, beside: int, must: bool
+    mask_hw: NDArray[np.bool_], taken_hw: NDArray[np.bool_], box: tuple[int, int], beside: int, must: bool, least: float
 ) -> tuple[int, int] | None:
     """Top and left of a box that lies on the mask as far as can be, near its middle, and on no other box.
 
-    None where there is no such place. With ``must`` the box may then lie beside the mask, or else on other boxes; it
-    is None only where the cell is too small.
+    None where there is no place with more than ``least`` of the box on the mask. With ``must`` the box may then lie
+    beside the mask, or else on other boxes; it is None only where the cell is too small.
     """
+    width, height = box
     if not mask_hw.any() or height > mask_hw.shape[0] or width > mask_hw.shape[1]:
         return None
     covered = _box_sums(mask_hw, width, height) / (width * height)
@@ -80,8 +90,9 @@ def _best_place(
     rows, columns = np.nonzero(mask_hw)
     tops, lefts = np.ogrid[: covered.shape[0], : covered.shape[1]]
     distance = np.hypot(tops + height / 2 - rows.mean(), lefts + width / 2 - columns.mean())
-    choices = [(covered > 0) & free]
+    choices = [(covered > least) & free]
     if must:
+        choices += [(covered > 0) & free] if least else []
         choices += [(distance < beside) & free, covered > 0]
     possible = next((choice for choice in choices if choice.any()), None)
     if possible is None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".pdf")
 ROWS_A_PAGE = 8  # of a PDF, at most
 _PAGE_INCHES = 7.5  # a PDF page's width
+_NAMES = 0.8  # of the size of other text, names on segments
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ def draw_row(scored: ScoredSet, looked: Looked, columns: Sequence[Column], style
     if style.only_unseen:
         regions = {key: [region for region in found if region.look.unseen] for key, found in regions.items()}
     cells = [draw_image(image_HW3, style.cell)]
-    cells += [draw_regions(image_HW3, found, style.cell, style.scale, style.only_unseen) for found in regions.values()]
+    cells += [
+        draw_regions(image_HW3, found, style.cell, _NAMES * style.scale, style.only_unseen, legend=True)
+        for found in regions.values()
+    ]
     segments = {key: [_segment(region, key != "label") for region in found] for key, found in regions.items()}
     return GridRow(SheetRow(captions, cells), segments)
 
