@@ -1,0 +1,125 @@
+"""Which images are shown, and what a person reads of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.split.classes import class_list
+from scaseg_cli.visualization.choice import Choice, candidates, in_words, picked
+from scaseg_cli.visualization.look import Looked
+
+CAT, COW = 1, 2
+CLASSES = class_list([Category(CAT, "cat", True), Category(COW, "cow", True)], ["cow"])
+
+
+def record(image_id: int, *category_ids: int) -> ImageRecord:
+    segments = tuple(Segment(i + 1, c, 9, (0, 0, 3, 3), 0) for i, c in enumerate(category_ids))
+    return ImageRecord(image_id, f"{image_id}.jpg", f"{image_id}.png", 8, 6, segments)
+
+
+IMAGES = LabelledSet(
+    Path(), Path(), (), (record(9, COW), record(3, CAT), record(5, CAT, COW), record(1, CAT), record(7, COW))
+)
+SELECTION = {2, 4}
+
+
+def ids_of(choice: Choice) -> list[int]:
+    return [found.image_id for found in candidates(choice, IMAGES, CLASSES, SELECTION)]
+
+
+def refusal(choice: Choice) -> ScasegError:
+    with pytest.raises(ScasegError) as caught:
+        candidates(choice, IMAGES, CLASSES, SELECTION)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (Choice(number=2), [5, 7]),
+        (Choice(number=4), [5, 7, 9, 1]),
+        (Choice(only_unseen=True), [5, 7, 9]),
+        (Choice(rank="worst", number=1), [5, 7, 9, 1, 3]),
+        (Choice(rank="best", number=1, only_unseen=True), [5, 7, 9]),
+        (Choice((7, 1, 7, 3)), [7, 1, 3]),
+        (Choice((9, 5), only_unseen=True), [9, 5]),
+    ],
+)
+def test_which_images_are_looked_at(choice: Choice, expected: list[int]) -> None:
+    assert ids_of(choice) == expected
+
+
+def test_an_unknown_image_is_told_with_some_that_are_known() -> None:
+    error = refusal(Choice((7, 8)))
+    assert error.message == "--ids 8 is no validation image"
+    assert error.hint == "Validation images are 1, 3, 5, 7, 9."
+
+
+def test_a_selection_image_is_not_shown() -> None:
+    assert "image 4 is one of the selection images" in refusal(Choice((4,))).message
+
+
+def test_a_named_image_without_an_unseen_class_is_refused_where_only_those_are_shown() -> None:
+    error = refusal(Choice((7, 3), only_unseen=True))
+    assert error.message == "image 3 holds no unseen class"
+    assert "Those that do are 5, 7, 9;" in (error.hint or "")
+
+
+def test_no_unseen_class_anywhere() -> None:
+    seen = LabelledSet(Path(), Path(), (), (record(1, CAT),))
+    with pytest.raises(ScasegError, match="no validation image holds an unseen class"):
+        candidates(Choice(only_unseen=True), seen, CLASSES, ())
+
+
+def looked(**scores: float) -> list[Looked]:
+    """One image for each, called image_7=0.5."""
+    return [Looked(record(int(name[6:])), {}, {"ours": score, "baseline": 0.0}) for name, score in scores.items()]
+
+
+@pytest.mark.parametrize(
+    ("rank", "number", "expected"),
+    [
+        ("worst", 2, [8, 2]),
+        ("worst", 3, [8, 2, 4]),
+        ("best", 2, [6, 2]),
+        ("best", 9, [6, 2, 4, 8]),
+        (None, 1, [4, 6, 2, 8, 5]),
+    ],
+)
+def test_a_ranking_goes_by_our_score_and_then_by_image_id(rank, number, expected) -> None:
+    found = looked(image_4=0.5, image_6=0.9, image_2=0.5, image_8=0.1, image_5=float("nan"))
+    assert [item.record.image_id for item in picked(Choice(rank=rank, number=number), iter(found))] == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "ids", "words"),
+    [
+        (Choice(), [5, 7], "the first 2 validation images with unseen classes"),
+        (Choice(), [5, 1], "2 validation images, those with unseen classes first"),
+        (Choice((5, 7)), [5, 7], "2 validation images"),
+        (Choice((5,)), [5], "a validation image"),
+        (Choice(rank="worst"), [5, 7], "the 2 validation images in which ours has the lowest PQ"),
+        (
+            Choice(rank="best", only_unseen=True),
+            [5],
+            "the validation image in which ours has the highest PQ over unseen classes",
+        ),
+    ],
+)
+def test_the_title_says_which_images_they_are(choice, ids, words) -> None:
+    by_id = {item.image_id: item for item in IMAGES.images}
+    assert in_words(choice, [by_id[image_id] for image_id in ids], CLASSES, "PQ") == words
+
+
+def test_each_choice_has_a_file_of_its_own() -> None:
+    stems = [
+        Choice((1,), rank, only_unseen=only).stem if rank == "ids" else Choice(None, rank, only_unseen=only).stem
+        for rank in (None, "worst", "best")
+        for only in (False, True)
+    ]
+    stems.append(Choice((1,)).stem)
+    assert stems == ["examples", "examples-unseen", "worst", "worst-unseen", "best", "best-unseen", "chosen"]
