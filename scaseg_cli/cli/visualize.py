@@ -15,7 +15,7 @@ from scaseg_cli.errors import ScasegError
 if TYPE_CHECKING:
     from scaseg_cli.visualization.choice import Choice, Rank
 
-_WHICH, _PEER = "Which images", "Baseline"
+_WHICH, _PEER, _OUTPUT = "Which images", "Baseline", "Output"
 
 
 class Only(StrEnum):
@@ -80,12 +80,16 @@ def visualize(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", show_default=False,
+            "--output", "-o", metavar="FILE", rich_help_panel=_OUTPUT, show_default=False,
             help="A .png or a .pdf; may be given again. Without it: one of each in visualization/ of the run folder.",
         ),
     ] = None,
     cell: Annotated[
-        int, typer.Option("--cell", metavar="PIXELS", min=64, max=2048, help="The longer side of each picture.")
+        int,
+        typer.Option(
+            "--cell", metavar="PIXELS", min=64, max=2048, rich_help_panel=_OUTPUT,
+            help="The longer side of each picture.",
+        ),
     ] = 512,
 ) -> None:  # fmt: skip
     """Show validation images in a grid: input, label, a baseline's prediction, and ours.

@@ -1,6 +1,7 @@
 """`scaseg visualize` on finished runs of both tasks: which images, which predictions, whose scores, which files."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,16 @@ def test_the_legend_has_what_the_cells_show_in_the_datas_colours(visualize: Call
     assert [item["seen"] for item in legend] == sorted(item["seen"] for item in legend)
     colours = {item.name: list(item.label_colour) for item in CLASSES}
     assert all(item["color"] == colours[item["name"]] for item in legend)
+
+
+def test_the_document_has_the_keys_that_the_manual_names(visualize: Call) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "visualize.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+)`", page[page.index("## For programs") :]))
+    document = json.loads(visualize("--json").out)
+    image, category = document["summary"]["images"][0], document["summary"]["classes"][0]
+    segment = next(s for item in document["summary"]["images"] for s in item["segments"]["ours"])
+    assert named - {"wrote", "summary"} == {"images", "classes", *image, *segment, *category}
+    assert document["wrote"] == ["a.png"]
 
 
 def test_a_peers_predictions_are_shown_as_they_are(
