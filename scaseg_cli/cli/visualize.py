@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scaseg_cli.visualization.choice import Choice, Rank
 
 _WHICH, _PEER, _OUTPUT = "Which images", "Baseline", "Output"
+_MOST = 100  # rows, which are all in memory
 
 
 class Only(StrEnum):
@@ -43,7 +44,7 @@ def visualize(
     number: Annotated[
         int | None,
         typer.Option(
-            "--number", "-n", metavar="N", min=1, rich_help_panel=_WHICH, show_default=False,
+            "--number", "-n", metavar="N", min=1, max=_MOST, rich_help_panel=_WHICH, show_default=False,
             help="How many images, at most. Without it: 6.",
         ),
     ] = None,
@@ -128,7 +129,7 @@ def _choice(ids: str | None, worst: bool, best: bool, number: int | None, only: 
     """Which images are meant.
 
     Raises:
-        ScasegError: two options exclude each other, or ``ids`` are no numbers.
+        ScasegError: two options exclude each other, or ``ids`` are no numbers or too many.
     """
     from scaseg_cli.visualization.choice import NUM_IMAGES, Choice
 
@@ -147,4 +148,6 @@ def _image_ids(text: str) -> tuple[int, ...]:
     if wrong or not words:
         what = f"{wrong[0]!r}, which is no whole number" if wrong else "no image id"
         raise ScasegError(f"--ids {text!r} has {what}", "Image ids are divided by commas: --ids 139,285")
+    if len(words) > _MOST:
+        raise ScasegError(f"--ids names {len(words)} images, and a grid has {_MOST} at most", "Make several grids.")
     return tuple(map(int, words))

@@ -63,7 +63,7 @@ def check_peer(peer: Peer, records: Sequence[ImageRecord]) -> None:
     Raises:
         ScasegError: some are not; names the images.
     """
-    mistakes = Mistakes(f"the predictions in {peer.folder}", at_most=_SHOWN)
+    mistakes = Mistakes(f"the folder of predictions {peer.folder}", at_most=_SHOWN)
     for record in records:
         problems = peer.problems(record)
         if problems:
@@ -77,7 +77,7 @@ def read_peer(peer: Peer, records: Sequence[ImageRecord]) -> list[Prediction]:
     Raises:
         ScasegError: PNGs are missing or damaged, or hold what they must not; names the images.
     """
-    mistakes = Mistakes(f"the predictions in {peer.folder}", at_most=_SHOWN)
+    mistakes = Mistakes(f"the folder of predictions {peer.folder}", at_most=_SHOWN)
     found = []
     for record in records:
         try:
