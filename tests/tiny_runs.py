@@ -26,6 +26,12 @@ cat: {iterations: 400, batch_size: 64, checkpoint_every: 5}
 union: {iterations: 300, batch_size: 32, num_null: 16, pseudo_unseen: 2, candidates: 2, checkpoint_every: 5}
 evaluation: {object_threshold: 0.0, overlap_threshold: 0.5, batch_size: 4, increments: [0.0, 1.0]}
 """
+# Of shapes-zss, with stage 1 alone.
+SMALL_SEMANTIC = (
+    "threads=1", "data.shapes.num_train=40", "data.shapes.num_selection=8", "data.shapes.num_validation=9",
+    "base.iterations=10", "base.batch_size=4", "base.warmup=0", "evaluation.setting=inductive",
+    "evaluation.batch_size=4",
+)  # fmt: skip
 STAGES = ("split", "embeddings", "base", "queries", "cat", "union", "evaluation")
 _LIMIT = 240.0  # seconds that one command may take here
 

@@ -24,7 +24,7 @@ def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN]...", show_default=False,
+            metavar="RUN", show_default=False,
             help="Run folders, each with a finished evaluation. Without any: the recipe's.",
         ),
     ] = None,
@@ -39,7 +39,7 @@ def report(
         int,
         typer.Option(
             "--images", metavar="N", min=0,
-            help="Validation images that the network looks at once more, at most, for confusion and embeddings. "
+            help="Validation images, at most, that the network looks at once more, for confusion and embeddings. "
             "0: none, and the page goes without both.",
         ),
     ] = _IMAGES,

@@ -58,6 +58,7 @@ def _draw_losses(axes: Axes, steps: list[float], values: dict[str, list[float]])
     if len(values) > 1:
         if min(min(one) for one in values.values()) > 0:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.legend(ncols=2, fontsize=8)
     else:
         axes.set_ylim(bottom=0)

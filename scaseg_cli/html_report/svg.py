@@ -59,7 +59,7 @@ def as_svg(figure: Figure) -> str:
     return file.getvalue()
 
 
-def inlined(text: str, prefix: str, label: str, without: str = "") -> Markup:
+def inlined(text: str, prefix: str, label: str, without: str | None = None) -> Markup:
     """An SVG document as an element of an HTML page.
 
     Args:
@@ -88,7 +88,7 @@ def inlined(text: str, prefix: str, label: str, without: str = "") -> Markup:
     return Markup(ET.tostring(root, encoding="unicode"))
 
 
-def _clean(element: ET.Element, prefix: str, without: str) -> None:
+def _clean(element: ET.Element, prefix: str, without: str | None) -> None:
     """Names without namespaces, ids with the prefix, and neither what acts or is fetched nor the text ``without``."""
     element.tag = _local(element.tag)
     attributes, element.attrib = element.attrib, {}
@@ -100,7 +100,7 @@ def _clean(element: ET.Element, prefix: str, without: str) -> None:
             value = f"#{prefix}{value[1:]}" if name == "href" else prefix + value
         element.set(name, _REFERENCE.sub(rf"url(#{prefix}\1)", value))
     for child in list(element):
-        is_said = _local(child.tag) == "text" and (child.text or "").strip() == without
+        is_said = _local(child.tag) == "text" and child.text is not None and child.text.strip() == without
         if _local(child.tag) in _DROPPED or is_said:
             element.remove(child)
         else:

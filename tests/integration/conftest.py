@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from damaged_world import World, finish_run
-from tiny_runs import TinyRun, scaseg_json, write_recipe
+from tiny_runs import SMALL_SEMANTIC, TinyRun, scaseg_json, write_recipe
+
+from scaseg_cli import pipeline
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.run_dir import RunDir
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +27,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run on data of its own, made in this process; tests must not change it."""
     folder = tmp_path_factory.mktemp("finished")
     finish_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def semantic_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run of semantic segmentation lies in run/, with stage 1 alone; tests must not change it."""
+    folder = tmp_path_factory.mktemp("semantic")
+    pipeline.run_all(load_recipe("shapes-zss", SMALL_SEMANTIC), RunDir(folder / "run"))
     return folder
 
 

@@ -7,38 +7,25 @@ import numpy as np
 import pytest
 from command_line import scaseg
 from PIL import Image
+from tiny_runs import SMALL_SEMANTIC
 
-from scaseg_cli import pipeline
 from scaseg_cli.data.images import read_label
 from scaseg_cli.evaluation.mean_iou import Confusion, semantic_label
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import open_set, read_classes
 
-SMALL = (
-    "threads=1", "data.shapes.num_train=40", "data.shapes.num_selection=8", "data.shapes.num_validation=9",
-    "base.iterations=10", "base.batch_size=4", "base.warmup=0", "evaluation.setting=inductive",
-    "evaluation.batch_size=4",
-)  # fmt: skip
-RUN = ("-r", "shapes-zss", "-w", "run", *(word for change in SMALL for word in ("--set", change)))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a run lies in run/, with stage 1 alone."""
-    folder = tmp_path_factory.mktemp("semantic")
-    pipeline.run_all(load_recipe("shapes-zss", SMALL), RunDir(folder / "run"))
-    return folder
+RUN = ("-r", "shapes-zss", "-w", "run", *(word for change in SMALL_SEMANTIC for word in ("--set", change)))
 
 
 @pytest.fixture(autouse=True)
-def _here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
+def _here(semantic_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(semantic_run)
 
 
 def test_label_maps_score_as_the_run_itself(capfd: pytest.CaptureFixture[str]) -> None:
     assert scaseg(capfd, "predict", "run/data/validation", *RUN).code == 0
-    recipe, run = load_recipe("shapes-zss", SMALL), RunDir(Path("run"))
+    recipe, run = load_recipe("shapes-zss", SMALL_SEMANTIC), RunDir(Path("run"))
     classes, images = read_classes(run), open_set(recipe, run, "validation")
     confusion = Confusion(len(classes))
     for record in images.images:
