@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-
-from PIL import Image
 
 from scaseg_cli.errors import ScasegError, explained
 from scaseg_cli.html_report.ablated import Ablated, read_ablations
@@ -24,10 +20,10 @@ from scaseg_cli.html_report.embedding_map import distance_table
 from scaseg_cli.html_report.finished import FinishedRun
 from scaseg_cli.html_report.look import Look, look_at
 from scaseg_cli.html_report.made_by import MadeBy, made_by
+from scaseg_cli.html_report.pictures import Picture, read_examples, read_grids
 from scaseg_cli.results.table import Table, json_value
 
 T = TypeVar("T")
-_LARGE = 900_000  # bytes of a picture that is taken as it is
 _NOT_LOOKED = "no image was looked at (--images 0)"
 
 
@@ -44,7 +40,8 @@ class Content:
         base, generator: losses.
         snapshots: of the fine-tuning.
         ablations: those in the run folder.
-        examples: the evaluation's picture, as a data URI.
+        examples: the evaluation's picture.
+        grids: what `scaseg visualize` drew.
         left_out: by section's name, why it is not there.
     """
 
@@ -57,7 +54,8 @@ class Content:
     generator: Losses | None = None
     snapshots: Snapshots | None = None
     ablations: list[Ablated] = field(default_factory=list)
-    examples: str | None = None
+    examples: Picture | None = None
+    grids: list[Picture] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -105,7 +103,8 @@ def gather(finished: FinishedRun, at_most: int) -> Content:
         read_choices = lambda: read_snapshots(finished.run)  # noqa: E731
         content.snapshots = _tried(content, "Curves: fine-tuning", "union", read_choices)
     content.ablations = _tried(content, "Ablations", None, lambda: read_ablations(finished.run)) or []
-    content.examples = _tried(content, "Images", None, lambda: _picture(finished))
+    content.examples = _tried(content, "Images", None, lambda: read_examples(finished.run))
+    _add_grids(content)
     if at_most:
         content.look = _tried(content, "Confusion and embeddings", None, lambda: look_at(finished, at_most))
     else:
@@ -133,22 +132,15 @@ def _tried(content: Content, section: str, stage: str | None, work: Callable[[],
         return None
 
 
+def _add_grids(content: Content) -> None:
+    grids, without = _tried(content, "Grids", None, lambda: read_grids(content.finished.run)) or ([], [])
+    content.grids = grids
+    if without:
+        content.left_out["Grids"] = f"no room for {', '.join(without)}"
+
+
 def _add_look(content: Content, look: Look) -> None:
     content.confusion = [Confusion(name, content.names, look.num_seen, votes) for name, votes in look.votes.items()]
     content.distances = distance_table(
         look.real_RD, look.real_ids_R, look.generated_PD, look.generated_ids_P, content.names, look.num_seen
     )
-
-
-def _picture(finished: FinishedRun) -> str:
-    """The evaluation's picture as a data URI, a large one as a JPEG."""
-    path = finished.run.examples_file
-    if not path.is_file():
-        raise ScasegError(f"{path} is gone")
-    data, kind = path.read_bytes(), "png"
-    if len(data) > _LARGE:
-        with Image.open(path) as image:
-            file = io.BytesIO()
-            image.convert("RGB").save(file, "JPEG", quality=85)
-        data, kind = file.getvalue(), "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -76,7 +76,7 @@ class RunView(NamedTuple):
             ("confusion", "Confusion"): bool(content.confusion),
             ("curves", "Curves"): bool(self.curves),
             ("embeddings", "Query embeddings"): content.distances is not None,
-            ("images", "Images"): content.examples is not None,
+            ("images", "Images"): content.examples is not None or bool(content.grids),
             ("ablations", "Ablations"): bool(content.ablations),
             ("made", "What made it"): True,
         }

@@ -47,6 +47,19 @@ def copied(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return folder
 
 
+@pytest.fixture(scope="module")
+def evaluated(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy whose run/ was evaluated anew, with another increment; other/ is what it was before."""
+    folder = tmp_path_factory.mktemp("evaluated") / "world"
+    shutil.copytree(reported, folder)
+    shutil.copytree(folder / "run", folder / "other")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        changed = ("--set", "evaluation.inductive_increment=50")
+        assert main(["evaluate", "-r", "tiny.yaml", "-w", "run", *changed]) == 0
+    return folder
+
+
 def add_ablation(folder: Path) -> None:
     """A table and a picture as `scaseg ablate` writes them."""
     columns = [{"key": "row", "title": "row", "kind": "text"}, {"key": "hpq", "title": "hPQ", "kind": "percent"}]
@@ -199,12 +212,13 @@ def test_of_a_run_without_weights_the_rest_is_shown_and_the_page_says_so(world: 
     assert f"run: without Confusion and embeddings: {reason}" in outcome.err
 
 
-def test_after_another_evaluation_the_network_looks_again(copied: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run_of = ("-r", "tiny.yaml", "-w", "run", "--set", "evaluation.inductive_increment=50")
-    assert call(capfd, "evaluate", *run_of).code == 0
+def test_after_another_evaluation_the_network_looks_again(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(evaluated)
     (run,) = json.loads(call(capfd, "report", "run", "--images", "5", "--json").out)["runs"]
     assert run["images_looked_at"] == 5
-    before = document(copied)["runs"][0]["confusion"]["inductive"]["groups"]["rows"]
+    before = document(evaluated)["runs"][0]["confusion"]["inductive"]["groups"]["rows"]
     after = run["confusion"]["inductive"]["groups"]["rows"]
     assert sum(row["segments"] for row in after) < sum(row["segments"] for row in before)
     assert all(row["unseen"] > 0 for row in after)
@@ -227,20 +241,20 @@ def test_of_stage_1_alone_there_is_the_inductive_part(world: World) -> None:
     check_page(html(world.folder))
 
 
-def test_runs_are_put_side_by_side(copied: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree("run", "other")
-    run_of = ("-r", "tiny.yaml", "-w", "run", "--set", "evaluation.inductive_increment=3.0")
-    assert call(capfd, "evaluate", *run_of).code == 0
+def test_runs_are_put_side_by_side(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(evaluated)
     outcome = call(capfd, "report", "other", "run", "--images", "0", "--json")
     assert outcome.code == 0
     found = json.loads(outcome.out)
     assert found["path"] == "report.html"
     (comparison,) = found["comparisons"]
     first, second = (row for row in comparison["main"]["rows"] if row["setting"] == "inductive")
-    assert (first["run"], second["run"], second["increment"]) == ("other", "run", 3.0)
+    assert (first["run"], second["run"], second["increment"]) == ("other", "run", 50.0)
     assert first["change"] is None
     assert second["change"] == second["hpq"] - first["hpq"]
-    page = check_page((copied / "report.html").read_text(encoding="utf-8"))
+    page = check_page((evaluated / "report.html").read_text(encoding="utf-8"))
     assert page.table("Main rows: PQ").values[1][-1] == second["change"]
     assert len(page.table("PQ by class").rows) == 40
 

@@ -108,6 +108,22 @@ def test_a_large_picture_is_taken_in_less(make_run):
     assert base64.b64decode(link.partition(";base64,")[2]) == run.run.examples_file.read_bytes()
 
 
+def test_grids_in_the_run_folder_are_shown_as_far_as_there_is_room(make_run):
+    run = make_run()
+    noise = np.random.default_rng(0).integers(0, 255, (500, 500, 3), np.uint8)  # 750 kB, and in base 64 a third more
+    for name in ("best", "chosen", "worst", "examples"):
+        path = run.run.visualization_file(name, ".png")
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(noise).save(path)
+    page, (content,) = page_of(run)
+    assert [grid.name for grid in content.grids] == ["best"]
+    assert content.left_out["Grids"] == "no room for chosen.png, worst.png"
+    assert "run-1-images" in page.ids
+    path.with_name("best.png").write_bytes(b"no picture")
+    _, (content,) = page_of(run)
+    assert content.left_out["Grids"].startswith(f"{path.with_name('best.png')} is no picture")
+
+
 def test_two_runs_share_no_id(make_run):
     page, _ = page_of(make_run("one"), make_run("two"))
     assert {"comparison", "run-1", "run-2", "run-1-made", "run-2-made"} <= set(page.ids)
