@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.drawing.looks import class_looks
 from scaseg_cli.errors import ScasegError
@@ -26,6 +26,9 @@ from scaseg_cli.visualization.columns import Column, columns_of
 from scaseg_cli.visualization.grid import SUFFIXES, GridRow, Style, draw_row, save
 from scaseg_cli.visualization.look import Looked, add_prediction, look
 from scaseg_cli.visualization.peer import Peer, check_peer, open_peer, read_peer
+
+if TYPE_CHECKING:
+    from scaseg_cli.data.records import ImageRecord
 
 
 def visualize(
@@ -58,7 +61,7 @@ def visualize(
     chosen = choose_setting(run, setting)
     require(recipe, run, *needs_of_setting(chosen))
     scored = ScoredSet(recipe, run, "validation")
-    images, classes = scored.images, scored.classes
+    images, classes, measure = scored.images, scored.classes, scored.measure.quantities[0]
     records = candidates(choice, images, classes, read_image_ids(run)["selection"])
     peer = open_peer(baseline, images, classes) if baseline is not None else None
     if peer is not None:
@@ -66,17 +69,12 @@ def visualize(
     columns = columns_of(recipe, run, chosen, peer, name)
     if len(columns) == 1:
         say("no baseline: with evaluation.inductive_increment=0 it is the same model")
-    shown = picked(choice, look(scored, records, columns, choice.only_unseen))
-    if not shown:
-        raise ScasegError("no validation image has a score to be ranked by", "Name images with --ids.")
-    _add_peer(scored, shown, peer, choice.only_unseen)
-    measure = scored.measure.quantities[0]
+    shown = _shown(scored, choice, records, columns, peer)
     style = Style(class_looks(images, classes), cell, choice.only_unseen, measure.title)
     rows = [draw_row(scored, item, columns, style) for item in shown]
     title = f"{recipe.name}: {in_words(choice, [item.record for item in shown], classes, measure.title)}"
     notes = _notes(recipe, measure.title, choice.only_unseen)
     save(paths, title, notes, columns, rows, style)
-    table = _table(title, notes[-1:], columns, shown, measure.title)
     summary = {
         "setting": chosen,
         "measure": measure.key,
@@ -85,7 +83,21 @@ def visualize(
         "images": [_image(item, row) for item, row in zip(shown, rows, strict=True)],
         "classes": _classes(classes, style, rows),
     }
-    return Report("visualize", [table], list(paths), None, summary)
+    return Report("visualize", [_table(title, notes[-1:], columns, shown, measure.title)], paths, None, summary)
+
+
+def _shown(
+    scored: ScoredSet, choice: Choice, records: Sequence[ImageRecord], columns: Sequence[Column], peer: Peer | None
+) -> list[Looked]:
+    """The images that are shown, with every column's prediction."""
+    shown = picked(choice, look(scored, records, columns, choice.only_unseen))
+    if not shown:
+        raise ScasegError("no validation image has a score to be ranked by", "Name images with --ids.")
+    if peer is not None:
+        found = read_peer(peer, [item.record for item in shown])
+        for item, prediction in zip(shown, found, strict=True):
+            add_prediction(scored, item, "baseline", prediction, choice.only_unseen)
+    return shown
 
 
 def _checked(paths: Sequence[Path]) -> list[Path]:
@@ -99,13 +111,6 @@ def _checked(paths: Sequence[Path]) -> list[Path]:
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise ScasegError(f"--output {path}: {folder} is no folder that can be written to", "Choose another file.")
     return list(dict.fromkeys(paths))
-
-
-def _add_peer(scored: ScoredSet, shown: Sequence[Looked], peer: Peer | None, only_unseen: bool) -> None:
-    if peer is not None:
-        found = read_peer(peer, [item.record for item in shown])
-        for item, prediction in zip(shown, found, strict=True):
-            add_prediction(scored, item, "baseline", prediction, only_unseen)
 
 
 def _notes(recipe: Recipe, measure: str, only_unseen: bool) -> list[str]:
