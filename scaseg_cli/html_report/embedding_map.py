@@ -14,7 +14,7 @@ from scaseg_cli.results.table import Column, Table
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
-_AT_MOST = 1500  # embeddings on the map
+AT_MOST = 1500  # embeddings on the map
 _FOR_UNSEEN = 1000  # of them
 _A_CLASS = 60
 _PERPLEXITY = 30.0
@@ -38,7 +38,7 @@ def choose(real_ids_R: Ints, generated_ids_P: Ints, num_seen: int) -> Chosen:
     generated = _first(generated_ids_P, dict.fromkeys(unseen.tolist(), each))
     of_unseen = _first(real_ids_R, dict.fromkeys(unseen.tolist(), each))
     seen = np.unique(real_ids_R[real_ids_R < num_seen]).tolist()
-    left = (_AT_MOST - len(generated) - len(of_unseen)) // max(1, len(seen))
+    left = (AT_MOST - len(generated) - len(of_unseen)) // max(1, len(seen))
     of_seen = _first(real_ids_R, {class_id: min(_A_CLASS, left) for class_id in seen})
     return Chosen(np.concatenate([of_seen, of_unseen]), generated)
 
