@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,6 @@ class MadeBy:
         versions: by library, all that a stage ran with.
         commits: of scaseg, all that a stage ran with.
         recipe: the resolved recipe, YAML.
-        command: what makes the run again.
     """
 
     stages: Table
@@ -32,11 +30,10 @@ class MadeBy:
     versions: dict[str, list[str]]
     commits: list[str]
     recipe: str
-    command: str
 
     def as_json_value(self) -> dict[str, Any]:
         """All of it but the recipe, which lies in the run folder."""
-        shown = {"seconds": self.seconds, "versions": self.versions, "commits": self.commits, "command": self.command}
+        shown = {"seconds": self.seconds, "versions": self.versions, "commits": self.commits}
         return {"stages": self.stages.as_json_value(), **shown}
 
 
@@ -64,10 +61,8 @@ def made_by(finished: FinishedRun) -> MadeBy:
             if version not in versions.setdefault(name, []):
                 versions[name].append(version)
     commits = list(dict.fromkeys(record["commit"] for record in records.values() if record.get("commit")))
-    folder = finished.run.path
-    command = f"scaseg run -r {shlex.quote(str(finished.run.recipe_file))} -w {shlex.quote(str(folder))}"
     seconds = round(sum(record["seconds"] for record in records.values()), 2)
-    return MadeBy(Table("Stages", columns, rows), seconds, versions, commits, recipe_text(finished.recipe), command)
+    return MadeBy(Table("Stages", columns, rows), seconds, versions, commits, recipe_text(finished.recipe))
 
 
 def _where(record: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,17 @@ def make_report(runs: Sequence[FinishedRun], output: Path, images: int = IMAGES)
     Raises:
         ScasegError: the file cannot be written.
     """
-    if output.is_dir():
-        raise ScasegError(f"{output} is a folder", "Name the file: -o report.html")
+    _check(output)
     contents = [gather(run, images) for run in runs]
     comparisons = compare(runs)
     write_text(output, render(contents, comparisons))
     return ReportOutcome(output, contents, comparisons)
+
+
+def _check(output: Path) -> None:
+    """Find out before the work whether the page can be written."""
+    if output.is_dir():
+        raise ScasegError(f"{output} is a folder", "Name the file: -o report.html")
+    folder = next(parent for parent in output.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ScasegError(f"cannot write {output}: {folder} is no folder that can be written", "Name another with -o.")

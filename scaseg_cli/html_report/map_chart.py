@@ -35,7 +35,7 @@ def points_of(look: Look) -> Points:
 
 
 def map_chart(look: Look, names: list[str]) -> Chart:
-    """The picture; each unseen class bears its name where most of its real embeddings lie."""
+    """The picture; each unseen class bears its name above the middle of its real embeddings."""
     points = points_of(look)
     with chart_style():
         figure = new_figure(_SIDE, _SIDE)
@@ -72,4 +72,4 @@ def _name_class(axes: Axes, points: Points, class_id: int, name: str, colour: st
     if len(own):
         x, y = np.median(own, axis=0).tolist()
         box = {"facecolor": "white", "alpha": 0.85, "edgecolor": colour, "linewidth": 1.0, "pad": 1.6}
-        axes.text(x, y, name, ha="center", va="center", bbox=box, fontsize=9)
+        axes.annotate(name, (x, y), (0, 15), textcoords="offset points", ha="center", va="center", bbox=box, fontsize=9)
