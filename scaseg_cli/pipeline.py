@@ -123,11 +123,12 @@ def predict(
     names: tuple[list[str], list[str]] | None,
     setting: str | None,
     batch_size: int | None,
+    object_threshold: float | None,
 ) -> Outcome:
     """Segments of any images, of any classes."""
     from scaseg_cli.prediction.predict import predict
 
-    return predict(recipe, run, sources, output, names, setting, batch_size)
+    return predict(recipe, run, sources, output, names, setting, batch_size, object_threshold)
 
 
 def report(runs: Sequence[FinishedRun], output: Path, images: int) -> ReportOutcome:

@@ -48,6 +48,14 @@ def predict(
             help="The base model, or the fine-tuned projector. Without it: the latter where it is there.",
         ),
     ] = None,
+    object_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--object-threshold", metavar="SHARE", min=0.0, max=1.0, show_default=False,
+            help="How sure a segment must be of its class, for panoptic runs; a larger share finds less. Without it: "
+            "evaluation.object_threshold.",
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -80,7 +88,7 @@ def predict(
     sources = find_sources(images, map(os.fsdecode, sys.stdin.buffer) if sys.stdin is not None else ())
     with stdout_as_stderr(), quiet(options.debug):
         chosen = setting.value if setting is not None else None
-        outcome = pipeline.predict(recipe, run, sources, output, names, chosen, batch_size)
+        outcome = pipeline.predict(recipe, run, sources, output, names, chosen, batch_size, object_threshold)
     if options.json:
         print_json(outcome.document)
     else:

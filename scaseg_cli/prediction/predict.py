@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ def predict(
     names: tuple[Sequence[str], Sequence[str]] | None = None,
     setting: str | None = None,
     batch_size: int | None = None,
+    object_threshold: float | None = None,
 ) -> Outcome:
     """Segment images and write, of each, a map and a picture, and of all of them one JSON.
 
@@ -71,6 +73,7 @@ def predict(
         names: of things and of stuff; None: the run's classes.
         setting: ``inductive`` or ``transductive``; None: transductive where a fine-tuned projector is there.
         batch_size: images of one size that go through the network at once; None: the evaluation's.
+        object_threshold: the least class share of a query that becomes a segment; None: the evaluation's.
 
     Raises:
         ScasegError: a stage is missing or of another recipe, names are wrong, or the folder cannot be used. An image
@@ -80,6 +83,8 @@ def predict(
     require(recipe, run, *needs_of_setting(chosen))
     vocabulary = vocabulary_of(run, names, together=task_of(recipe).labels == "semantic")
     model = load_model(recipe, run, vocabulary, chosen)
+    if object_threshold is not None:
+        model = _with_threshold(model, object_threshold)
     unseen = len(vocabulary.classes) - vocabulary.num_seen
     say(f"{chosen}: {len(sources)} images, {len(vocabulary.classes)} classes, {unseen} of them unseen")
     written = _Written(model, OutputFolder(output), chosen)
@@ -101,6 +106,17 @@ def predict(
     finally:  # of a call that was cut short too: what is there is named
         write_json(written.folder.json_file, written.document())
     return Outcome(written.report(len(broken)), written.document(), _error_of(broken, len(sources)))
+
+
+def _with_threshold(model: Model, object_threshold: float) -> Model:
+    """The same model, surer or less sure of what it finds; what was trained and chosen stays as it is."""
+    if task_of(model.recipe).labels == "semantic":
+        raise ScasegError(
+            f"--object-threshold {object_threshold:g} has no meaning for task {model.recipe.task}",
+            "Every pixel gets a class there. Leave it out.",
+        )
+    evaluation = model.recipe.evaluation.model_copy(update={"object_threshold": object_threshold})
+    return dataclasses.replace(model, recipe=model.recipe.model_copy(update={"evaluation": evaluation}))
 
 
 def _segmented(model: Model, batches: Iterable[list[Photograph]]) -> Iterator[tuple[Photograph, Segments]]:

@@ -147,6 +147,16 @@ def test_made_up_names_leave_what_they_do_not_win(predict: Call, images: str) ->
     assert same / compared > 0.9
 
 
+def test_a_higher_threshold_finds_less(predict: Call, images: str) -> None:
+    found = []
+    for name, words in (("all", ()), ("sure", ("--object-threshold", "0.2"))):
+        assert predict(images, "-o", name, *words).code == 0
+        segments = [item for image in document(name)["annotations"] for item in image["segments_info"]]
+        found.append([item["score"] for item in segments])
+    assert min(found[0]) < 0.2 <= min(found[1])
+    assert len(found[1]) < len(found[0])
+
+
 def test_json_alone_goes_to_stdout_and_is_the_file(predict: Call, images: str) -> None:
     outcome = predict(images, "--json", "--batch-size", "3")
     assert json.loads(outcome.out) == document()

@@ -66,3 +66,10 @@ def test_the_fine_tuned_projector_is_asked_for_in_words_where_it_is_not_there(
     assert outcome.code == 2
     assert "has no finished union stage" in outcome.err
     assert not Path("none").exists()
+
+
+def test_a_threshold_means_nothing_here(capfd: pytest.CaptureFixture[str]) -> None:
+    outcome = scaseg(capfd, "predict", "run/data/validation", *RUN, "--object-threshold", "0.5", "-o", "none")
+    assert outcome.code == 2
+    assert "--object-threshold 0.5 has no meaning for task zss" in outcome.err
+    assert not Path("none").exists()
