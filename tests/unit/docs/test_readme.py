@@ -59,7 +59,8 @@ def test_make_targets_exist():
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "architecture.md"], ids=lambda path: path.name)
 def test_linked_files_exist(page):
-    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^"]+)"', text)
     assert links
     made = ROOT / "docs" / "shapes-benchmark.md"  # benchmarks/shapes.py writes it
     assert [link for link in links if not (page.parent / link).is_file() and page.parent / link != made] == []
