@@ -58,7 +58,7 @@ def _figure(figures: Figures) -> Figure:
     found = [pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     by_label = {label: handle for handle, label in found}
     labels = sorted(by_label, key=lambda label: LABEL in label)
-    figure.suptitle(f"{figures.ablation.name}: {figures.ablation.sweep.title}")
+    figure.suptitle(f"{figures.ablation.name}: {figures.ablation.sweep.title}", wrap=True)
     figure.legend(
         [by_label[label] for label in labels], labels, title="*: the recipe as it is", loc="outside lower center",
         ncols=3 if figures.ablation.published is None else 2, frameon=False,

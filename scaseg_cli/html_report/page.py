@@ -117,11 +117,8 @@ def _view(anchor: str, content: Content) -> RunView:
     plots: list[Figure | None] = []
     for place, one in enumerate(content.ablations):
         label = f"{one.results.title}: the measure over the rows, ours and published."
-        plots.append(
-            None
-            if one.plot is None
-            else Figure(inlined(one.plot, f"{anchor}-a{place}-", label, without=one.results.title), label)
-        )
+        prefix = f"{anchor}-a{place}-"
+        plots.append(None if one.plot is None else Figure(inlined(one.plot, prefix, label), label))
     return RunView(
         anchor,
         content,

@@ -59,14 +59,13 @@ def as_svg(figure: Figure) -> str:
     return file.getvalue()
 
 
-def inlined(text: str, prefix: str, label: str, without: str | None = None) -> Markup:
+def inlined(text: str, prefix: str, label: str) -> Markup:
     """An SVG document as an element of an HTML page.
 
     Args:
         text: the document.
         prefix: before each of its ids, unlike that of any other picture of the page.
         label: what the picture shows, for those who do not see it.
-        without: a line of text that is left out, as the page says it itself.
 
     Raises:
         ScasegError: it is not SVG.
@@ -77,7 +76,7 @@ def inlined(text: str, prefix: str, label: str, without: str | None = None) -> M
         raise ScasegError(f"a picture is not whole SVG: {error}") from error
     if _local(root.tag) != "svg":
         raise ScasegError(f"a picture is <{_local(root.tag)}>, not <svg>")
-    _clean(root, prefix, without)
+    _clean(root, prefix)
     width = root.attrib.pop("width", "")
     for name in ("height", "version", "preserveAspectRatio"):
         root.attrib.pop(name, None)
@@ -88,8 +87,8 @@ def inlined(text: str, prefix: str, label: str, without: str | None = None) -> M
     return Markup(ET.tostring(root, encoding="unicode"))
 
 
-def _clean(element: ET.Element, prefix: str, without: str | None) -> None:
-    """Names without namespaces, ids with the prefix, and neither what acts or is fetched nor the text ``without``."""
+def _clean(element: ET.Element, prefix: str) -> None:
+    """Names without namespaces, ids with the prefix, and nothing that acts or is fetched."""
     element.tag = _local(element.tag)
     attributes, element.attrib = element.attrib, {}
     for name, value in attributes.items():
@@ -100,11 +99,10 @@ def _clean(element: ET.Element, prefix: str, without: str | None) -> None:
             value = f"#{prefix}{value[1:]}" if name == "href" else prefix + value
         element.set(name, _REFERENCE.sub(rf"url(#{prefix}\1)", value))
     for child in list(element):
-        is_said = _local(child.tag) == "text" and child.text is not None and child.text.strip() == without
-        if _local(child.tag) in _DROPPED or is_said:
+        if _local(child.tag) in _DROPPED:
             element.remove(child)
         else:
-            _clean(child, prefix, without)
+            _clean(child, prefix)
 
 
 def _local(name: str) -> str:

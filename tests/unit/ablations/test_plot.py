@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -41,6 +42,19 @@ def test_the_svg_says_what_is_what_and_no_date(found, tmp_path):
 def test_the_picture_is_as_wide_as_its_panels_need(found, tmp_path):
     width, height = Image.open(draw(found, tmp_path)[0]).size
     assert width > 2 * height > 800
+
+
+def test_a_long_title_takes_lines_and_is_not_cut(ablation, figures, tmp_path):
+    found = figures(ablation("pseudo-seen"), transductive={"0": [0.5], "10": [0.4], "50": [0.3], "150": [0.2]})
+    png, svg = draw(found, tmp_path)
+    words = f"pseudo-seen: {found.ablation.sweep.title}".split()
+    lines = [line.split() for line in re.findall(r"<text[^>]*>([^<]+)</text>", svg.read_text())]
+    title = [line for line in lines if line == words[: len(line)] or line == words[-len(line) :]]
+    assert [word for line in title for word in line] == words
+    assert len(title) == 2
+    with Image.open(png) as image:
+        edges = np.array(image.convert("L"))[:, [0, 1, -2, -1]]
+    assert (edges == 255).all()
 
 
 def test_rows_that_failed_leave_a_gap(ablation, figures, tmp_path):

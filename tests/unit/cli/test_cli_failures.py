@@ -88,7 +88,9 @@ def test_the_exit_code_tells_the_signal(number: signal.Signals, code: int, tmp_p
         "--set",
         "data.shapes.num_train=999999",
     ]
+    before = signal.signal(number, signal.SIG_DFL)  # a shell's background job, such as a test run, ignores SIGINT
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    signal.signal(number, before)
     assert process.stderr is not None
     while not (tmp_path / "run" / "log.txt").is_file():  # from then on it is at work, for many minutes
         assert process.poll() is None
