@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
@@ -43,9 +45,14 @@ def compiled() -> bool:
 
 
 def install() -> None:
-    """Make ``import mmdet.models`` work; does nothing with a full mmcv, or the second time."""
-    if _NAME in sys.modules or compiled():
-        return
+    """Make ``import mmdet.models`` work, and do it; the second time nothing is left to do."""
+    if _NAME not in sys.modules and not compiled():
+        _install_stand_in()
+    with _hidden("sklearn"):  # which mmdet takes for a tracker if it is there, and which takes a second to load
+        import mmdet.models  # noqa: F401
+
+
+def _install_stand_in() -> None:
     module = _MissingOperators(_NAME)
     module.__spec__ = ModuleSpec(_NAME, None)  # mmengine's Runner looks for it
     sys.modules[_NAME] = module
@@ -53,3 +60,16 @@ def install() -> None:
 
     # On CUDA mmcv would call the compiled operator; without it the PyTorch form serves there too.
     multi_scale_deform_attn.IS_CUDA_AVAILABLE = False
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """While the block runs, ``package`` cannot be imported, unless it has been already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]

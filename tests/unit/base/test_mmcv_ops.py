@@ -1,5 +1,6 @@
 """The stand-in for mmcv's compiled operators."""
 
+import subprocess
 import sys
 
 import pytest
@@ -29,3 +30,15 @@ def test_installing_twice_changes_nothing():
     first = sys.modules.get("mmcv._ext")
     mmcv_ops.install()
     assert sys.modules.get("mmcv._ext") is first
+
+
+def test_scikit_learn_is_not_loaded_with_the_network_and_is_there_later():
+    program = """
+import sys
+from scaseg_cli.base import network
+print("mmdet.models" in sys.modules, "sklearn" in sys.modules)
+from sklearn.manifold import TSNE
+print(TSNE.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\nTSNE\n"
