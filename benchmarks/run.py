@@ -32,6 +32,7 @@ PLAN: dict[str, tuple[tuple[str, str], ...]] = {
         ("base_step", "small"),
         ("base_step", "published"),
         ("cat_live", "small"),
+        ("cat_live", "published"),
         ("deformable_attention", "published"),
         ("embed_classes", "small"),
         ("panoptic_quality", "published"),
