@@ -12,9 +12,9 @@ HEADLESS = $(BIN)/python -c 'import cv2' 2>/dev/null || { $(PIP) uninstall --yes
 demo: install
 	$(BIN)/scaseg run
 
-# In two processes, file by file: a file's tests share what they made.
+# In two processes of one thread each, file by file: a file's tests share what they made.
 test: install-dev
-	$(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 check: install-dev
 	$(BIN)/ruff check
