@@ -86,7 +86,7 @@ def predict(
     if object_threshold is not None:
         model = _with_threshold(model, object_threshold)
     unseen = len(vocabulary.classes) - vocabulary.num_seen
-    say(f"{chosen}: {len(sources)} images, {len(vocabulary.classes)} classes, {unseen} of them unseen")
+    say(f"{chosen}: images {len(sources)}, classes {len(vocabulary.classes)}, {unseen} of them unseen")
     written = _Written(model, OutputFolder(output), chosen)
     written.folder.prepare(sources, written.document())
     broken: list[str] = []
