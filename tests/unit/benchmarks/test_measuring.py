@@ -126,16 +126,16 @@ def test_the_driver_keeps_earlier_figures(
         return outcome(name, device, size)
 
     monkeypatch.setattr(driver, "run_one", run_one)
-    assert driver.main(["--only", "cat_live", "--page", str(page)]) == 0
+    assert driver.main(["--only", "split_dataset", "--page", str(page)]) == 0
     assert driver.main(["--only", "embed_classes", "--only", "deformable_attention", "--page", str(page)]) == 2
     assert "it failed" in capsys.readouterr().err
     assert [(name, device) for name, device, _ in asked] == [
-        ("cat_live", "cpu"),
+        ("split_dataset", "cpu"),
         ("deformable_attention", "cpu"),
     ]
     assert driver.main(["--device", "cuda", "--only", "embed_classes", "--page", str(page)]) == 0
     found = driver.read_outcomes(page.with_suffix(".json"))
-    assert [(one.benchmark, one.device) for one in found] == [("cat_live", "cpu"), ("embed_classes", "cuda")]
+    assert [(one.benchmark, one.device) for one in found] == [("split_dataset", "cpu"), ("embed_classes", "cuda")]
     assert page.read_text() == page_maker.page(found)
 
 
