@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from scaseg_cli.html_report.finished import FinishedRun
     from scaseg_cli.html_report.make import ReportOutcome
 
-_IMAGES = 400
-
 
 @with_options
 def report(
@@ -42,7 +40,7 @@ def report(
             help="Validation images, at most, that the network looks at once more, for confusion and embeddings. "
             "0: none, and the page goes without both.",
         ),
-    ] = _IMAGES,
+    ] = 400,
 ) -> None:  # fmt: skip
     """Put finished runs on one HTML page, which needs no network when it is opened.
 

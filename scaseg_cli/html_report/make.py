@@ -15,8 +15,6 @@ from scaseg_cli.html_report.content import Content, gather
 from scaseg_cli.html_report.finished import FinishedRun
 from scaseg_cli.html_report.page import render
 
-IMAGES = 400  # validation images that the frozen network looks at, at most
-
 
 @dataclass(frozen=True)
 class ReportOutcome:
@@ -42,7 +40,7 @@ class ReportOutcome:
         }
 
 
-def make_report(runs: Sequence[FinishedRun], output: Path, images: int = IMAGES) -> ReportOutcome:
+def make_report(runs: Sequence[FinishedRun], output: Path, images: int) -> ReportOutcome:
     """Gather what there is of each run and write the page, in one piece.
 
     Args:

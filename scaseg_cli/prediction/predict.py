@@ -79,6 +79,11 @@ def predict(
         ScasegError: a stage is missing or of another recipe, names are wrong, or the folder cannot be used. An image
             that cannot be read raises nothing: see `Outcome`.
     """
+    if object_threshold is not None and task_of(recipe).labels == "semantic":
+        raise ScasegError(
+            f"--object-threshold {object_threshold:g} has no meaning for task {recipe.task}",
+            "Every pixel gets a class there. Leave it out.",
+        )
     chosen = choose_setting(run, setting)
     require(recipe, run, *needs_of_setting(chosen))
     vocabulary = vocabulary_of(run, names, together=task_of(recipe).labels == "semantic")
@@ -110,11 +115,6 @@ def predict(
 
 def _with_threshold(model: Model, object_threshold: float) -> Model:
     """The same model, surer or less sure of what it finds; what was trained and chosen stays as it is."""
-    if task_of(model.recipe).labels == "semantic":
-        raise ScasegError(
-            f"--object-threshold {object_threshold:g} has no meaning for task {model.recipe.task}",
-            "Every pixel gets a class there. Leave it out.",
-        )
     evaluation = model.recipe.evaluation.model_copy(update={"object_threshold": object_threshold})
     return dataclasses.replace(model, recipe=model.recipe.model_copy(update={"evaluation": evaluation}))
 

@@ -11,7 +11,6 @@ from typer.main import get_command
 from scaseg_cli.cli.app import app
 from scaseg_cli.html_report.embedding_map import AT_MOST
 from scaseg_cli.html_report.look import KEPT
-from scaseg_cli.html_report.make import IMAGES
 
 PAGE = Path(__file__).parents[3] / "docs" / "report.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -27,10 +26,9 @@ def test_each_command_parses(line: str) -> None:
 
 
 def test_numbers_are_those_of_the_code() -> None:
-    (default,) = (option.default for option in REPORT.params if option.name == "images")
-    assert default == IMAGES
+    (images,) = (option.default for option in REPORT.params if option.name == "images")
     plain = " ".join(TEXT.split())
-    assert f"at {IMAGES} of them at most" in plain
+    assert f"at {images} of them at most" in plain
     assert f"Up to {KEPT} of each class are kept, and up to {AT_MOST} embeddings" in plain
 
 
