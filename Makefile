@@ -1,5 +1,6 @@
 # make demo    install into .venv and run the whole method on the embedded world, on the CPU
-# make test    the test suite; `make check` for style, types and the layers
+# make test    the test suite; `make check` for style, types and the layers; `make docs` for the pages as a site
+# make release-check    whether HEAD can be released, and its wheel in build/release
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -8,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 HEADLESS = $(BIN)/python -c 'import cv2' 2>/dev/null || { $(PIP) uninstall --yes opencv-python && \
   $(PIP) install --force-reinstall --no-deps -c constraints.txt opencv-python-headless; }
 
-.PHONY: demo test check install install-dev clean
+.PHONY: demo test check docs release-check install install-dev clean
 demo: install
 	$(BIN)/scaseg run
 
@@ -21,6 +22,12 @@ check: install-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install-dev
+	$(BIN)/mkdocs build
+
+release-check: check docs
+	$(BIN)/python .ci/release_check.py
 
 install: .venv/installed
 install-dev: .venv/installed-dev

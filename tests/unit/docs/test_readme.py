@@ -1,4 +1,4 @@
-"""What README.md shows can be typed: its commands parse, its recipes are right, its files and make targets exist."""
+"""Checks that README.md and its guides can be typed: commands parse, recipes load, files and make targets exist."""
 
 import re
 import shlex
@@ -12,15 +12,41 @@ from scaseg_cli.cli.app import app
 from scaseg_cli.recipe import load_recipe
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
-COMMANDS = [line for line in SHELL if line.startswith("scaseg ")] + re.findall(r"`(scaseg [a-z][^`]+)`", PAGE)
-RECIPES = [text for kind, text in BLOCKS if kind == "yaml"]
+README = ROOT / "README.md"
+GUIDES = [ROOT / "docs" / name for name in ("quickstart.md", "shapes-world.md", "own-data.md")]
+PAGES = [README, *GUIDES]
+LINKING = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
+MOST_LINES = 150
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_each_command_parses(line):
+def _text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def _blocks(page: Path, *kinds: str) -> list[str]:
+    found = re.findall(r"^```(\w+)\n(.*?)^```", _text(page), flags=re.MULTILINE | re.DOTALL)
+    return [text for kind, text in found if kind in kinds]
+
+
+def _shell(page: Path, *kinds: str) -> list[str]:
+    return [line for text in _blocks(page, *kinds) for line in text.splitlines()]
+
+
+def _commands(page: Path) -> list[str]:
+    """Every line of scaseg in a block, runnable or not, and every one within a sentence."""
+    lines = [line for line in _shell(page, "sh", "text") if line.startswith("scaseg ")]
+    return lines + re.findall(r"`(scaseg [a-z][^`]+)`", _text(page))
+
+
+COMMANDS = [(page.name, line) for page in PAGES for line in _commands(page)]
+
+
+def test_the_readme_fits_on_a_few_screens():
+    assert len(_text(README).splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_each_command_parses(page, line):  # noqa: ARG001  # the page is part of the test's name
     words = shlex.split(re.split(r" 2>| \| ", line)[0], comments=True)[1:]
     command = get_command(app)
     while words and words != ["--help"] and hasattr(command, "commands"):
@@ -29,15 +55,37 @@ def test_each_command_parses(line):
         command.make_context("scaseg", words)  # parses; nothing runs
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_runnable_blocks_need_no_data_of_the_readers_own(page):
+    """A block marked sh runs in a fresh clone after make demo: no COCO, no GPU, no file that nothing made."""
+    lines = _shell(page, "sh")
+    assert [line for line in lines if re.search(r"coco|--gpus|mine[\w-]*\.yaml|\.jpg", line)] == []
+    run_folders = [
+        re.findall(r"(?:-w|--work-dir) (\S+)", line) for line in lines if re.match(r"scaseg run .*--set", line)
+    ]
+    assert all(run_folders), "scaseg run --set needs a --work-dir, or it replaces the demo's results"
+
+
+def test_predicted_images_are_images_that_the_demo_makes():
+    recipe = load_recipe("shapes-zps")
+    images = [path for line in _shell(README, "sh") for path in re.findall(r"(runs/\S+\.png)", line)]
+    assert images
+    first = 2_000_001  # the validation images have the ids from here on
+    for path in images:
+        folder, _, name = path.rpartition("/")
+        assert folder == "runs/shapes-zps/data/validation"
+        assert first <= int(name.removesuffix(".png")) < first + recipe.data.shapes.num_validation
+
+
 def test_the_commands_of_a_run_are_all_there_in_order():
     stages = ["split-dataset", "embed-classes", "train-base", "train-cat", "union-finetune", "evaluate"]
-    shown = [line.split()[1] for line in SHELL if line.startswith("scaseg ")]
+    shown = [line.split()[1] for line in _shell(ROOT / "docs" / "quickstart.md", "sh") if line.startswith("scaseg ")]
     first = shown.index("split-dataset")
     assert shown[first : first + len(stages)] == stages
 
 
 def test_the_recipes_are_right(tmp_path):
-    for text in RECIPES:
+    for text in _blocks(ROOT / "docs" / "own-data.md", "yaml"):
         (tmp_path / text.split()[1]).write_text(text)
     short = load_recipe(str(tmp_path / "mine-short.yaml"))
     assert (short.name, short.base.crop, short.data.root) == ("mine-short", 512, "coco")
@@ -45,29 +93,57 @@ def test_the_recipes_are_right(tmp_path):
 
 
 def test_changed_keys_exist():
-    changes = [word for line in COMMANDS for word in re.findall(r"--set (\S+=\S+)", line)]
+    changes = [word for _, line in COMMANDS for word in re.findall(r"--set (\S+=\S+)", line)]
     assert len(changes) >= 3
     load_recipe("shapes-zps", tuple(changes))
 
 
+def test_readme_and_quickstart_show_the_same_result_table():
+    rows = re.findall(r"^\|.*PQ %.*\n(?:\|.*\n)+", _text(README), flags=re.MULTILINE)
+    assert len(rows) == 1
+    assert rows[0] in _text(ROOT / "docs" / "quickstart.md")
+
+
+def _targets() -> set[str]:
+    lines = re.findall(r"^([\w -]+):", _text(ROOT / "Makefile"), flags=re.MULTILINE)
+    return {name for line in lines for name in line.split()}
+
+
 def test_make_targets_exist():
-    targets = re.findall(r"^([\w ]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    shown = set(re.findall(r"(?:^    |`)make (\w+)", PAGE, flags=re.MULTILINE))
-    assert shown == {"demo", "test", "check"}
-    assert shown <= {name for line in targets for name in line.split()}
+    shown = {
+        page.name: set(re.findall(r"(?:^    |`)make ([\w-]+)", _text(page), flags=re.MULTILINE)) for page in LINKING
+    }
+    assert {"demo", "test"} <= shown["README.md"]
+    assert {"demo", "test", "check", "docs"} <= shown["quickstart.md"]
+    assert {"check", "test", "docs", "release-check"} <= shown["CONTRIBUTING.md"]
+    assert set().union(*shown.values()) <= _targets()
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "architecture.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("page", LINKING, ids=lambda path: path.name)
 def test_linked_files_exist(page):
-    text = page.read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+    text = _text(page)
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) + re.findall(r'src="([^"]+)"', text)
     assert links
-    made = ROOT / "docs" / "shapes-benchmark.md"  # benchmarks/shapes.py writes it
-    assert [link for link in links if not (page.parent / link).is_file() and page.parent / link != made] == []
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_page_of_the_documentation_is_linked_from_the_readme():
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", _text(README)))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} == linked
+
+
+def test_the_citation_is_the_readmes():
+    citation = _text(ROOT / "CITATION.cff")
+    (entry,) = _blocks(README, "bibtex")
+    for field in ("title", "version"):
+        (value,) = re.findall(rf'^{field}: "?(.+?)"?$', citation, flags=re.MULTILINE)
+        assert f"{{{value}}}" in entry
+    assert '- name: "The scaseg developers"' in citation
+    assert "{{The scaseg developers}}" in entry
 
 
 def test_files_that_the_architecture_names_exist():
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = _text(ROOT / "docs" / "architecture.md")
     known = {path.name for path in ROOT.glob("scaseg_cli/**/*.py")} | {path.name for path in ROOT.glob("tests/**/*.py")}
     named = re.findall(r"`([\w/]+\.py)`", text)
     assert len(named) > 30
@@ -79,5 +155,5 @@ def test_files_that_the_architecture_names_exist():
 def test_the_layers_are_those_of_pyproject():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = " > ".join(contracts[0]["layers"]).replace(" | ", ", ")
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = _text(ROOT / "docs" / "architecture.md")
     assert layers in " ".join(text.split())
