@@ -1,10 +1,10 @@
-"""Runs the embedded world's recipe, its baselines and it with parts taken away, for several seeds; writes the page.
+"""Run the embedded world's recipe, its baselines and its ablations for several seeds; write the page.
 
     python benchmarks/shapes.py --seeds 0,1,2 --folder runs/benchmark --jobs 2
 
-The same command again does what is left and no more. Runs that agree on a stage's key share it: what one has finished
-is linked into the folder of the next. So runs with one base model follow each other, and only such rows of runs go on
-at the same time.
+The same command resumes an interrupted benchmark. Runs with the same stage key share that stage: the finished stage of
+one run is linked into the folder of the next. Runs that share a base model therefore run one after the other; only such
+chains of runs are run in parallel.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from scaseg_cli.tasks import task_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "shapes-benchmark.md"
 NO_PULL = ("union.unseen_pull.beta=0",)
-# The losses as published; sizes, schedules and learning rates stay the small world's.
+# The losses as published; sizes, schedules and learning rates stay those of the embedded world.
 PUBLISHED = (
     "cat.reconstruction_weight=0",
     "cat.mixup=0",
@@ -57,19 +57,19 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no-v2c": ("base.v2c.enabled=false",),
     "longer": ("base.iterations=1200",),
 }
-_POLL = 0.5  # seconds between two looks at the processes
+_POLL = 0.5  # seconds between two checks of the processes
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run.
+    """One run of the benchmark.
 
     Attributes:
-        variant: of `VARIANTS`.
-        seed: the recipe's.
-        recipe: with the variant's changes and the seed.
-        arguments: of `scaseg run`, which mean this recipe and this folder.
-        run: its folder.
+        variant: a key of `VARIANTS`.
+        seed: the recipe's seed.
+        recipe: the recipe with the variant's changes and the seed.
+        arguments: the arguments of `scaseg run` for this recipe and this folder.
+        run: the run's folder.
     """
 
     variant: str
@@ -80,14 +80,14 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all its stages are up to date."""
+        """Whether all stages of the run are up to date."""
         return all(is_done(self.recipe, self.run, stage) for stage in stages_for(self.recipe))
 
 
 def make_jobs(
     recipe: str, changes: Iterable[str], seeds: Iterable[int], folder: Path, variants: Iterable[str] = tuple(VARIANTS)
 ) -> list[Job]:
-    """Every one of ``variants`` for every seed.
+    """Make a job for each of ``variants`` and each seed.
 
     Raises:
         ScasegError: the recipe has mistakes, or leaves out what the page reports.
@@ -110,7 +110,7 @@ def make_jobs(
 
 
 def chains(jobs: Iterable[Job]) -> list[deque[Job]]:
-    """Jobs with the same base model, in order; those that most others wait for come first."""
+    """Group jobs with the same base model into chains, in order; the longest chain comes first."""
     by_base: dict[str, deque[Job]] = {}
     for job in jobs:
         by_base.setdefault(stage_key(job.recipe, "base"), deque()).append(job)
@@ -118,7 +118,7 @@ def chains(jobs: Iterable[Job]) -> list[deque[Job]]:
 
 
 def take_over(job: Job, jobs: Iterable[Job]) -> list[str]:
-    """Link what other runs have finished with the same key; returns the stages."""
+    """Link the stages that other runs have finished with the same key; return their names."""
     taken = []
     with occupied(job.run):
         for stage in stages_for(job.recipe):
@@ -132,7 +132,7 @@ def take_over(job: Job, jobs: Iterable[Job]) -> list[str]:
 
 
 def start(job: Job, jobs: Iterable[Job]) -> subprocess.Popen[bytes] | None:
-    """Begin what is left of a run, or return None where nothing is."""
+    """Start the remaining stages of a run; return None if none remain."""
     taken = [] if job.is_finished else take_over(job, jobs)
     if job.is_finished:
         say_plainly(f"seed {job.seed}, {job.variant}: up to date")
@@ -150,12 +150,12 @@ def start(job: Job, jobs: Iterable[Job]) -> subprocess.Popen[bytes] | None:
 
 
 def run_all(jobs: list[Job], at_once: int) -> None:
-    """Carry out all jobs, ``at_once`` chains of them at a time.
+    """Run all jobs, ``at_once`` chains at a time.
 
-    A run that fails stops no other, but for those that need its base model.
+    A run that fails stops no other run, except those that need its base model.
 
     Raises:
-        ScasegError: runs failed; names each.
+        ScasegError: runs failed; the message names each.
     """
     waiting = deque(chains(jobs))
     running: list[tuple[subprocess.Popen[bytes], Job, deque[Job]]] = []
@@ -182,8 +182,8 @@ def run_all(jobs: list[Job], at_once: int) -> None:
         _end([process for process, _, _ in running])
     if failed:
         raise ScasegError(
-            "no page, since runs failed: " + ", ".join(failed),
-            "output.txt in these folders has all they said. The same command goes on.",
+            "the page was not written because runs failed: " + ", ".join(failed),
+            "See output.txt in these folders. The same command resumes.",
         )
 
 
@@ -196,7 +196,7 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def read_results(jobs: Sequence[Job]) -> Results:
-    """What the page is made from, out of the records."""
+    """Read the results for the page from the records of the runs."""
     results = Results(task_of(jobs[0].recipe).measure)
     for job in jobs:
         records = {stage: job.run.record(stage) or {} for stage in stages_for(job.recipe)}
@@ -205,7 +205,7 @@ def read_results(jobs: Sequence[Job]) -> Results:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """The command again, without this machine's paths."""
+    """The command that repeats the benchmark, without the paths of this machine."""
     folder = "FOLDER" if options.folder.is_absolute() else str(options.folder)
     words = ["--seeds", options.seeds, "--folder", folder, "--jobs", str(options.jobs)]
     if options.recipe != "shapes-zps":
@@ -218,23 +218,23 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The embedded world's benchmark; writes docs/shapes-benchmark.md.")
-    parser.add_argument("--seeds", default="0,1,2", help="seeds, with commas between them")
-    parser.add_argument("--folder", type=Path, default=Path("runs/benchmark"), help="where the run folders lie")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once, each on one thread")
-    parser.add_argument("--recipe", default="shapes-zps", help="a shipped recipe's name or a file")
+    parser = argparse.ArgumentParser(description="Run the embedded world's benchmark; write docs/shapes-benchmark.md.")
+    parser.add_argument("--seeds", default="0,1,2", help="comma-separated seeds")
+    parser.add_argument("--folder", type=Path, default=Path("runs/benchmark"), help="parent of the run folders")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel runs, each on one thread")
+    parser.add_argument("--recipe", default="shapes-zps", help="name of a shipped recipe, or a file")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="as in scaseg")
     without = [name for name in VARIANTS if name != "recipe"]
-    parser.add_argument("--without", action="append", default=[], choices=without, help="a variant that is not run")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page; whatever is there is replaced")
+    parser.add_argument("--without", action="append", default=[], choices=without, help="variant to leave out")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write; an existing one is replaced")
     options = parser.parse_args(arguments)
     if not all(seed.isdecimal() for seed in options.seeds.split(",")) or options.jobs < 1:
-        parser.error("--seeds takes numbers with commas between them, --jobs a number from 1")
+        parser.error("--seeds takes comma-separated numbers, --jobs a number of at least 1")
     return options
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is left, then write the page; returns the exit code."""
+    """Run the remaining jobs, then write the page; return the exit code."""
     options = _options(arguments)
     seeds = dict.fromkeys(int(seed) for seed in options.seeds.split(","))
     try:

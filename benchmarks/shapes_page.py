@@ -1,6 +1,6 @@
-"""From the records of the embedded world's benchmark to its page: tables, and sentences made from them by rule.
+"""Make the page of the embedded world's benchmark from its records: tables, and sentences generated from them.
 
-Whichever way a comparison comes out, the same rule says so. Figures are fractions until they are shown.
+The same rule words every comparison, whichever way it comes out. Figures are fractions until they are formatted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scaseg_cli.results.table import Column, Table, shown
 from scaseg_cli.tasks import task_of
 
 GROUPS = {"seen": "s", "unseen": "u", "harmonic": "h"}
-MEASURES = {"pq": "PQ", "iou": "IoU"}  # by the task's main measure, how tables call it
+MEASURES = {"pq": "PQ", "iou": "IoU"}  # name in tables, by the task's main measure
 TITLES = {
     "recipe": "the recipe",
     "no-pull": "without the pull",
@@ -44,14 +44,14 @@ TUNED = ("transductive", "transductive-best-increment")
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a result: the model ``name`` of the variant's evaluation."""
+    """A row of a result table: the model ``name`` from the evaluation of ``variant``."""
 
     variant: str
     name: str
 
     @property
     def title(self) -> str:
-        """What a person reads; only another variant than the recipe is named."""
+        """The row's title in tables; the variant is named only if it is not the recipe itself."""
         model = MODELS[self.name]
         return model if self.variant == "recipe" else f"{TITLES[self.variant]}: {model}"
 
@@ -61,10 +61,10 @@ class Results:
     """The records of all runs.
 
     Attributes:
-        seeds: in the order they were added.
-        keys: the evaluation's key of each variant with the first seed: equal keys are equal runs.
-        records: of each stage, by variant and seed.
-        measure: the task's main one.
+        measure: the task's main measure, a key of `MEASURES`.
+        seeds: the seeds, in the order they were added.
+        keys: the evaluation's stage key of each variant with the first seed; equal keys mean equal runs.
+        records: the record of each stage, by variant and seed.
     """
 
     measure: str = "pq"
@@ -73,46 +73,46 @@ class Results:
     records: dict[tuple[str, int], Mapping[str, dict[str, Any]]] = field(default_factory=dict)
 
     def add(self, variant: str, seed: int, key: str, records: Mapping[str, dict[str, Any]]) -> None:
-        """Take in a finished run."""
+        """Add the records of a finished run."""
         if seed not in self.seeds:
             self.seeds.append(seed)
         self.keys.setdefault(variant, key)
         self.records[variant, seed] = records
 
     def of(self, row: Row, group: str = "harmonic") -> list[float]:
-        """The measure of each seed.
+        """The measure of ``row`` for each seed, over the classes of ``group``.
 
         Raises:
-            ScasegError: it is not defined, since the validation images lack the classes.
+            ScasegError: the measure is undefined because the validation images lack the classes.
         """
         found = [
             self.records[row.variant, seed]["evaluation"]["summary"][row.name][group][self.measure]
             for seed in self.seeds
         ]
         if None in found:
-            raise ScasegError("the validation images lack seen or unseen classes", "Use more of them.")
+            raise ScasegError("the validation images lack seen or unseen classes", "Use more validation images.")
         return found
 
     @property
     def title(self) -> str:
-        """The harmonic mean of the measure, as tables call it."""
+        """The name of the harmonic mean in tables, such as hPQ."""
         return f"h{MEASURES[self.measure]}"
 
     def better_control(self) -> list[tuple[str, float]]:
-        """Of each seed, the control that is best on the validation images. That it is picked there is in its favour."""
+        """The control that is best on the validation images, for each seed. Selecting it there favours the control."""
         controls = {name: self.of(Row("recipe", name)) for name in CONTROLS}
         best = [max(controls, key=lambda name, i=i: controls[name][i]) for i in range(len(self.seeds))]  # type: ignore[misc]
         return [(name, controls[name][i]) for i, name in enumerate(best)]
 
 
 def with_spread(values: list[float]) -> str:
-    """Mean and sample standard deviation, per cent; the mean alone where there is one value."""
+    """Format the mean and the sample standard deviation in percent; a single value has no standard deviation."""
     text = shown(mean(values), "percent")
     return text if len(values) < 2 else f"{text} ± {shown(stdev(values), 'percent')}"
 
 
 def compared(name: str, values: list[float], other: str, others: list[float], title: str) -> str:
-    """One sentence: in how many seeds ``values`` are above ``others``, and by how much; ``title`` is what they are."""
+    """Compare ``values`` with ``others``, both of the measure ``title`` per seed, in one sentence."""
     differences = [100 * (x - y) for x, y in zip(values, others, strict=True)]
     counts = {
         "above": sum(d > 0 for d in differences),
@@ -120,17 +120,17 @@ def compared(name: str, values: list[float], other: str, others: list[float], ti
         "equal to": sum(d == 0 for d in differences),
     }
     said = [f"{word} in {count}" for word, count in counts.items() if count]
-    said[0] = said[0].replace(" in ", f" *{other}* in ")
-    text = f"*{name.capitalize()}* is {' and '.join(said)} of {len(differences)} seeds: {title} differs by "
-    text += f"{mean(differences):+.1f} points"
+    said = [text.replace(" in ", f" *{other}* in " if i == 0 else " it in ") for i, text in enumerate(said)]
+    text = f"*{name.capitalize()}* is {' and '.join(said)} of {len(differences)} seeds; "
+    text += f"the {'mean ' if len(differences) > 1 else ''}difference in {title} is {mean(differences):+.1f} points"
     if len(differences) > 1:
-        text += f" in the mean ({min(differences):+.1f} to {max(differences):+.1f})"
+        text += f" ({min(differences):+.1f} to {max(differences):+.1f})"
     agree = not (counts["above"] and counts["below"])
-    return f"{text}." if agree else f"{text}. The seeds do not agree, so neither is shown to be better."
+    return f"{text}." if agree else f"{text}. The seeds disagree, so neither is shown to be better."
 
 
 def result_table(results: Results, title: str, rows: list[Row], pairs: list[tuple[Row, Row]]) -> Table:
-    """Mean and spread of each row; below, a sentence for each pair."""
+    """Table of the mean and spread of each row, with a sentence below it for each pair."""
     columns = [
         Column("row", "model"),
         *(Column(group, f"{letter}{MEASURES[results.measure]} %") for group, letter in GROUPS.items()),
@@ -148,7 +148,7 @@ def _bold(row: Row) -> dict[str, str]:
 
 
 def _variant_table(results: Results, title: str, *variants: str, against_control: bool = False) -> Table:
-    """Variants of stages 2 and 3 beside the recipe; a sentence for each, with and without an increment."""
+    """Table that compares variants of stages 2 and 3 with the recipe, with and without an increment."""
     rows = [Row(variant, name) for variant in ("recipe", *variants) for name in TUNED]
     pairs = [(Row("recipe", row.name), row) for row in rows[len(TUNED) :]]
     if against_control:
@@ -158,7 +158,7 @@ def _variant_table(results: Results, title: str, *variants: str, against_control
 
 
 def result_tables(results: Results) -> list[Table]:
-    """Means over the seeds, by question."""
+    """The tables of means over the seeds, one per question."""
 
     def row(name: str) -> Row:
         return Row("recipe", name)
@@ -175,9 +175,9 @@ def result_tables(results: Results) -> list[Table]:
     ]
     tables = [result_table(results, "The method and its controls", [row(name) for name in MODELS], pairs)]
     for title, variants, against_control in (
-        ("What the pull does", ["no-pull"], False),
+        ("Effect of the pull", ["no-pull"], False),
         ("The generator as published", ["published", "published-150"], True),
-        ("The ridge Gaussian in place of the VAE", ["ridge", "ridge-no-pull"], False),
+        ("The ridge Gaussian instead of the VAE", ["ridge", "ridge-no-pull"], False),
     ):
         there = [variant for variant in variants if variant in results.keys]
         if there:
@@ -190,7 +190,7 @@ def result_tables(results: Results) -> list[Table]:
 
 
 def gain_table(results: Results) -> Table:
-    """Of each seed: the gain over the better control, and the ratio of transductive to inductive."""
+    """Table of the gain over the better control and the ratio of transductive to inductive, for each seed."""
     controls = results.better_control()
     inductive = results.of(Row("recipe", "inductive"))
     plain, tuned = (results.of(Row("recipe", name)) for name in TUNED)
@@ -225,12 +225,12 @@ def gain_table(results: Results) -> Table:
     notes.append(
         f"The ratio of transductive to inductive {results.title} is above 1 in {above} of {len(ratios)} seeds."
     )
-    notes.append("The better control is picked on the validation images, seed by seed, which is in its favour.")
+    notes.append("The better control is selected on the validation images for each seed, which favours the control.")
     return Table("Gain over the better control, and ratio to inductive", columns, rows, notes)
 
 
 def seed_table(results: Results) -> Table:
-    """The measure of each row and seed, so that nobody has to trust a mean."""
+    """Table of the measure of each row and seed, the values behind the means."""
     columns = [Column("row", "model"), *(Column(str(seed), f"seed {seed}", "percent") for seed in results.seeds)]
     rows = [Row("recipe", name) for name in MODELS]
     there = [variant for variant in TITLES if variant in results.keys and variant != "recipe"]
@@ -246,7 +246,7 @@ def seed_table(results: Results) -> Table:
 
 
 def time_table(results: Results, jobs: int) -> Table:
-    """Mean seconds of each stage in the runs of the recipe as it is, with ``jobs`` runs at once."""
+    """Table of the mean seconds of each stage in the runs of the unchanged recipe; ``jobs`` runs were concurrent."""
     records = [results.records["recipe", seed] for seed in results.seeds]
     means = {stage: mean(record[stage]["seconds"] for record in records) for stage in records[0]}
     rows: list[dict[str, Any]] = [{"stage": stage, "seconds": seconds} for stage, seconds in means.items()]
@@ -254,8 +254,8 @@ def time_table(results: Results, jobs: int) -> Table:
     rows.append({"stage": "all", "seconds": total, "_style": "bold"})
     longest = max(means, key=lambda stage: means[stage])
     note = f"The longest stage is {longest}, with {shown(means[longest] / total, 'percent')} % of the time. "
-    note += "Other runs went on at the same time. " if jobs > 1 else ""
-    note += "A stage that was cut short counts from when it went on."
+    note += "Other runs were running at the same time. " if jobs > 1 else ""
+    note += "For an interrupted stage, the time counts from the resume."
     return Table(
         "Seconds of each stage", [Column("stage", "stage"), Column("seconds", "seconds", "number")], rows, [note]
     )
@@ -267,40 +267,40 @@ def _runs_table(results: Results, variants: Mapping[str, tuple[str, ...]]) -> Ta
         text = ", ".join(f"`{change}`" for change in changes) or "none"
         same = next(other for other in variants if results.keys[other] == results.keys[variant])
         rows.append({"run": TITLES[variant], "changes": text if same == variant else f"{text}: same as {TITLES[same]}"})
-    return Table("Runs of each seed", [Column("run", "run"), Column("changes", "changes to the recipe")], rows)
+    return Table("Runs per seed", [Column("run", "run"), Column("changes", "changes to the recipe")], rows)
 
 
 def _facts(results: Results, recipe: Recipe, jobs: int) -> list[str]:
-    """What was run on what, in words."""
+    """The facts about the runs and the machine, as sentences."""
     records = next(iter(results.records.values()))
     split, found = records["split"]["summary"], records["evaluation"]["versions"]
     versions = ", ".join(f"{name} {found[name]}" for name in ("scaseg", "python", "torch", "mmdet", "numpy"))
     increment = f"{recipe.evaluation.inductive_increment:+g}"
-    kept = ", in which unseen classes are ignored" if task_of(recipe).keeps_unseen else " without unseen classes"
+    kept = " with unseen pixels ignored" if task_of(recipe).keeps_unseen else " without unseen classes"
     return [
         f"Recipe `{recipe.name}`: {split['num_seen']} seen and {split['num_unseen']} unseen classes; {split['train']} "
         f"training images{kept}, {split['selection']} selection and {split['validation']} validation "
         f"images; {recipe.base.iterations} iterations of the base model, {recipe.cat.iterations} of the generator, "
         f"{recipe.union.iterations} of the fine-tuning.",
-        "A seed changes everything that is drawn in training. The images and the two small pre-trained networks are "
-        "the same for all seeds.",
-        f"A machine with {os.cpu_count()} CPU cores; GPUs used: {recipe.gpus}; CPU threads a run: "
-        f"{recipe.threads or 1}; runs at once: {jobs}. Versions: {versions}.",
-        "**Choices (snapshots, best increments) were made on the selection images; every figure is from the "
-        "validation images.**",
+        "The seed changes all random draws in training. The images and the two small pre-trained networks are the same "
+        "for all seeds.",
+        f"Machine: {os.cpu_count()} CPU cores; GPUs used: {recipe.gpus}; CPU threads per run: {recipe.threads or 1}; "
+        f"concurrent runs: {jobs}. Versions: {versions}.",
+        "**Snapshots and best increments were selected on the selection images; every figure is from the validation "
+        "images.**",
         f"The recipe's increment in the inductive setting is {increment}. *Base* is the model of stage 1. *Control* is "
         "fine-tuned in the same way without generated embeddings.",
         f"± is the sample standard deviation over {len(results.seeds)} seeds."
         if len(results.seeds) > 1
-        else "There is one seed, so no spread is known.",
+        else "There is only one seed, so there is no spread.",
     ]
 
 
 def page(results: Results, recipe: Recipe, variants: Mapping[str, tuple[str, ...]], command: str, jobs: int) -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page as Markdown."""
     parts = [
         f"# The embedded world, {task_of(recipe).title}: benchmark\n",
-        "`benchmarks/shapes.py` wrote this page, with every sentence below a table made from its figures by rule.\n",
+        "`benchmarks/shapes.py` generated this page. The sentences below a table are generated from its figures.\n",
         f"## What was run\n\n```\n{command}\n```\n",
         *(f"- {fact}" for fact in _facts(results, recipe, jobs)),
         "\n" + _runs_table(results, variants).to_markdown(),

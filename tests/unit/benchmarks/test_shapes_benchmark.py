@@ -68,15 +68,15 @@ def test_one_seed_has_no_spread(page):
 @pytest.mark.parametrize(
     ("values", "others", "sentence"),
     [
-        ([0.5, 0.6], [0.4, 0.3], "*A* is above *b* in 2 of 2 seeds: hPQ differs by +20.0 points in the mean "
-         "(+10.0 to +30.0)."),
-        ([0.4, 0.3], [0.5, 0.6], "*A* is below *b* in 2 of 2 seeds: hPQ differs by -20.0 points in the mean "
-         "(-30.0 to -10.0)."),
-        ([0.5, 0.4], [0.4, 0.45], "*A* is above *b* in 1 and below in 1 of 2 seeds: hPQ differs by +2.5 points in the "
-         "mean (-5.0 to +10.0). The seeds do not agree, so neither is shown to be better."),
-        ([0.5, 0.4], [0.4, 0.4], "*A* is above *b* in 1 and equal to in 1 of 2 seeds: hPQ differs by +5.0 points in "
-         "the mean (+0.0 to +10.0)."),
-        ([0.5], [0.5], "*A* is equal to *b* in 1 of 1 seeds: hPQ differs by +0.0 points."),
+        ([0.5, 0.6], [0.4, 0.3], "*A* is above *b* in 2 of 2 seeds; the mean difference in hPQ is +20.0 "
+         "points (+10.0 to +30.0)."),
+        ([0.4, 0.3], [0.5, 0.6], "*A* is below *b* in 2 of 2 seeds; the mean difference in hPQ is -20.0 "
+         "points (-30.0 to -10.0)."),
+        ([0.5, 0.4], [0.4, 0.45], "*A* is above *b* in 1 and below it in 1 of 2 seeds; the mean difference in hPQ is "
+         "+2.5 points (-5.0 to +10.0). The seeds disagree, so neither is shown to be better."),
+        ([0.5, 0.4], [0.4, 0.4], "*A* is above *b* in 1 and equal to it in 1 of 2 seeds; the mean difference in hPQ "
+         "is +5.0 points (+0.0 to +10.0)."),
+        ([0.5], [0.5], "*A* is equal to *b* in 1 of 1 seeds; the difference in hPQ is +0.0 points."),
     ],
 )  # fmt: skip
 def test_the_sentence_follows_the_figures(page, values, others, sentence):
@@ -92,7 +92,7 @@ def test_the_main_table_has_means_over_seeds(page):
     table = page.result_tables(_results(page))[0]
     row = next(row for row in table.rows if row["row"] == "transductive, no increment")
     assert (row["seen"], row["harmonic"]) == ("30.0 ± 5.0", "60.0 ± 10.0")
-    assert table.notes[0].endswith("in 3 of 3 seeds: hPQ differs by +20.0 points in the mean (+10.0 to +30.0).")
+    assert table.notes[0].endswith("in 3 of 3 seeds; the mean difference in hPQ is +20.0 points (+10.0 to +30.0).")
 
 
 def test_another_measure_is_called_by_its_name(page):
@@ -104,7 +104,7 @@ def test_another_measure_is_called_by_its_name(page):
     results.measure = "iou"
     table = page.result_tables(results)[0]
     assert [column.title for column in table.columns[1:]] == ["sIoU %", "uIoU %", "hIoU %"]
-    assert "hIoU differs by +20.0 points" in table.notes[0]
+    assert "the mean difference in hIoU is +20.0 points" in table.notes[0]
     assert page.gain_table(results).columns[2].title == "its hIoU"
     assert page.seed_table(results).title == "hIoU of each seed"
 
