@@ -1,9 +1,9 @@
-"""Runs `scaseg ablate` and puts its tables, pictures and counts into docs/ablations.md.
+"""Run `scaseg ablate` and put its tables, pictures and counts into docs/ablations.md.
 
     python benchmarks/ablations_page.py "all --seeds 0,1,2 --jobs 2"
 
-Each argument is what `scaseg ablate` is given. What is there already is not run again; the same command writes the same
-page. What stands above the page's mark is left as it is.
+Each argument is the command line of one `scaseg ablate`. Existing results are not computed again, so the same command
+writes the same page. The text above the page's mark is kept.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaseg_cli.ablations.report import mark_best
+from scaseg_cli.ablations.ablation_table import mark_best
 from scaseg_cli.files import replaced, write_text
 from scaseg_cli.results.console import in_words, say_plainly
 from scaseg_cli.results.table import Column, Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "ablations.md"
 MARK = "<!-- results: written by benchmarks/ablations_page.py -->\n"
-_SOME_FAILED = 3  # exit code of the command
+_SOME_FAILED = 3  # exit code of `scaseg ablate` when some cells failed
 
-Report = dict[str, Any]
+StageReport = dict[str, Any]
 
 
-def run(words: str) -> Report:
-    """What `scaseg ablate` reports as JSON; what it says meanwhile is passed on."""
+def run(words: str) -> StageReport:
+    """Run `scaseg ablate` and return its JSON report; its progress output is passed through."""
     command = [sys.executable, "-m", "scaseg_cli", "ablate", *shlex.split(words), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, _SOME_FAILED):
@@ -40,19 +40,19 @@ def run(words: str) -> Report:
     return json.loads(done.stdout)
 
 
-def page(text: str, commands: Sequence[str], reports: Sequence[Report], pictures: dict[str, str]) -> str:
-    """The page with the results in the place of those that were there.
+def page(text: str, commands: Sequence[str], reports: Sequence[StageReport], pictures: dict[str, str]) -> str:
+    """Return the page with its results replaced.
 
     Args:
-        text: of the page.
-        commands: what each report came from.
-        reports: of the commands.
-        pictures: by ablation, where the page finds the picture.
+        text: the current page.
+        commands: the command line of each report.
+        reports: the reports of the commands.
+        pictures: the picture's path relative to the page, by ablation.
     """
     above = text[: text.index(MARK) + len(MARK)]
     parts = [
-        "What was run, in this order, on a machine with "
-        f"{os.cpu_count()} CPU cores and without a GPU, after `make demo`:\n",
+        "These commands were run, in this order, on a machine with "
+        f"{os.cpu_count()} CPU cores and no GPU, after `make demo`:\n",
         "```sh\n" + "\n".join(f"scaseg ablate {words}" for words in commands) + "\n```\n",
         counts_table(commands, reports).to_markdown(),
         directions_table(reports).to_markdown(),
@@ -65,21 +65,21 @@ def page(text: str, commands: Sequence[str], reports: Sequence[Report], pictures
     return above + "\n" + "\n".join(parts)
 
 
-def latest(reports: Iterable[Report]) -> list[dict[str, Any]]:
-    """Each ablation once, as the last command that carried it out reports it."""
+def latest(reports: Iterable[StageReport]) -> list[dict[str, Any]]:
+    """Each ablation once, as reported by the last command that ran it."""
     return list({ablation["name"]: ablation for report in reports for ablation in report["ablations"]}.values())
 
 
 def as_table(value: dict[str, Any]) -> Table:
-    """A table from its JSON; the highest of each column of figures stands out, setting by setting."""
+    """Make a table from its JSON; the highest figure of each column is bold, per setting."""
     table = Table(value["title"], [Column(**column) for column in value["columns"]], value["rows"], value["notes"])
     for setting in dict.fromkeys(row["setting"] for row in table.rows):
         mark_best([row for row in table.rows if row["setting"] == setting], table.columns)
     return table
 
 
-def counts_table(commands: Sequence[str], reports: Sequence[Report]) -> Table:
-    """How many stages ran, beside what a plain loop over the cells would have run."""
+def counts_table(commands: Sequence[str], reports: Sequence[StageReport]) -> Table:
+    """Table of the number of stages run, compared with a plain loop over the cells."""
     rows = [
         {
             "command": f"ablate {words}",
@@ -94,20 +94,20 @@ def counts_table(commands: Sequence[str], reports: Sequence[Report]) -> Table:
     columns = [
         Column("command", "command"),
         Column("cells", "cells", "count"),
-        Column("plain", "stages of a plain loop", "count"),
+        Column("plain", "stages in a plain loop", "count"),
         Column("own", "stages run", "count"),
         Column("shared", "shared with the demo's run", "count"),
         Column("time", "time of the stages run"),
     ]
     notes = [
-        "A cell is a row with a seed. The time is the sum over the stages, one after the other. What an earlier "
-        "command had run was not run again, and is counted in each line that needs it."
+        "A cell is one row with one seed. The time is the sum over the stages, run one after the other. Stages that an "
+        "earlier command had run were not run again; they are counted in each row that needs them."
     ]
     return Table("Stages that were run", columns, rows, notes)
 
 
-def directions_table(reports: Iterable[Report]) -> Table:
-    """Of each ablation with published figures, how many effects go which way."""
+def directions_table(reports: Iterable[StageReport]) -> Table:
+    """Table of the number of effects in each direction, for each ablation with published figures."""
     rows: list[dict[str, Any]] = []
     for ablation in latest(reports):
         if len(ablation["tables"]) < 2:
@@ -124,8 +124,8 @@ def directions_table(reports: Iterable[Report]) -> Table:
     return Table("Direction of the published effects", columns, rows, [])
 
 
-def copy_pictures(reports: Iterable[Report], folder: Path) -> dict[str, str]:
-    """Put each ablation's picture into ``folder``; returns where the page finds it."""
+def copy_pictures(reports: Iterable[StageReport], folder: Path) -> dict[str, str]:
+    """Copy each ablation's picture into ``folder``; return its path relative to the page, by ablation."""
     found = {}
     for ablation in latest(reports):
         for path in (Path(name) for name in ablation["wrote"] if name.endswith("plot.svg")):
@@ -137,10 +137,10 @@ def copy_pictures(reports: Iterable[Report], folder: Path) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the commands, then write the page; returns the exit code."""
-    parser = argparse.ArgumentParser(description="The results in docs/ablations.md.")
-    parser.add_argument("commands", nargs="+", metavar="WORDS", help="what `scaseg ablate` is given, in quotes")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page")
+    """Run the commands, then write the page; return the exit code."""
+    parser = argparse.ArgumentParser(description="Write the results in docs/ablations.md.")
+    parser.add_argument("commands", nargs="+", metavar="WORDS", help="arguments of one `scaseg ablate`, in quotes")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
     options = parser.parse_args(arguments)
     reports = [run(words) for words in options.commands]
     pictures = copy_pictures(reports, options.page.parent / "images" / "ablations")

@@ -1,9 +1,10 @@
-"""A training step of stage 1 beside one of MMDetection's plain Mask2Former on the same images.
+"""Compare a training step of stage 1 with one of MMDetection's plain Mask2Former on the same images.
 
     python benchmarks/base_step.py --device cuda --size published
 
-Plain: a linear class head, no alignment with CLIP; else the same sizes, losses and optimiser. Weights are random, and
-images made up: neither changes the work. A step is what it is in training: preprocessing, forward, backward, update.
+The plain network has a linear class head and no alignment with CLIP; sizes, losses and optimizer are the same. Weights
+are random and images synthetic, neither of which changes the time. A step is that of training: preprocessing, forward,
+backward, update.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from mmengine.structures import InstanceData
 from scenes import scene
 from torch import nn
 
+from scaseg_cli.base.augmentation import panoptic_sample
+from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
 from scaseg_cli.base.network import build_network
-from scaseg_cli.base.samples import collate
-from scaseg_cli.base.views import panoptic_sample
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.recipe.schema import Base, Recipe
@@ -40,18 +41,18 @@ from mmdet.structures.mask import BitmapMasks  # isort: skip
 
 RECIPES = {"small": "shapes-zps", "published": "coco-zps"}
 NUM_SEEN = {"small": 32, "published": 119}
-PER_GPU = 2  # the published 16 images on the published recipe's eight GPUs
+PER_GPU = 2  # the published batch of 16 images on the eight GPUs of the published recipe
 ON_CPU = {"small": 8, "published": 1}
 
 
 def recipe_of(size: str) -> Recipe:
-    """The shipped recipe of this size with random weights."""
+    """Load the shipped recipe of this size, with random weights."""
     changes = ["base.backbone.checkpoint=null", "threads=null"]
     return load_recipe(RECIPES[size], (*changes, *(["clip.checkpoint=null"] if size == "published" else [])))
 
 
 def make_batch(base: Base, num_images: int, num_seen: int) -> dict[str, Any]:
-    """A batch of stage 1's own training views."""
+    """Make a batch of training views as stage 1 does."""
     class_ids = {number + 1: number for number in range(num_seen)}
     samples = []
     for image_id in range(num_images):
@@ -61,7 +62,7 @@ def make_batch(base: Base, num_images: int, num_seen: int) -> dict[str, Any]:
 
 
 def as_mmdetection_loads(batch: dict[str, Any]) -> dict[str, Any]:
-    """The same batch with its masks in the form that MMDetection's own pipeline gives them."""
+    """Return the same batch with its masks in the form of MMDetection's own pipeline."""
     samples = []
     for sample in batch["data_samples"]:
         found, masks = sample.gt_instances, sample.gt_instances.masks.numpy().astype("uint8")
@@ -72,7 +73,7 @@ def as_mmdetection_loads(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_network(base: Base, num_seen: int) -> nn.Module:
-    """MMDetection's Mask2Former as it is, of the same sizes."""
+    """Build MMDetection's unchanged Mask2Former with the same sizes."""
     config = ConfigDict(
         backbone={"type": ResNet, **resnet_config(base.backbone)},
         panoptic_head={"type": Mask2FormerHead, **head_config(base, num_seen)},
@@ -93,7 +94,7 @@ def plain_network(base: Base, num_seen: int) -> nn.Module:
 
 
 def our_network(recipe: Recipe, num_seen: int, device: str, aligned: bool) -> nn.Module:
-    """Stage 1's network, with V2C or without."""
+    """Build the network of stage 1, with V2C if ``aligned``."""
     clip = load_clip(recipe.clip).to(device) if aligned else None
     dim = load_clip(recipe.clip).dim if clip is None else clip.dim
     seen_SC = F.normalize(torch.randn(num_seen, dim), dim=1)
@@ -101,7 +102,7 @@ def our_network(recipe: Recipe, num_seen: int, device: str, aligned: bool) -> nn
 
 
 def step_of(network: nn.Module, batch: dict[str, Any], base: Base, device: str) -> Any:
-    """A function that takes one training step, through mmengine as in training."""
+    """Return a function that takes one training step through mmengine, as training does."""
     network = network.to(device).train()
     optimizer = {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay}
     clipping = {"max_norm": base.clip_grad, "norm_type": 2}
@@ -110,7 +111,7 @@ def step_of(network: nn.Module, batch: dict[str, Any], base: Base, device: str) 
 
 
 def measure(options: argparse.Namespace) -> Outcome:
-    """Build the networks, take steps in turns, compare."""
+    """Build the networks and time their training steps in turns."""
     prepare(options.device)
     recipe, num_seen = recipe_of(options.size), NUM_SEEN[options.size]
     num_images = ON_CPU[options.size] if options.device == "cpu" else PER_GPU
@@ -132,14 +133,14 @@ def measure(options: argparse.Namespace) -> Outcome:
         ratio=timings.ratio("with V2C", "plain"),
         goal=Goal("at most", 1.1) if options.size == "published" else None,
         figures={
-            f"MMDetection's plain Mask2Former, {unit} a step": timings.median("plain"),
-            f"cosine classifier without V2C, {unit} a step": timings.median("without V2C"),
-            f"with V2C, {unit} a step": timings.median("with V2C"),
+            f"MMDetection's plain Mask2Former, {unit} per step": timings.median("plain"),
+            f"cosine classifier without V2C, {unit} per step": timings.median("without V2C"),
+            f"with V2C, {unit} per step": timings.median("with V2C"),
             "without V2C / plain": timings.ratio("without V2C", "plain"),
         },
         notes=(
-            f"{num_images} image{'s' if num_images > 1 else ''} a step of {recipe.base.crop} pixels, as in the recipe "
-            f"{RECIPES[options.size]}; {rounds} steps of each, one way after the other.",
+            f"{num_images} image{'s' if num_images > 1 else ''} of {recipe.base.crop} pixels per step, as in the "
+            f"recipe {RECIPES[options.size]}; {rounds} steps of each network, alternating.",
         ),
         machine=machine_of(options.device),
     )

@@ -1,9 +1,9 @@
-"""An iteration of stage 2 from the query file beside one that runs the segmentor, as `train-cat --live` does.
+"""Compare an iteration of stage 2 from the query file with one that runs the segmentor, as `train-cat --live` does.
 
     python benchmarks/cat_live.py --device cuda --size published
 
-Both take the recipe's batches: cat.batch_size queries out of the file, or those of cat.live_images images. Images are
-made up and weights random, neither of which changes the work.
+Both use the recipe's batch size: cat.batch_size queries from the file, or the queries of cat.live_images images. Images
+are synthetic and weights random, neither of which changes the time.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ IMAGES = {"small": (64, 64), "published": (640, 480)}
 NUM_QUERIES = {"small": 5_000, "published": 50_000}
 EMBEDDING_DIM = 512
 NUM_IMAGES = 16
-_FROM_FILE = 20  # iterations from the file in the place of one live one, which takes far longer
+_FROM_FILE = 20  # iterations from the file per live iteration, which takes far longer
 
 
 def make_recipe(size: str, device: str, root: Path) -> Recipe:
-    """The shipped recipe of this size on made-up images in ``root``."""
+    """Load the shipped recipe of this size for the synthetic images in ``root``."""
     sets = [f"data.{name}={{images: {name}, annotations: {name}.json, labels: {name}_png}}" for name in ("train",)]
     sets += ["data.validation={images: val, annotations: val.json, labels: val_png}", "data.selection=null"]
     own = [f"data.root={root}", "data.shapes=null", "split.unseen=coco-zps", "threads=null"]
@@ -57,7 +57,7 @@ def make_recipe(size: str, device: str, root: Path) -> Recipe:
 
 
 def write_images(root: Path, size: str, num_images: int = NUM_IMAGES) -> None:
-    """Training and validation images with COCO's categories; no training image holds an unseen one."""
+    """Write training and validation images with COCO's categories; no training image has an unseen class."""
     categories = list(coco_panoptic())
     seen = [category.id for category in categories if category.name not in COCO_ZPS]
     write_scenes(root, "train", range(1, num_images + 1), IMAGES[size], categories, seen)
@@ -65,7 +65,7 @@ def write_images(root: Path, size: str, num_images: int = NUM_IMAGES) -> None:
 
 
 def finish_stages(recipe: Recipe, run: RunDir, num_queries: int) -> ClassList:
-    """A run folder in which all that stage 2 needs has finished, with random content."""
+    """Fill a run folder with finished stages for stage 2, with random content; return the class list."""
     split_dataset(recipe, run)
     classes = read_classes(run)
     random = torch.Generator().manual_seed(0)
@@ -84,7 +84,7 @@ def finish_stages(recipe: Recipe, run: RunDir, num_queries: int) -> ClassList:
 
 @contextmanager
 def finished_run(size: str, device: str, num_images: int = NUM_IMAGES) -> Iterator[tuple[Recipe, RunDir, ClassList]]:
-    """A recipe and a run folder for stage 2, gone when the block ends."""
+    """Make a recipe and a run folder for stage 2; both are removed when the block ends."""
     with tempfile.TemporaryDirectory(prefix="scaseg-benchmark-") as folder:
         root = Path(folder)
         write_images(root / "data", size, num_images)
@@ -93,7 +93,7 @@ def finished_run(size: str, device: str, num_images: int = NUM_IMAGES) -> Iterat
 
 
 def measure(options: argparse.Namespace) -> Outcome:
-    """Make a run folder, take iterations both ways in turns."""
+    """Make a run folder and time iterations of both kinds in turns."""
     prepare(options.device)
     rounds = options.rounds or (10 if options.device == "cuda" or options.size == "small" else 1)
     with finished_run(options.size, options.device) as (recipe, run, classes):
@@ -120,12 +120,12 @@ def measure(options: argparse.Namespace) -> Outcome:
         ratio=_FROM_FILE * timings.ratio("live", "file"),
         goal=Goal("at least", 100) if is_goal else None,
         figures={
-            f"live, {seconds_of(options.device)} an iteration": timings.median("live"),
-            f"from the file, {seconds_of(options.device)} an iteration": timings.median("file") / _FROM_FILE,
+            f"live, {seconds_of(options.device)} per iteration": timings.median("live"),
+            f"from the file, {seconds_of(options.device)} per iteration": timings.median("file") / _FROM_FILE,
         },
         notes=(
             f"Live: {recipe.cat.live_images} images of {recipe.base.crop} pixels through the segmentor of the recipe "
-            f"{RECIPES[options.size]}; from the file: {recipe.cat.batch_size} queries with a segment, and as many "
+            f"{RECIPES[options.size]}; from the file: {recipe.cat.batch_size} queries with a segment and as many "
             "without.",
         ),
         machine=machine_of(options.device),

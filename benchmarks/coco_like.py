@@ -1,4 +1,4 @@
-"""Makes annotation files like COCO panoptic's: as many images and segments, the same keys, values of the same size."""
+"""Make annotation files like COCO panoptic's: the same numbers of images and segments, keys and value sizes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 from scaseg_cli.data.class_lists import coco_panoptic
 
-SEGMENTS = 11.0  # an image, on average: COCO's training set has 1.3 million on 118,287
+SEGMENTS = 11.0  # average per image: COCO's training set has 1.3 million in 118,287 images
 _MAX_SEGMENT_ID = 256**3 - 1
 
 
 def write_annotations(path: Path, name: str, num_images: int, seed: int) -> list[str]:
-    """Write an annotation file of ``num_images`` images; returns the stems of their file names.
+    """Write an annotation file of ``num_images`` images; return the stems of their file names.
 
-    It is written image by image, as it would not fit into the memory of a process whose own use is to be measured.
+    The file is written image by image, to keep the memory of this process small.
 
     Args:
-        path: the file.
-        name: of the set, as COCO's addresses have it ("train2017").
-        num_images: images.
-        seed: the same one gives the same file.
+        path: the file to write.
+        name: the set's name as in COCO's URLs ("train2017").
+        num_images: number of images.
+        seed: the random seed; the same seed gives the same file.
     """
     random = np.random.default_rng(seed)
     image_ids = np.cumsum(random.integers(1, 9, num_images)).tolist()

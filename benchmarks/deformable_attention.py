@@ -1,9 +1,9 @@
-"""Deformable attention in plain PyTorch beside mmcv's compiled operator, where that is installed.
+"""Compare deformable attention in plain PyTorch with mmcv's compiled operator, where that is installed.
 
     python benchmarks/deformable_attention.py --device cuda --size published
 
-The pixel decoder calls it once a layer. Here: forward and backward, as in a training step. Without the operator, which
-a full mmcv has on CUDA alone, the time of the plain form is all that can be said.
+The pixel decoder calls it once per layer. The benchmark runs forward and backward, as a training step does. Only a full
+mmcv with CUDA has the operator; without it, the benchmark times the plain form alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STRIDES, HEADS, WIDTH, POINTS = (8, 16, 32), 8, 256, 4  # Mask2Former's
 
 
 def make_inputs(crop: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Values, sizes of the levels, sampling locations and attention weights of one layer of the pixel decoder."""
+    """Make values, level sizes, sampling locations and attention weights for one layer of the pixel decoder."""
     random = torch.Generator().manual_seed(0)
     sides = [crop // stride for stride in STRIDES]
     num_keys, levels = sum(side**2 for side in sides), len(sides)
@@ -43,18 +43,18 @@ def make_inputs(crop: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def plain(values: Tensor, sizes: Tensor, places: Tensor, weights: Tensor) -> Tensor:
-    """The form that runs without a compiled operator."""
+    """Deformable attention in plain PyTorch, without a compiled operator."""
     return multi_scale_deformable_attn_pytorch(values, sizes, places, weights)
 
 
 def compiled(values: Tensor, sizes: Tensor, places: Tensor, weights: Tensor) -> Tensor:
-    """mmcv's operator."""
+    """Deformable attention by mmcv's compiled operator."""
     starts = torch.cat([sizes.new_zeros(1), sizes.prod(1).cumsum(0)[:-1]])
     return MultiScaleDeformableAttnFunction.apply(values, sizes, starts, places, weights, 64)
 
 
 def forward_and_backward(form: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Callable[[], None]:
-    """A function that runs ``form`` once and takes its gradients."""
+    """Return a function that runs ``form`` forward and backward once."""
 
     def run() -> None:
         torch.autograd.backward(form(*inputs).sum())
@@ -65,7 +65,7 @@ def forward_and_backward(form: Callable[..., Tensor], inputs: tuple[Tensor, ...]
 
 
 def measure(options: argparse.Namespace) -> Outcome:
-    """Run the forms that there are, in turns."""
+    """Time the available forms in turns."""
     prepare(options.device)
     inputs = make_inputs(CROP[options.size], options.device)
     forms = {"plain PyTorch": plain}
@@ -76,7 +76,7 @@ def measure(options: argparse.Namespace) -> Outcome:
     both = len(forms) > 1
     notes = [f"One layer of the pixel decoder, forward and backward: {BATCH} images of {CROP[options.size]} pixels."]
     if not both:
-        notes.append("No compiled operator here: mmcv's needs CUDA and a full mmcv, so there is nothing to compare.")
+        notes.append("The compiled operator needs CUDA and a full mmcv. It is missing, so there is nothing to compare.")
     return Outcome(
         benchmark="deformable_attention",
         device=options.device,

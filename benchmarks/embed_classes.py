@@ -1,9 +1,9 @@
-"""Class embeddings through CLIP's text encoder in batches, beside a plain loop of one prompt at a time.
+"""Compare class embeddings through CLIP's text encoder in batches with a plain loop over single prompts.
 
     python benchmarks/embed_classes.py --device cuda --size published
 
-Published: COCO-Stuff's 171 classes in 80 templates. The weights are random, which changes no time. The loop is timed on
-a part of the prompts, since all of them take long.
+The published size is COCO-Stuff's 171 classes in 80 templates. The weights are random, which does not change the time.
+The loop is timed on a part of the prompts, since all of them would take too long.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NUM_LOOPED = {"small": 24, "published": 240}
 
 
 def measure(options: argparse.Namespace, model: str = "ViT-B-16", templates: str = "imagenet80") -> Outcome:
-    """Encode the prompts both ways, in turns."""
+    """Time the encoding of the prompts in batches and one by one, in turns."""
     prepare(options.device)
     clip = load_clip(Clip(model=model, checkpoint=None)).to(options.device)
     names = [category.name for category in coco_stuff()][: NUM_CLASSES[options.size]]
@@ -41,17 +41,17 @@ def measure(options: argparse.Namespace, model: str = "ViT-B-16", templates: str
 
     rounds = options.rounds or (5 if options.device == "cuda" or options.size == "small" else 1)
     timings = in_turns({"in batches": in_batches, "one by one": one_by_one}, rounds, options.device)
-    unit, share = seconds_of(options.device), len(prompts) / len(looped)
+    unit, prompts_per_looped = seconds_of(options.device), len(prompts) / len(looped)
     return Outcome(
         benchmark="embed_classes",
         device=options.device,
         size=options.size,
         ratio_of="speed in batches / one by one",
-        ratio=share * timings.ratio("one by one", "in batches"),
+        ratio=prompts_per_looped * timings.ratio("one by one", "in batches"),
         goal=None,
         figures={
-            f"in batches, prompts / {unit}": len(prompts) / timings.median("in batches"),
-            f"one by one, prompts / {unit}": len(looped) / timings.median("one by one"),
+            f"in batches, prompts per {unit}": len(prompts) / timings.median("in batches"),
+            f"one by one, prompts per {unit}": len(looped) / timings.median("one by one"),
             f"all prompts in batches, {unit}": timings.median("in batches"),
         },
         notes=(

@@ -1,7 +1,7 @@
-"""What the benchmarks share: their options, timing in turns, and one form for what they found.
+"""Shared by the benchmarks: their options, interleaved timing, and one form for their results.
 
-A benchmark holds two ways of doing the same against each other, in one run, in turns: a machine that grows slower
-meanwhile does so for both. What is shown are medians, so that a single slow round does not matter.
+A benchmark compares two implementations of the same thing in one run, alternating between them, so a machine that slows
+down does so for both. It shows medians, so a single slow round does not matter.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ Size = Literal["small", "published"]
 
 @dataclass(frozen=True)
 class Goal:
-    """What the ratio shall be: at most, or at least, ``bound``."""
+    """The goal for a ratio: at most, or at least, ``bound``."""
 
     kind: Literal["at most", "at least"]
     bound: float
 
     def is_met(self, ratio: float) -> bool:
-        """Whether ``ratio`` is on the right side."""
+        """Whether ``ratio`` meets the goal."""
         return ratio <= self.bound if self.kind == "at most" else ratio >= self.bound
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run of a benchmark found.
+    """The result of one run of a benchmark.
 
     Attributes:
-        benchmark: the file's name without its ending.
+        benchmark: the benchmark's file name without the extension.
         device: ``cpu`` or ``cuda``.
         size: ``small`` or ``published``.
-        ratio_of: what is divided by what, in words.
-        ratio: None where there is nothing to compare with here.
-        goal: for the ratio; None: none is set for this device and size.
-        figures: what was measured, in words with units, and its value.
-        notes: what a reader has to know, sentences.
-        machine: where it ran.
+        ratio_of: what the ratio divides by what, in words.
+        ratio: the ratio; None if there is nothing to compare with on this machine.
+        goal: the goal for the ratio; None if none is set for this device and size.
+        figures: each measured value, by its description with the unit.
+        notes: sentences that a reader needs to interpret the figures.
+        machine: what `machine_of` returned.
     """
 
     benchmark: str
@@ -63,31 +63,31 @@ class Outcome:
     machine: dict[str, Any]
 
     def as_json_value(self) -> dict[str, Any]:
-        """For `json`, and back again with `outcome_from`."""
+        """The outcome as a JSON value; `outcome_from` is the inverse."""
         return asdict(self)
 
 
 def outcome_from(value: Mapping[str, Any]) -> Outcome:
-    """What `Outcome.as_json_value` gave."""
+    """Make an outcome from the value of `Outcome.as_json_value`."""
     goal = Goal(**value["goal"]) if value["goal"] is not None else None
     return Outcome(**{**value, "goal": goal, "notes": tuple(value["notes"])})
 
 
 def options_of(description: str, devices: Sequence[str], arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options ``device``, ``size``, ``rounds`` and ``json`` of a benchmark that runs on ``devices``."""
+    """Parse the options ``device``, ``size``, ``rounds`` and ``json`` of a benchmark that runs on ``devices``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--device", choices=devices, default="cpu")
     parser.add_argument("--size", choices=("small", "published"), default="small")
-    parser.add_argument("--rounds", type=int, help="how often each way is timed; without it, what suits the size")
+    parser.add_argument("--rounds", type=int, help="number of timed rounds; the default depends on the size")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args(arguments)
     if options.rounds is not None and options.rounds < 1:
-        parser.error("--rounds takes a number from 1")
+        parser.error("--rounds takes a number of at least 1")
     return options
 
 
 def prepare(device: str) -> None:
-    """Go on only if ``device`` is here. On a CPU one thread computes: what several wait for each other is no work.
+    """Check that ``device`` exists. On a CPU, use one thread, so that waiting between threads is not measured as work.
 
     Raises:
         ScasegError: there is no CUDA device.
@@ -102,16 +102,16 @@ def prepare(device: str) -> None:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds of each way in each round."""
+    """The seconds of each implementation in each round."""
 
     seconds: Mapping[str, Sequence[float]]
 
     def median(self, way: str) -> float:
-        """The median of one way's rounds."""
+        """Median of the seconds of ``way``."""
         return statistics.median(self.seconds[way])
 
     def ratio(self, way: str, other: str) -> float:
-        """The median of the ratios within the rounds: what slows a whole round changes neither."""
+        """Median of the ratios within the rounds, which a slow round does not change."""
         pairs = zip(self.seconds[way], self.seconds[other], strict=True)
         return statistics.median(one / another for one, another in pairs)
 
@@ -122,14 +122,14 @@ def in_turns(
     device: str = "cpu",
     clock: Callable[[], float] | None = None,
 ) -> Timings:
-    """Time each way ``rounds`` times, after one round that is not timed; in each round all ways have their turn.
+    """Time each function ``rounds`` times, after one untimed round; each round calls every function once.
 
     Args:
-        ways: functions by name.
-        rounds: how often each is timed.
-        device: ``cuda``: what was asked of it is waited for.
-        clock: seconds; None: on a CPU the seconds of work, which other processes change little, and with ``cuda``
-            those that pass.
+        ways: the functions to time, by name.
+        rounds: number of timed rounds.
+        device: with ``cuda``, each call is timed until the device has finished.
+        clock: returns seconds; None: CPU time on a CPU, which other processes change little, and wall-clock time with
+            ``cuda``.
     """
     clock = clock or (time.perf_counter if device == "cuda" else time.process_time)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -145,12 +145,12 @@ def in_turns(
 
 
 def seconds_of(device: str) -> str:
-    """What `in_turns` counts on ``device``, in words."""
-    return "s" if device == "cuda" else "s of work"
+    """The unit in which `in_turns` measures on ``device``, in words."""
+    return "s" if device == "cuda" else "s of CPU time"
 
 
 def _synchronise(device: str) -> None:
-    """Wait until the device has done what was asked of it."""
+    """Wait until the device has finished its queued work."""
     if device == "cuda":
         import torch
 
@@ -158,7 +158,7 @@ def _synchronise(device: str) -> None:
 
 
 def machine_of(device: str) -> dict[str, Any]:
-    """Cores, threads, GPU and versions: what figures depend on."""
+    """The cores, threads, GPU and versions that figures depend on."""
     found: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "python": sys.version.split()[0]}
     found["torch"] = metadata.version("torch")
     if "torch" in sys.modules:
@@ -171,7 +171,7 @@ def machine_of(device: str) -> dict[str, Any]:
 
 
 def show(outcome: Outcome, as_json: bool) -> None:
-    """Print what was found on stdout: a few lines, or one line of JSON."""
+    """Print the outcome on stdout: a few lines, or one line of JSON."""
     if as_json:
         print(json.dumps(outcome.as_json_value()))
         return
@@ -184,7 +184,7 @@ def show(outcome: Outcome, as_json: bool) -> None:
 
 
 def shown_goal(outcome: Outcome) -> str:
-    """The goal and whether it was met, in brackets; nothing where there is none."""
+    """The goal and whether it was met, in parentheses; an empty text if there is no goal."""
     if outcome.goal is None or outcome.ratio is None:
         return ""
     met = "met" if outcome.goal.is_met(outcome.ratio) else "missed"
@@ -192,7 +192,7 @@ def shown_goal(outcome: Outcome) -> str:
 
 
 def shown_number(value: float) -> str:
-    """Three significant digits; whole numbers as they are."""
+    """Format a number with three significant digits; whole numbers are not rounded."""
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -204,9 +204,9 @@ def run_benchmark(
     measure: Callable[[argparse.Namespace], Outcome],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """The whole of a benchmark's command; returns its exit code."""
+    """Run a benchmark as a command; return its exit code."""
     options = options_of(description, devices, arguments)
-    warnings.simplefilter("ignore")  # what libraries warn their callers of
+    warnings.simplefilter("ignore")  # warnings of libraries about their own use
     try:
         show(measure(options), options.json)
     except ScasegError as error:

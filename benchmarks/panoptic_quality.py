@@ -1,8 +1,8 @@
-"""How fast predictions in files are scored, beside decoding their PNGs alone and beside a plain reference.
+"""Compare the speed of scoring predictions in files with decoding their PNGs only and with a plain reference.
 
     python benchmarks/panoptic_quality.py --size published
 
-Times are seconds of work on one core. The three ways must agree on what they count, or the benchmark fails.
+Times are CPU seconds on one core. Scoring and the reference must give the same counts, or the benchmark fails.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from measuring import Goal, Outcome, in_turns, machine_of, run_benchmark
 from panoptic_set import LABELS, NUM_CATEGORIES, PREDICTIONS, write_set
 from PIL import Image
 
-from scaseg_cli.data.ahead import num_cores
 from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.data.records import LabelledSet
-from scaseg_cli.evaluation.panoptic_quality import PanopticQuality
-from scaseg_cli.evaluation.predicted_set import read_predictions
-from scaseg_cli.evaluation.score_files import score_files
+from scaseg_cli.external.predicted_set import read_predictions
+from scaseg_cli.external.score_files import score_files
 from scaseg_cli.files import read_json
+from scaseg_cli.measures.panoptic_quality import PanopticQuality
 from scaseg_cli.recipe.schema import ImageSet
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from plain_panoptic_quality import PlainQuality
 
 NUM_IMAGES = {"small": 40, "published": 1000}
-NUM_PLAIN = {"small": 10, "published": 50}  # images for the plain reference, which is slow
+NUM_PLAIN = {"small": 10, "published": 50}  # number of images for the plain reference, which is slow
 CLASS_IDS = {k: k - 1 for k in range(1, NUM_CATEGORIES + 1)}
 
 
 def read_labels(folder: Path) -> LabelledSet:
-    """The labels of a set that `write_set` wrote."""
+    """Read the labels of a set that `write_set` wrote."""
     return read_panoptic_set(folder, ImageSet(images=LABELS, annotations=f"{LABELS}.json", labels=LABELS))
 
 
 def decode(folder: Path) -> None:
-    """Decode every PNG, of labels and of predictions, by the fastest decoder at hand, and do nothing with it."""
+    """Decode every PNG of the labels and the predictions with the fastest available decoder and discard the result."""
     for name in (LABELS, PREDICTIONS):
         for path in sorted((folder / name).glob("*.png")):
             cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
@@ -71,7 +71,7 @@ def _ids(path: Path) -> np.ndarray:
 
 
 def measure(options: argparse.Namespace) -> Outcome:
-    """Make the set, score it each way in turns; fails where the ways do not agree."""
+    """Make the set and time the ways of scoring it; fail if their counts differ."""
     num, num_plain, rounds = NUM_IMAGES[options.size], NUM_PLAIN[options.size], options.rounds or 3
     with tempfile.TemporaryDirectory(prefix="scaseg-benchmark-") as name:
         folder, cores = Path(name), num_cores()
@@ -90,21 +90,21 @@ def measure(options: argparse.Namespace) -> Outcome:
         ratio=work.ratio("decoding", "scaseg"),
         goal=Goal("at least", 0.8) if options.size == "published" else None,
         figures={
-            "scaseg evaluate --predictions, images a second and core": num / work.median("scaseg"),
-            "decoding the same PNGs, images a second and core": num / work.median("decoding"),
-            "a plain reference, images a second and core": num_plain / plain.median("plain"),
-            f"scaseg evaluate --predictions in {cores} threads, images a second": num / threads.median("threads"),
+            "scaseg evaluate --predictions, images per second and core": num / work.median("scaseg"),
+            "decoding the same PNGs, images per second and core": num / work.median("decoding"),
+            "a plain reference, images per second and core": num_plain / plain.median("plain"),
+            f"scaseg evaluate --predictions in {cores} threads, images per second": num / threads.median("threads"),
         },
         notes=(
-            f"{num} images of 640 x 480 pixels with about eleven segments, void and crowds; {kilobytes:.1f} kB a label "
-            f"PNG. The reference goes segment by segment, on {num_plain} of them, and counts the same.",
+            f"{num} images of 640 x 480 pixels with about eleven segments, void and crowds; {kilobytes:.1f} kB per "
+            f"label PNG. The reference scores {num_plain} of them segment by segment and gives the same counts.",
         ),
         machine=machine_of("cpu"),
     )
 
 
 def check(folder: Path, num_images: int) -> None:
-    """The fast and the plain way must count the same, on the first images."""
+    """Assert that the fast and the plain scoring give the same quality on the first images."""
     labels = read_labels(folder)
     first = labels.only([record.image_id for record in labels.images[: min(num_images, 20)]])
     fast = score_files(first, read_predictions(folder / PREDICTIONS, first), CLASS_IDS, NUM_CATEGORIES, 0).quality

@@ -1,8 +1,8 @@
-"""Made-up panoptic labels and predictions of COCO's size and density, in COCO's format.
+"""Synthetic panoptic labels and predictions of COCO's size and density, in COCO's format.
 
-640 x 480 pixels, 133 categories, about eleven segments an image with borders as rough as drawn ones, so that a PNG has
-COCO's 10 to 20 kB; void between some segments, and a crowd region in every eighth image. A prediction is its label
-with its borders moved, a few segments missing, and a few called something else.
+There are 133 categories. Images have 640 x 480 pixels and about eleven segments. Borders are as rough as hand-drawn
+ones, so a PNG has COCO's 10 to 20 kB. There is void between some segments, and a crowd region in every eighth image. A
+prediction is its label with moved borders, a few missing segments, and a few wrong classes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from PIL import Image
 
 WIDTH, HEIGHT = 640, 480
 NUM_THINGS, NUM_CATEGORIES = 80, 133
-_VOID = 0.02  # relative difference of two distances below which a pixel may be void
+_VOID = 0.02  # relative difference of two distances below which a pixel is void
 LABELS, PREDICTIONS = "labels", "predictions"
 
 
 def write_set(folder: Path, num_images: int, jobs: int) -> None:
-    """Write ``labels.json``, ``predictions.json`` and their folders of PNGs; done already if the folder has them."""
+    """Write ``labels.json``, ``predictions.json`` and their folders of PNGs, unless the folder already has them."""
     done = folder / "done.json"
     if done.is_file() and json.loads(done.read_text()) == num_images:
         return
@@ -45,7 +45,7 @@ def write_set(folder: Path, num_images: int, jobs: int) -> None:
 
 
 def _write_image(folder: Path, image_id: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One image's label and prediction: PNGs on disk, annotations returned."""
+    """Write the PNGs of one image's label and prediction; return their annotations."""
     rng = np.random.default_rng(image_id)
     num = int(np.clip(rng.poisson(11), 3, 40))
     seeds, weights = rng.uniform((0, 0), (HEIGHT, WIDTH), (num, 2)), rng.lognormal(0, 0.5, num)
@@ -70,7 +70,7 @@ def _write_image(folder: Path, image_id: int) -> tuple[dict[str, Any], dict[str,
 
 
 def _nearest(seeds: np.ndarray, weights: np.ndarray, warp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The seed [H, W] with the smallest weighted distance, and by how much, relatively, the second is further off."""
+    """The nearest seed by weighted distance, [H, W], and the relative margin to the second nearest, [H, W]."""
     grid = np.indices((HEIGHT, WIDTH), dtype=np.float32) + warp
     first = np.full((HEIGHT, WIDTH), np.inf, np.float32)
     second, winner = first.copy(), np.zeros((HEIGHT, WIDTH), np.int64)
@@ -84,7 +84,7 @@ def _nearest(seeds: np.ndarray, weights: np.ndarray, warp: np.ndarray) -> tuple[
 
 
 def _warp(rng: np.random.Generator, strength: float) -> np.ndarray:
-    """How far each pixel is moved before its seed is looked for: smooth noise [2, H, W] of several sizes."""
+    """Offset of each pixel before the search for its seed: smooth noise [2, H, W] at several scales."""
     moved = np.zeros((2, HEIGHT, WIDTH), np.float32)
     for cell in (128, 64, 32, 16, 8, 4):
         for axis in range(2):
@@ -100,7 +100,7 @@ def _save(path: Path, ids: np.ndarray) -> None:
 
 
 def _segments(places: np.ndarray, ids: np.ndarray, classes: np.ndarray, crowd: np.ndarray) -> list[dict[str, Any]]:
-    """``segments_info`` of the segments that have a pixel."""
+    """Make ``segments_info`` of the segments that have at least one pixel."""
     segments = []
     for place in np.unique(places[places >= 0]).tolist():
         rows, columns = np.nonzero(places == place)

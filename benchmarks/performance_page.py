@@ -1,4 +1,4 @@
-"""From what the benchmarks found to docs/performance.md; whichever way it came out, the same rules word it."""
+"""Make docs/performance.md from the benchmarks' results; the same rules word every result."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ TITLES = {
 ON_CPU_ALONE = ("split_dataset", "panoptic_quality")
 _INTRODUCTION = """# Performance
 
-How fast the parts are that decide how long a run takes, each beside the plain way of doing the same. A benchmark times
-both in one run, in turns, and shows medians. The figures come from `python benchmarks/run.py`, which writes this page;
-as data they are in [performance.json](performance.json). Sizes: *published* are those of the published settings,
-*small* those of the embedded world, or a part. On a CPU, seconds of work of one thread are counted: what else a
-machine does changes them little. Where whole processes are timed, and on a GPU, they are the clock's.
+This page shows the speed of the parts that determine how long a run takes, each next to a plain implementation of the
+same part. A benchmark times both in one run, alternating between them, and shows medians. `python benchmarks/run.py`
+measures the figures and writes this page; [performance.json](performance.json) has them as data. Size *published* is
+that of the published settings; *small* is that of the embedded world, or a part. On a CPU the benchmarks measure the
+CPU time of one thread, which depends little on what else the machine does. For whole processes, and on a GPU, they
+measure wall-clock time.
 """
 _NO_GPU = """
-**No GPU was at hand.** Nothing below says how fast `scaseg` is on one, and goals that are set for a GPU are open:
+**No GPU was available.** Nothing below says how fast `scaseg` is on a GPU, and the goals for a GPU are open.
 `python benchmarks/run.py --device cuda` measures them and adds them here.
 """
 
 
 def command_of(name: str, device: str, size: str) -> str:
-    """The command that runs one benchmark."""
+    """Return the command that runs one benchmark."""
     return f"python benchmarks/{name}.py" + ("" if name in ON_CPU_ALONE else f" --device {device}") + f" --size {size}"
 
 
 def page(outcomes: Sequence[Outcome]) -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page as Markdown."""
     parts = [_INTRODUCTION]
     if not any(outcome.device == "cuda" for outcome in outcomes):
         parts.append(_NO_GPU)
@@ -65,7 +66,7 @@ def _section(outcome: Outcome) -> str:
 
 
 def _machine(outcome: Outcome) -> str:
-    """Where it ran, a sentence."""
+    """The sentence on the machine that the benchmark ran on."""
     known = outcome.machine
     parts = [f"{known['cores']} core{'s' if known['cores'] > 1 else ''}"]
     if "threads" in known:

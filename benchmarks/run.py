@@ -1,10 +1,10 @@
-"""Runs the benchmarks that suit a device and writes docs/performance.md from what they found.
+"""Run the benchmarks that suit a device and write docs/performance.md from their results.
 
     python benchmarks/run.py
     python benchmarks/run.py --device cuda
 
-What was found is kept as data in docs/performance.json: a later run replaces what it measures anew, so figures of a GPU
-come beside those of a CPU. For figures that mean something the machine must have nothing else to do.
+The results are kept as data in docs/performance.json. A later run replaces only what it measures again, so figures of a
+GPU are added to those of a CPU. The machine must be otherwise idle for the figures to be meaningful.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scaseg_cli.results.console import say_plainly
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "performance.md"
-# What is worth running on each device: on a CPU, published sizes where they end within minutes.
+# The benchmarks worth running on each device; on a CPU, published sizes only if they finish within minutes.
 PLAN: dict[str, tuple[tuple[str, str], ...]] = {
     "cpu": (
         ("split_dataset", "published"),
@@ -48,27 +48,27 @@ NAMES = tuple(dict.fromkeys(name for plan in PLAN.values() for name, _ in plan))
 
 
 def run_one(name: str, device: str, size: str) -> Outcome:
-    """Run one benchmark in a process of its own.
+    """Run one benchmark in its own process.
 
     Raises:
-        ScasegError: it failed; it has said why.
+        ScasegError: the benchmark failed; its output says why.
     """
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--device", device, "--size", size, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise ScasegError(f"the benchmark {name} ended with code {done.returncode}", "What it said stands above.")
+        raise ScasegError(f"the benchmark {name} ended with code {done.returncode}", "See its output above.")
     return outcome_from(json.loads(done.stdout.splitlines()[-1]))
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
-    """What earlier runs found; nothing where there were none."""
+    """Read the results of earlier runs; an empty list if there are none."""
     if not path.is_file():
         return []
     return [outcome_from(value) for value in read_json(path, "the benchmarks' figures")["outcomes"]]
 
 
 def replaced_in(outcomes: Iterable[Outcome], new: Outcome) -> list[Outcome]:
-    """``outcomes`` with ``new`` in the place of the one of the same benchmark, device and size; in the plan's order."""
+    """Replace the outcome of the same benchmark, device and size by ``new``; the result is in the plan's order."""
 
     def key(outcome: Outcome) -> tuple[str, str, str]:
         return outcome.benchmark, outcome.device, outcome.size
@@ -78,11 +78,11 @@ def replaced_in(outcomes: Iterable[Outcome], new: Outcome) -> list[Outcome]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, keep and write; returns the exit code. What has been measured stays where a later benchmark fails."""
+    """Run the benchmarks and write the page; return the exit code. A later failure keeps what was measured."""
     parser = argparse.ArgumentParser(description="Run the benchmarks; write docs/performance.md.")
     parser.add_argument("--device", choices=tuple(PLAN), default="cpu")
-    parser.add_argument("--only", choices=NAMES, action="append", help="this benchmark alone; may be given again")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page; its figures lie beside it as JSON")
+    parser.add_argument("--only", choices=NAMES, action="append", help="run this benchmark only; may be repeated")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write; its figures go beside it as JSON")
     options = parser.parse_args(arguments)
     data = options.page.with_suffix(".json")
     try:

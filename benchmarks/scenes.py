@@ -1,4 +1,4 @@
-"""Made-up images with segments of COCO's density, for benchmarks that need pixels but not their content."""
+"""Synthetic images with segments of COCO's density, for benchmarks that do not depend on image content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NUM_SEGMENTS = 11
 def scene(
     image_id: int, width: int, height: int, category_ids: list[int], num_segments: int = NUM_SEGMENTS
 ) -> tuple[np.ndarray, np.ndarray, ImageRecord]:
-    """Smooth noise, uint8 [H, W, 3], segment ids, int32 [H, W], around random points, and the record of both."""
+    """Make an image of smooth noise, uint8 [H, W, 3], its segment ids, int32 [H, W], and the record of both."""
     random = np.random.default_rng(image_id)
     coarse = random.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
     image = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
@@ -41,12 +41,12 @@ def write_scenes(
     """Write a set of scenes in COCO's format: ``NAME.json`` and the folders ``NAME`` and ``NAME_png``.
 
     Args:
-        root: the folder for all of it.
-        name: of the set.
-        image_ids: one image each.
-        size: width and height, pixels.
-        categories: those of the annotation file.
-        used: the ids of those that occur.
+        root: the folder to write to.
+        name: the set's name.
+        image_ids: the image ids; one image is written for each.
+        size: width and height in pixels.
+        categories: the categories of the annotation file.
+        used: ids of the categories that occur.
     """
     for folder in (root / name, root / f"{name}_png"):
         folder.mkdir(parents=True)

@@ -1,9 +1,9 @@
-"""`scaseg split-dataset` on annotations of COCO's size, beside reading the same file with orjson and nothing else.
+"""Compare `scaseg split-dataset` on annotations of COCO's size with only parsing the same file with orjson.
 
     python benchmarks/split_dataset.py --size published
 
-Every run is a process of its own, from its start to its end, with the file in the system's cache. The images and
-labels are empty files, so none is looked into (--check-png 0).
+Each run is its own process, timed from start to exit, with the file in the system's cache. The images and labels are
+empty files, so no PNG is checked (--check-png 0).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from measuring import Goal, Outcome, Timings, machine_of, run_benchmark
 from scaseg_cli.errors import ScasegError
 
 NUM_IMAGES = {"small": 2_000, "published": 118_287}
-NUM_VALIDATION = {"small": 100, "published": 500}  # few: orjson reads the training file alone
+NUM_VALIDATION = {"small": 100, "published": 500}  # few, since orjson reads only the training file
 ORJSON, COLLECTING = "orjson", "orjson, collecting garbage"
 _PARSE = "import orjson, sys; content = orjson.loads(open(sys.argv[1], 'rb').read())"
 _RECIPE = """
@@ -40,14 +40,14 @@ split: {{unseen: coco-zps}}
 
 @dataclass(frozen=True)
 class Run:
-    """One finished process: seconds on the clock and of work, and the most memory that it held, in GB."""
+    """One finished process: wall-clock seconds, CPU seconds, and peak memory in GB."""
 
     seconds: float
     work: float
     memory: float
 
 
-# A process begins with the peak memory of the one that it was forked from, so that one has to be small.
+# A process starts with the peak memory of its parent, so the parent has to be small.
 _RUN = """
 import json, os, subprocess, sys, time
 started = time.perf_counter()
@@ -60,10 +60,10 @@ with open(sys.argv[1], "w") as file:
 
 
 def measured(command: list[str]) -> Run:
-    """Run a command to its end.
+    """Run a command to its end and measure it.
 
     Raises:
-        ScasegError: it failed; with what it said.
+        ScasegError: the command failed; the message has its output.
     """
     with tempfile.NamedTemporaryFile(suffix=".json") as found:
         runner = [sys.executable, "-S", "-c", _RUN, found.name]
@@ -75,7 +75,7 @@ def measured(command: list[str]) -> Run:
 
 
 def write_set(root: Path, name: str, num_images: int, seed: int) -> None:
-    """An annotation file with its folders; their files are empty."""
+    """Write an annotation file and its folders of empty image and label files."""
     stems = write_annotations(root / f"{name}.json", f"{name}2017", num_images, seed)
     for folder, ending in ((root / name, "jpg"), (root / f"{name}_png", "png")):
         folder.mkdir()
@@ -84,7 +84,7 @@ def write_set(root: Path, name: str, num_images: int, seed: int) -> None:
 
 
 def measure(options: argparse.Namespace) -> Outcome:
-    """Make the files, run all ways in turns, compare."""
+    """Make the files and time the processes in turns."""
     rounds = options.rounds or {"small": 3, "published": 5}[options.size]
     with tempfile.TemporaryDirectory(prefix="scaseg-benchmark-") as folder:
         root = Path(folder)
@@ -117,7 +117,7 @@ def _outcome(options: argparse.Namespace, runs: dict[str, list[Run]], megabytes:
     figures |= {f"{name}, s": clock.median(name) for name in runs}
     figures |= {f"{name}, GB of memory": memory[name] for name in (ORJSON, "split-dataset")}
     figures |= {
-        f"split-dataset / {ORJSON}, seconds of work": work.ratio("split-dataset", ORJSON),
+        f"split-dataset / {ORJSON}, CPU time": work.ratio("split-dataset", ORJSON),
         f"split-dataset / {COLLECTING}": clock.ratio("split-dataset", COLLECTING),
     }
     return Outcome(
@@ -129,9 +129,9 @@ def _outcome(options: argparse.Namespace, runs: dict[str, list[Run]], megabytes:
         goal=Goal("at most", 1.5) if options.size == "published" else None,
         figures=figures,
         notes=(
-            f"Whole processes. {NUM_IMAGES[options.size]:,} images of training and {NUM_VALIDATION[options.size]:,} of "
-            "validation; orjson reads the training file alone, with Python's garbage collection off, as split-dataset "
-            "reads. As scripts run without that care, Python looks for garbage among what orjson makes, over and over.",
+            f"Whole processes; {NUM_IMAGES[options.size]:,} training and {NUM_VALIDATION[options.size]:,} validation "
+            "images. orjson reads only the training file, with Python's garbage collector off, as in split-dataset. In "
+            "a script that leaves it on, the collector repeatedly scans the objects that orjson creates.",
         ),
         machine=machine_of("cpu"),
     )

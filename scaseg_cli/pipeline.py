@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.launch import this_node
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import in_words, say
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table, read_table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, is_done, needs_of, stages_for
 
-if TYPE_CHECKING:
-    from scaseg_cli.html_report.finished import FinishedRun
-    from scaseg_cli.html_report.make import ReportOutcome
-    from scaseg_cli.prediction.predict import Outcome
-    from scaseg_cli.prediction.sources import Source
-    from scaseg_cli.visualization.choice import Choice
-
 _LOOK_EVERY = 2.0  # seconds between looks at what another node has finished
 
 
-def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = None) -> Report:
+def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = None) -> StageReport:
     """Divide classes and images; draws the embedded world first where the recipe asks for it.
 
     ``check_png`` panoptic PNGs of each list are read; None: a few.
@@ -40,7 +33,7 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = None) -> 
     return split_dataset(recipe, run) if check_png is None else split_dataset(recipe, run, check_png)
 
 
-def embed_classes(recipe: Recipe, run: RunDir) -> Report:
+def embed_classes(recipe: Recipe, run: RunDir) -> StageReport:
     """Embed the class names."""
     _say_one_process(recipe, "embeddings")
     from scaseg_cli.embeddings import embed_classes
@@ -48,21 +41,21 @@ def embed_classes(recipe: Recipe, run: RunDir) -> Report:
     return embed_classes(recipe, run)
 
 
-def train_base(recipe: Recipe, run: RunDir) -> Report:
+def train_base(recipe: Recipe, run: RunDir) -> StageReport:
     """Stage 1: the segmentor, in as many processes as the recipe says."""
     from scaseg_cli.base.train import train_base
 
     return train_base(recipe, run)
 
 
-def collect_queries(recipe: Recipe, run: RunDir) -> Report:
+def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
     """The pass of the frozen segmentor that stages 2 and 3 train from, in as many processes as the recipe says."""
     from scaseg_cli.queries.collect import collect_queries
 
     return collect_queries(recipe, run)
 
 
-def train_generator(recipe: Recipe, run: RunDir) -> Report:
+def train_generator(recipe: Recipe, run: RunDir) -> StageReport:
     """Stage 2 proper: the generator, from the query store or, with ``cat.live``, from the segmentor itself."""
     _say_one_process(recipe, "cat")
     from scaseg_cli.cat.train import train_generator
@@ -74,7 +67,7 @@ def train_generator(recipe: Recipe, run: RunDir) -> Report:
     return train_generator(recipe, run, live_batches(recipe, run))
 
 
-def train_cat(recipe: Recipe, run: RunDir) -> Report:
+def train_cat(recipe: Recipe, run: RunDir) -> StageReport:
     """Stage 2: the query embeddings, unless they are up to date, and the generator.
 
     With ``cat.live`` the embeddings are collected too: the union fine-tuning trains from them.
@@ -92,70 +85,22 @@ def train_cat(recipe: Recipe, run: RunDir) -> Report:
     )
 
 
-def union_finetune(recipe: Recipe, run: RunDir) -> Report:
+def union_finetune(recipe: Recipe, run: RunDir) -> StageReport:
     """Stage 3: the class projector."""
     from scaseg_cli.union.finetune import union_finetune
 
     return union_finetune(recipe, run)
 
 
-def evaluate(recipe: Recipe, run: RunDir) -> Report:
+def evaluate(recipe: Recipe, run: RunDir) -> StageReport:
     """The result table."""
     from scaseg_cli.evaluation.evaluate import evaluate
 
     return evaluate(recipe, run)
 
 
-def evaluate_predictions(
-    folder: Path, annotations: Path, labels: Path | None, unseen: str | list[str] | None, per_class: bool
-) -> Report:
-    """The result table of predictions that anyone made."""
-    from scaseg_cli.evaluation.evaluate_predictions import evaluate_predictions
-
-    return evaluate_predictions(folder, annotations, labels, unseen, per_class)
-
-
-def predict(
-    recipe: Recipe,
-    run: RunDir,
-    sources: Sequence[Source],
-    output: Path,
-    names: tuple[list[str], list[str]] | None,
-    setting: str | None,
-    batch_size: int | None,
-    object_threshold: float | None,
-) -> Outcome:
-    """Segments of any images, of any classes."""
-    from scaseg_cli.prediction.predict import predict
-
-    return predict(recipe, run, sources, output, names, setting, batch_size, object_threshold)
-
-
-def report(runs: Sequence[FinishedRun], output: Path, images: int) -> ReportOutcome:
-    """The HTML page of finished runs."""
-    from scaseg_cli.html_report.make import make_report
-
-    return make_report(runs, output, images)
-
-
-def visualize(
-    recipe: Recipe,
-    run: RunDir,
-    choice: Choice,
-    outputs: Sequence[Path],
-    baseline: Path | None,
-    name: str | None,
-    setting: str | None,
-    cell: int,
-) -> Report:
-    """A grid of images, labels and predictions."""
-    from scaseg_cli.visualization.visualize import visualize
-
-    return visualize(recipe, run, choice, outputs, baseline, name, setting, cell)
-
-
 # The functions of a whole run; the stage "data" is part of split_dataset.
-STEPS: dict[str, Callable[[Recipe, RunDir], Report]] = {
+STEPS: dict[str, Callable[[Recipe, RunDir], StageReport]] = {
     "split": split_dataset,
     "embeddings": embed_classes,
     "base": train_base,
@@ -166,7 +111,7 @@ STEPS: dict[str, Callable[[Recipe, RunDir], Report]] = {
 }
 
 
-def run_all(recipe: Recipe, run: RunDir) -> list[Report]:
+def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
     """Carry out every stage that is not up to date, in order; on a further node, its part of the base alone.
 
     Returns:
@@ -192,7 +137,7 @@ def run_all(recipe: Recipe, run: RunDir) -> list[Report]:
     return reports
 
 
-def help_train_base(recipe: Recipe, run: RunDir) -> Report:
+def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
     """What a node that is not the first does in a whole run: it waits until the base can be trained, and takes part.
 
     Raises:
@@ -214,7 +159,7 @@ def help_train_base(recipe: Recipe, run: RunDir) -> Report:
     started, done = time.monotonic(), is_done(recipe, run, "base")
     if done:
         say("base: up to date")
-    report = Report("base") if done else train_base(recipe, run)
+    report = StageReport("base") if done else train_base(recipe, run)
     seconds = round(time.monotonic() - started, 2)
     return dataclasses.replace(report, summary={**report.summary, "ran": not done, "seconds": seconds})
 
@@ -248,14 +193,14 @@ def _up_to_date(recipe: Recipe, run: RunDir, stage: str) -> bool:
     return all(is_done(recipe, run, part) for part in parts)
 
 
-def _report_of(run: RunDir, stage: str) -> Report:
+def _report_of(run: RunDir, stage: str) -> StageReport:
     """The report of a finished stage, from its record and its result table."""
     record = run.record(stage) or {}
     tables = []
     if stage == "evaluation":
         tables.append(read_table(run.results_file))
     wrote: list[Path] = [run.path / name for name in record.get("outputs", {})]
-    return Report(stage, tables, wrote, None, dict(record.get("summary", {})))
+    return StageReport(stage, tables, wrote, None, dict(record.get("summary", {})))
 
 
 def _say_one_process(recipe: Recipe, stage: str) -> None:

@@ -110,7 +110,7 @@ class RunDir:
 
     # report
     @property
-    def look_file(self) -> Path:
+    def survey_file(self) -> Path:
         """What a report saw of the validation images: what segments are taken for, and query embeddings."""
         return self.path / "report" / "look.safetensors"
 

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from scaseg_cli import __version__
+from scaseg_cli.version import __version__
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, hash_value, write_text
 from scaseg_cli.recipe import save_recipe

@@ -11,6 +11,9 @@ from typing import Literal
 
 from scaseg_cli.recipe.schema import Recipe
 
+Setting = Literal["inductive", "transductive"]  # whether training knows the names of unseen classes
+SETTINGS: tuple[Setting, ...] = ("inductive", "transductive")
+
 
 @dataclass(frozen=True)
 class Task:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scaseg_cli.base.aligned import AlignedNetwork
+from scaseg_cli.base.aligned_network import AlignedNetwork
+from scaseg_cli.base.augmentation import panoptic_sample, semantic_sample
+from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.network import build_network
-from scaseg_cli.base.samples import collate
-from scaseg_cli.base.views import panoptic_sample, semantic_sample
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.clip.model import ClipModel
 from scaseg_cli.data.records import ImageRecord, Segment

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff, coco_stuff_raw_values
-from scaseg_cli.data.panoptic import ids_to_rgb, rgb_to_ids
+from scaseg_cli.data.images import ids_to_rgb, rgb_to_ids
 
 SAMPLE = Path(__file__).parents[1] / ".." / "shared" / "coco_sample"
 FOOTBALL, RACE = 142238, 439180  # people on a lawn with a ball; riders, horses and trucks on gravel
@@ -29,7 +29,7 @@ _VOID = 255  # in COCO-Stuff's maps
 
 
 @dataclass(frozen=True)
-class Photograph:
+class InputImage:
     """One image: its number, the bytes of its JPEG, the segment ids of its pixels [H,W], and COCO's segments_info."""
 
     image_id: int
@@ -38,7 +38,7 @@ class Photograph:
     segments: list[dict[str, Any]]
 
 
-def photographs() -> dict[int, Photograph]:
+def images() -> dict[int, InputImage]:
     """`FOOTBALL` and `RACE`, real where the folder beside the repository is there."""
     if not SAMPLE.is_dir():
         return {image_id: _drawn(image_id, names) for image_id, names in _DRAWN.items()}
@@ -47,11 +47,11 @@ def photographs() -> dict[int, Photograph]:
     for item in content["annotations"]:
         label = rgb_to_ids(np.array(Image.open(SAMPLE / "panoptic_examples" / item["file_name"]).convert("RGB")))
         jpeg = (SAMPLE / "input_images" / item["file_name"].replace(".png", ".jpg")).read_bytes()
-        found[item["image_id"]] = Photograph(item["image_id"], jpeg, label, item["segments_info"])
+        found[item["image_id"]] = InputImage(item["image_id"], jpeg, label, item["segments_info"])
     return found
 
 
-def _drawn(image_id: int, names: tuple[str, ...]) -> Photograph:
+def _drawn(image_id: int, names: tuple[str, ...]) -> InputImage:
     """Three stripes of stuff with boxes before them, in noisy colours of their own; a corner is void."""
     rng = np.random.default_rng(image_id)
     height, width = int(rng.integers(360, 428)), 640
@@ -68,7 +68,7 @@ def _drawn(image_id: int, names: tuple[str, ...]) -> Photograph:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=90)
     segments = [_segment(label, place + 1, category_ids[name]) for place, name in enumerate(names)]
-    return Photograph(image_id, file.getvalue(), label, [item for item in segments if item["area"]])
+    return InputImage(image_id, file.getvalue(), label, [item for item in segments if item["area"]])
 
 
 def _segment(label: np.ndarray, segment_id: int, category_id: int) -> dict[str, Any]:
@@ -83,26 +83,24 @@ def _segment(label: np.ndarray, segment_id: int, category_id: int) -> dict[str, 
     }
 
 
-def write_images(folder: Path, found: list[Photograph]) -> None:
+def write_images(folder: Path, found: list[InputImage]) -> None:
     """The JPEGs, under COCO's names."""
     folder.mkdir(parents=True)
-    for photograph in found:
-        (folder / f"{photograph.image_id:012d}.jpg").write_bytes(photograph.jpeg)
+    for image in found:
+        (folder / f"{image.image_id:012d}.jpg").write_bytes(image.jpeg)
 
 
-def write_panoptic(folder: Path, name: str, found: list[Photograph]) -> None:
+def write_panoptic(folder: Path, name: str, found: list[InputImage]) -> None:
     """COCO's panoptic JSON, with its 133 categories, and beside it the folder of its PNGs, both called ``name``."""
     labels = folder / name
     labels.mkdir(parents=True)
     content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": []}
-    for photograph in found:
-        (height, width), stem = photograph.label.shape, f"{photograph.image_id:012d}"
-        Image.fromarray(ids_to_rgb(photograph.label)).save(labels / f"{stem}.png")
-        content["images"].append(
-            {"id": photograph.image_id, "file_name": f"{stem}.jpg", "width": width, "height": height}
-        )
+    for image in found:
+        (height, width), stem = image.label.shape, f"{image.image_id:012d}"
+        Image.fromarray(ids_to_rgb(image.label)).save(labels / f"{stem}.png")
+        content["images"].append({"id": image.image_id, "file_name": f"{stem}.jpg", "width": width, "height": height})
         content["annotations"].append(
-            {"image_id": photograph.image_id, "file_name": f"{stem}.png", "segments_info": photograph.segments}
+            {"image_id": image.image_id, "file_name": f"{stem}.png", "segments_info": image.segments}
         )
     content["categories"] = [
         {"id": category.id, "name": category.name, "isthing": int(category.isthing), "color": category.colour}
@@ -111,14 +109,14 @@ def write_panoptic(folder: Path, name: str, found: list[Photograph]) -> None:
     (folder / f"{name}.json").write_text(json.dumps(content))
 
 
-def write_label_maps(folder: Path, found: list[Photograph]) -> None:
+def write_label_maps(folder: Path, found: list[InputImage]) -> None:
     """COCO-Stuff's own label maps, 0..181 and 255, of the classes that the panoptic labels name."""
     panoptic_names = {category.id: category.name for category in coco_panoptic()}
     values = {item.name: value for item, value in zip(coco_stuff(), coco_stuff_raw_values(), strict=True)}
     folder.mkdir(parents=True)
-    for photograph in found:
-        value_map = np.full(photograph.label.shape, _VOID, np.uint8)
-        for segment in photograph.segments:
+    for image in found:
+        value_map = np.full(image.label.shape, _VOID, np.uint8)
+        for segment in image.segments:
             name = panoptic_names[segment["category_id"]]
-            value_map[photograph.label == segment["id"]] = values[_STUFF_NAMES.get(name, name)]
-        Image.fromarray(value_map).save(folder / f"{photograph.image_id:012d}.png")
+            value_map[image.label == segment["id"]] = values[_STUFF_NAMES.get(name, name)]
+        Image.fromarray(value_map).save(folder / f"{image.image_id:012d}.png")

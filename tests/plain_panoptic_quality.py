@@ -1,6 +1,6 @@
 """Panoptic quality segment by segment, in the plainest way: what tests and the benchmark compare the fast one with.
 
-The rules are those of COCO's panoptic evaluation as docs/method.md and `scaseg_cli.evaluation.panoptic_quality` state
+The rules are those of COCO's panoptic evaluation as docs/method.md and `scaseg_cli.measures.panoptic_quality` state
 them; nothing of the package is used. Shapes: H W image.
 """
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from scaseg_cli.base.classifier import BASE_KIND, ClassProjector, CosineClassifier
 from scaseg_cli.checkpoints import save_tensors
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
-from scaseg_cli.evaluation.lineup import Candidate
-from scaseg_cli.evaluation.summary import Summary, harmonic_mean, with_harmonic
+from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.measures.summary import Summary, harmonic_mean, with_harmonic
 from scaseg_cli.queries.store import QueryStore, save_queries
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.recipe.schema import Recipe

@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scaseg_cli.ablations.ablation_table import result_table
 from scaseg_cli.ablations.cells import Ablation, make_ablation
 from scaseg_cli.ablations.effects import effects_table
 from scaseg_cli.ablations.figures import Figures, read_figures
 from scaseg_cli.ablations.find import find_sweep, sweep_files
 from scaseg_cli.ablations.forecast import totals
-from scaseg_cli.ablations.launcher import Launcher
+from scaseg_cli.ablations.jobs.launcher import JobLauncher
+from scaseg_cli.ablations.jobs.schedule import Schedule
 from scaseg_cli.ablations.plan import Plan, make_plan
 from scaseg_cli.ablations.plot import draw
-from scaseg_cli.ablations.published import SETTINGS, Setting
-from scaseg_cli.ablations.report import result_table
-from scaseg_cli.ablations.schedule import Schedule
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
@@ -27,6 +26,7 @@ from scaseg_cli.results.console import say_plainly
 from scaseg_cli.results.table import Table, write
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
+from scaseg_cli.tasks import SETTINGS, Setting
 
 ALL = "all"
 
@@ -155,7 +155,7 @@ def plan_ablations(ablations: Sequence[Ablation], recipe: Recipe, work: RunDir) 
     return make_plan(ablations, Store(work))
 
 
-def carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: Launcher) -> AblateReport:
+def run_plan(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher) -> AblateReport:
     """Run what is missing, and write the tables and pictures.
 
     Raises:

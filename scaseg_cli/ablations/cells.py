@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
-from scaseg_cli.ablations.published import SETTINGS, PublishedTable, Setting, label_of, published_tables
-from scaseg_cli.ablations.rows import Change, Row, RowMaker
+from scaseg_cli.ablations.published import PublishedTable, label_of, published_tables
+from scaseg_cli.ablations.rows import AblationRow, Change, RowMaker
 from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.recipe.yaml_text import read_yaml
-from scaseg_cli.tasks import task_of
+from scaseg_cli.tasks import SETTINGS, Setting, task_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Ablation:
 
     name: str
     sweep: Sweep
-    rows: tuple[Row, ...]
+    rows: tuple[AblationRow, ...]
     seeds: tuple[int, ...]
 
     @property

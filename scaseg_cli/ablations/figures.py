@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from statistics import mean, stdev
 
 from scaseg_cli.ablations.cells import Ablation
-from scaseg_cli.ablations.jobs import Failure
-from scaseg_cli.ablations.plan import Cell, Plan
-from scaseg_cli.ablations.published import GROUPS, Setting
-from scaseg_cli.ablations.rows import Row
-from scaseg_cli.tasks import task_of
+from scaseg_cli.ablations.jobs.stage_job import Failure
+from scaseg_cli.ablations.plan import AblationCell, Plan
+from scaseg_cli.ablations.published import GROUPS
+from scaseg_cli.ablations.rows import AblationRow
+from scaseg_cli.measures.measure import LETTERS
+from scaseg_cli.tasks import Setting, task_of
 
 BySeed = dict[int, float]
 TITLES = {"pq": "PQ", "iou": "IoU"}
-LETTERS = {"harmonic": "h", "seen": "s", "unseen": "u"}
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Figures:
         """What a column of the group is called, such as hPQ."""
         return f"{LETTERS[group]}{TITLES[self.measure]}"
 
-    def default(self, setting: Setting) -> Row:
+    def default(self, setting: Setting) -> AblationRow:
         """The row that is the recipe as it is."""
         return next(row for row in self.ablation.rows if row.is_default and setting in row.settings)
 
@@ -71,7 +71,9 @@ def read_figures(ablation: Ablation, plan: Plan, failed: Mapping[str, Failure]) 
     return figures
 
 
-def _take(figures: Figures, row: Row, seed: int, cell: Cell, plan: Plan, failed: Mapping[str, Failure]) -> None:
+def _take(
+    figures: Figures, row: AblationRow, seed: int, cell: AblationCell, plan: Plan, failed: Mapping[str, Failure]
+) -> None:
     run = plan.store.run(plan.nodes[cell.nodes[-1]])
     figures.folders[row.label, seed] = str(run.path)
     if cell.nodes[-1] in failed:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from scaseg_cli.ablations.cells import Ablation
-from scaseg_cli.ablations.store import Node, State, Store
+from scaseg_cli.ablations.store import StageNode, State, Store
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.stages import STAGES, needs_of, stage_key, stages_for
 
@@ -20,7 +20,7 @@ JOINT = ("union", "evaluation")
 
 
 @dataclass(frozen=True)
-class Cell:
+class AblationCell:
     """One row with one seed, and the stages that lead to its figures.
 
     Attributes:
@@ -44,7 +44,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Job:
+class StageJob:
     """What runs at once: one stage, or one stage of all cells that share a base model.
 
     Attributes:
@@ -76,13 +76,13 @@ class Plan:
     """
 
     store: Store
-    cells: list[Cell]
-    nodes: dict[str, Node]
+    cells: list[AblationCell]
+    nodes: dict[str, StageNode]
     states: dict[str, State]
     bases: dict[str, str]
 
     @property
-    def missing(self) -> list[Node]:
+    def missing(self) -> list[StageNode]:
         """The stages that have to run."""
         return [node for node in self.nodes.values() if self.states[node.id] == "missing"]
 
@@ -91,11 +91,11 @@ class Plan:
         """Stage runs of a plain loop over the cells, each with a run folder of its own."""
         return sum(cell.num_plain for cell in self.cells)
 
-    def cells_of(self, node_id: str) -> list[Cell]:
+    def cells_of(self, node_id: str) -> list[AblationCell]:
         """The cells that a stage leads to."""
         return [cell for cell in self.cells if node_id in cell.nodes]
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[StageJob]:
         """What has to run, one base model after the other."""
         order = list(dict.fromkeys(self.bases.values()))
         groups: dict[tuple[int, int, str], list[str]] = {}
@@ -107,10 +107,12 @@ class Plan:
         jobs = []
         for _, ids in sorted(groups.items(), key=lambda item: item[0][:2]):
             needs = dict.fromkeys(earlier for node_id in ids for earlier in self.nodes[node_id].earlier)
-            jobs.append(Job(self.nodes[ids[0]].stage, tuple(ids), tuple(need for need in needs if need in missing)))
+            jobs.append(
+                StageJob(self.nodes[ids[0]].stage, tuple(ids), tuple(need for need in needs if need in missing))
+            )
         return jobs
 
-    def estimate(self, nodes: Iterable[Node]) -> float | None:
+    def estimate(self, nodes: Iterable[StageNode]) -> float | None:
         """Seconds that these stages will take one after another, by the records of such stages; None: not known."""
         known = self._known_seconds()
         seconds = [_scaled(known.get(node.stage, []), node) for node in nodes]
@@ -128,7 +130,7 @@ class Plan:
         return known
 
 
-def _scaled(known: list[tuple[int, float]], node: Node) -> float | None:
+def _scaled(known: list[tuple[int, float]], node: StageNode) -> float | None:
     """Mean seconds, of trainings for as many iterations as this one has."""
     if not known:
         return None
@@ -145,7 +147,7 @@ def make_plan(ablations: Sequence[Ablation], store: Store) -> Plan:
         for seed, recipe in row.recipes.items()
     ]
     whole = {stage_key(recipe, "evaluation") for *_, recipe in recipes if recipe.evaluation.setting == "both"}
-    nodes: dict[str, Node] = {}
+    nodes: dict[str, StageNode] = {}
     bases: dict[str, str] = {}
     cells = []
     for ablation, label, seed, recipe in recipes:
@@ -154,7 +156,7 @@ def make_plan(ablations: Sequence[Ablation], store: Store) -> Plan:
         for node in own:
             nodes.setdefault(node.id, node)
             bases.setdefault(node.id, base)
-        cells.append(Cell(ablation, label, seed, tuple(node.id for node in own), len(_nodes_of(recipe))))
+        cells.append(AblationCell(ablation, label, seed, tuple(node.id for node in own), len(_nodes_of(recipe))))
     return Plan(store, cells, nodes, {node.id: store.state(node) for node in nodes.values()}, bases)
 
 
@@ -164,17 +166,19 @@ def _widened(recipe: Recipe, whole: set[str], store: Store) -> Recipe:
         return recipe
     both = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"setting": "both"})})
     key = stage_key(both, "evaluation")
-    planned = key in whole or store.state(Node("evaluation", key, both, ())) != "missing"
+    planned = key in whole or store.state(StageNode("evaluation", key, both, ())) != "missing"
     return both if planned else recipe
 
 
-def _nodes_of(recipe: Recipe) -> list[Node]:
+def _nodes_of(recipe: Recipe) -> list[StageNode]:
     stages = [stage for stage in stages_for(recipe) if stage != "data" or recipe.data.shapes is not None]
     ids: dict[str, str] = {}
     nodes = []
     for stage in stages:
         earlier = _earlier(recipe, stage)
-        node = Node(stage, stage_key(recipe, stage), recipe, tuple(ids[name] for name in stages if name in earlier))
+        node = StageNode(
+            stage, stage_key(recipe, stage), recipe, tuple(ids[name] for name in stages if name in earlier)
+        )
         ids[stage] = node.id
         nodes.append(node)
     return nodes

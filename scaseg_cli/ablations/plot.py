@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
-from scaseg_cli.ablations.published import GROUPS, LABEL, Setting
-from scaseg_cli.ablations.rows import Row
+from scaseg_cli.ablations.published import GROUPS, LABEL
+from scaseg_cli.ablations.rows import AblationRow
 from scaseg_cli.files import replaced
+from scaseg_cli.tasks import Setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +80,9 @@ def _panel(axes: Axes, figures: Figures, setting: Setting) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_ours(axes: Axes, figures: Figures, rows: list[Row], setting: Setting, group: str, shift: float) -> None:
+def _draw_ours(
+    axes: Axes, figures: Figures, rows: list[AblationRow], setting: Setting, group: str, shift: float
+) -> None:
     found = [list(figures.of(row.label, setting, group).values()) for row in rows]
     points = [(place + shift, mean_of(values), spread_of(values)) for place, values in enumerate(found)]
     known = [(x, 100 * y, 100 * (spread or 0.0)) for x, y, spread in points if y is not None]
@@ -94,7 +97,9 @@ def _draw_ours(axes: Axes, figures: Figures, rows: list[Row], setting: Setting, 
     )  # fmt: skip
 
 
-def _draw_published(axes: Axes, figures: Figures, rows: list[Row], setting: Setting, group: str, shift: float) -> None:
+def _draw_published(
+    axes: Axes, figures: Figures, rows: list[AblationRow], setting: Setting, group: str, shift: float
+) -> None:
     published = figures.ablation.published
     if published is None:
         return

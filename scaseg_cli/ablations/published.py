@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any
 
 from scaseg_cli.recipe.yaml_text import read_yaml
+from scaseg_cli.tasks import SETTINGS, Setting
 
-Setting = Literal["inductive", "transductive"]
-SETTINGS: tuple[Setting, ...] = ("inductive", "transductive")
 GROUPS = ("harmonic", "seen", "unseen")
 LABEL = "published (COCO)"
 

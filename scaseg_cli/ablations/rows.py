@@ -6,17 +6,18 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-from scaseg_cli.ablations.published import SETTINGS, Setting, label_of
+from scaseg_cli.ablations.published import label_of
 from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.load import check_recipe
 from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.tasks import SETTINGS, Setting
 
 OWN = "the recipe"
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """One row of the table.
 
     Attributes:
@@ -50,7 +51,7 @@ class RowMaker:
     seeds: tuple[int, ...]
     settings: tuple[Setting, ...]
 
-    def rows(self, changes: dict[str, Change]) -> list[Row]:
+    def rows(self, changes: dict[str, Change]) -> list[AblationRow]:
         """One for each change that is reported in any of the settings.
 
         Raises:
@@ -67,7 +68,7 @@ class RowMaker:
             raise ScasegError("\n".join(mistakes), "`scaseg recipe show` prints every key with its value.")
         return rows
 
-    def row(self, label: str, keys: dict[str, Any], settings: tuple[Setting, ...]) -> Row:
+    def row(self, label: str, keys: dict[str, Any], settings: tuple[Setting, ...]) -> AblationRow:
         """A row whose recipes evaluate no more than the settings ask for: the inductive one needs stage 1 alone."""
         origin = f"ablation {self.name}, cell {label!r}"
         whole = "inductive" if settings == ("inductive",) else "both"
@@ -76,9 +77,9 @@ class RowMaker:
             common = {"seed": seed, "evaluation.setting": whole}
             recipes[seed] = check_recipe(_changed(self.recipe, keys | common), origin)
             own[seed] = check_recipe(_changed(self.recipe, common), origin)
-        return Row(label, settings, recipes, recipes == own)
+        return AblationRow(label, settings, recipes, recipes == own)
 
-    def with_default(self, rows: list[Row], others: dict[str, Change]) -> list[Row]:
+    def with_default(self, rows: list[AblationRow], others: dict[str, Change]) -> list[AblationRow]:
         """``rows`` and, for the settings in which none of them is the recipe as it is, one that is."""
         lacking = [
             setting
@@ -96,7 +97,7 @@ class RowMaker:
         label = OWN if self.sweep.rows is not None else label_of(own if len(own) > 1 else own[0])
         return self._inserted(self.row(label, {}, tuple(lacking)), rows)
 
-    def _inserted(self, row: Row, rows: list[Row]) -> list[Row]:
+    def _inserted(self, row: AblationRow, rows: list[AblationRow]) -> list[AblationRow]:
         """``row`` among rows whose values rise, else before them."""
         (recipe, *_) = row.recipes.values()
         values = [_value(next(iter(other.recipes.values())), self.sweep.keys[0]) for other in rows]

@@ -30,7 +30,7 @@ _ORIGIN = "shared.json"  # says that a stage was taken over, and from where
 
 
 @dataclass(frozen=True)
-class Node:
+class StageNode:
     """One stage with one key.
 
     Attributes:
@@ -66,21 +66,21 @@ class Store:
         """Everything that ablations write."""
         return self.work.path / "ablations"
 
-    def run(self, node: Node) -> RunDir:
+    def run(self, node: StageNode) -> RunDir:
         """The run folder of a stage."""
         return RunDir(self.folder / "stages" / node.id)
 
-    def state(self, node: Node) -> State:
+    def state(self, node: StageNode) -> State:
         """Whether a stage is there, could be taken over from the work folder, or is missing. Nothing is written."""
         if is_done(node.recipe, self.run(node), node.stage):
             return "there"
         return "shared" if is_done(node.recipe, self.work, node.stage) else "missing"
 
-    def is_own(self, node: Node) -> bool:
+    def is_own(self, node: StageNode) -> bool:
         """Whether a stage was made here, and not taken over."""
         return not (self.run(node).path / _ORIGIN).is_file()
 
-    def prepare(self, nodes: dict[str, Node], states: dict[str, State]) -> None:
+    def prepare(self, nodes: dict[str, StageNode], states: dict[str, State]) -> None:
         """Make the folders of ``nodes`` with their links, and take over what the work folder holds.
 
         Args:

@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from scaseg_cli.ablations.published import SETTINGS, Setting, label_of, published_tables
+from scaseg_cli.ablations.published import label_of, published_tables
 from scaseg_cli.recipe.schema import Section
+from scaseg_cli.tasks import SETTINGS, Setting
 
 # What the command itself sets, for all cells alike.
 _NOT_VARIED = {"seed": "--seeds", "evaluation.setting": "settings"}
 
 
-class Row(Section):
+class SweepRow(Section):
     """A row that is known by a label."""
 
     label: Annotated[str, Field(min_length=1)]
@@ -38,7 +39,7 @@ class Sweep(Section):
     title: Annotated[str, Field(min_length=1)]
     varies: list[str] | None = Field(None, min_length=1, description="recipe keys")
     values: list[Any] | None = Field(None, min_length=1, description="of one key its values; of several, lists of them")
-    rows: list[Row] | None = Field(None, min_length=1)
+    rows: list[SweepRow] | None = Field(None, min_length=1)
     settings: list[Setting] = Field(list(SETTINGS), min_length=1, description="in which figures are reported")
     published: str | None = Field(None, description="the published table, such as bank_size")
     claims: list[Claim] = Field([], description="effects and their direction")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class ResumableLoop(IterBasedTrainLoop):
     """mmengine's loop over a loader that begins at ``start``; mmengine's would draw and drop what came before.
 
-    An iteration is one step of the optimiser, in ``accumulate`` parts whose gradients are added up; their losses are
+    An iteration is one step of the optimizer, in ``accumulate`` parts whose gradients are added up; their losses are
     told as a mean.
     """
 
@@ -51,7 +51,7 @@ class ResumableLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def run_iter(self, data_batch: dict[str, list[Any]]) -> None:
-        """One step of the optimiser."""
+        """One step of the optimizer."""
         self.runner.call_hook("before_train_iter", batch_idx=self._iter, data_batch=data_batch)
         train_step, wrapper = self.runner.model.train_step, self.runner.optim_wrapper
         losses = [train_step(part, optim_wrapper=wrapper) for part in in_parts(data_batch, self._accumulate)]
@@ -202,12 +202,12 @@ class Progress(Hook):
         self.state, self.key, self.path, self.base, self.world = state, key, path, base, world
 
     def before_train(self, runner: Any) -> None:
-        """Load weights, optimiser and this process's token bank."""
+        """Load weights, optimizer and this process's token bank."""
         if self.state is None:
             return
         network = _network_of(runner)
         network.load_state_dict(self.state["network"])
-        runner.optim_wrapper.load_state_dict(self.state["optimiser"])
+        runner.optim_wrapper.load_state_dict(self.state.get("optimizer", self.state.get("optimiser")))
         if network.v2c is not None:
             banks = self.state["banks"]
             network.v2c.bank.load_state_dict(banks[self.world.rank % len(banks)])
@@ -226,7 +226,7 @@ class Progress(Hook):
                 "key": self.key,
                 "iteration": done,
                 "network": network.state_dict(),
-                "optimiser": runner.optim_wrapper.state_dict(),
+                "optimizer": runner.optim_wrapper.state_dict(),
                 "banks": banks,
             }
             save_state(self.path, state)

@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from scaseg_cli.base.aligned import AlignedNetwork
+from scaseg_cli.base.aligned_network import AlignedNetwork
 from scaseg_cli.base.backbone_weights import REMEDY, read_backbone
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.base.mask2former import resnet_config

@@ -53,7 +53,7 @@ class Bf16OptimWrapper(OptimWrapper):
 
 
 def wrapper_type(amp: str, device: str) -> dict[str, Any]:
-    """mmengine's configuration of the optimiser's wrapper for ``amp``: off, bf16 or fp16."""
+    """mmengine's configuration of the optimizer's wrapper for ``amp``: off, bf16 or fp16."""
     if amp == "bf16":
         return {"type": Bf16OptimWrapper, "device": device}
     if amp == "fp16":

@@ -1,4 +1,4 @@
-"""mmengine's Runner for stage 1: the loop, the optimiser, the hooks."""
+"""mmengine's Runner for stage 1: the loop, the optimizer, the hooks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def build_runner(
         work_dir=scratch,
         train_dataloader=loader,
         train_cfg={"type": ResumableLoop, "max_iters": base.iterations, "start": start, "accumulate": base.accumulate},
-        optim_wrapper=_optimiser(base, world.device.type),
+        optim_wrapper=_optimizer(base, world.device.type),
         default_hooks=off,
         custom_hooks=_hooks(recipe, run, world, start),
         visualizer={"type": "Visualizer", "vis_backends": []},
@@ -82,7 +82,7 @@ def _hooks(recipe: Recipe, run: RunDir, world: World, start: int) -> list[Any]:
     return [*hooks, Events(recipe, run, stage_key(recipe, "base"), start, world.device)] if world.rank == 0 else hooks
 
 
-def _optimiser(base: Base, device: str) -> dict[str, Any]:
+def _optimizer(base: Base, device: str) -> dict[str, Any]:
     """AdamW with Mask2Former's groups: a slower backbone, no decay for norms and query embeddings."""
     without_decay = {"lr_mult": 1.0, "decay_mult": 0.0}
     wrapper: dict[str, Any] = {

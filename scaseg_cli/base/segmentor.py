@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scaseg_cli.base.aligned import AlignedNetwork, normalised
+from scaseg_cli.base.aligned_network import AlignedNetwork, normalised
 from scaseg_cli.base.classifier import BASE_KIND, BASE_REMEDY
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.network import build_network

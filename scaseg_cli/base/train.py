@@ -10,14 +10,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from scaseg_cli import launch
-from scaseg_cli.base.aligned import AlignedNetwork
+from scaseg_cli.base.aligned_network import AlignedNetwork
+from scaseg_cli.base.dataset import SampleOrder, collate, training_views
 from scaseg_cli.base.device import World, choose_device, join_world, world_size
 from scaseg_cli.base.events import check_wandb
 from scaseg_cli.base.hooks import Progress, last_losses
 from scaseg_cli.base.network import build_network, load_backbone, synchronise_norms
 from scaseg_cli.base.precision import check_precision
 from scaseg_cli.base.runner import build_runner
-from scaseg_cli.base.samples import SampleOrder, collate, training_views
 from scaseg_cli.base.segmentor import save_base
 from scaseg_cli.checkpoints import load_state
 from scaseg_cli.clip.load import load_clip
@@ -25,7 +25,7 @@ from scaseg_cli.embeddings.store import check_clip, load_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
@@ -35,7 +35,7 @@ from scaseg_cli.tasks import task_of
 NEXT = "scaseg train-cat"
 
 
-def train_base(recipe: Recipe, run: RunDir) -> Report:
+def train_base(recipe: Recipe, run: RunDir) -> StageReport:
     """Train the segmentor; goes on from the last checkpoint of the same recipe.
 
     With more than one GPU, process or node, workers train and this process waits for them. A node that is not the
@@ -50,7 +50,7 @@ def train_base(recipe: Recipe, run: RunDir) -> Report:
     if node.rank:
         _train(recipe, run)
         say(f"base: trained; node 0 keeps its record, node {node.rank} has done its part")
-        return Report("base", [], [], None, {"node": node.rank})
+        return StageReport("base", [], [], None, {"node": node.rank})
     with recording(recipe, run, "base", run.base_file) as summary:
         _train(recipe, run)
         summary["iterations"] = recipe.base.iterations
@@ -59,7 +59,7 @@ def train_base(recipe: Recipe, run: RunDir) -> Report:
     columns = [Column("name", "loss", "text"), Column("value", "at the end", "number")]
     rows = [{"name": name, "value": value} for name, value in summary["losses"].items()]
     table = Table("base: losses", columns, rows, [])
-    return Report("base", [table], [run.base_file], NEXT, summary)
+    return StageReport("base", [table], [run.base_file], NEXT, summary)
 
 
 def check_training(recipe: Recipe) -> None:

@@ -12,7 +12,7 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
 from scaseg_cli.queries.store import QueryStore, load_queries
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
@@ -21,7 +21,7 @@ from scaseg_cli.stages import recording, require, stage_key
 NEXT = "scaseg union-finetune"
 
 
-def train_generator(recipe: Recipe, run: RunDir, live_batches: BatchSource | None = None) -> Report:
+def train_generator(recipe: Recipe, run: RunDir, live_batches: BatchSource | None = None) -> StageReport:
     """Train the generator, or fit the ridge Gaussian, or record that there is none.
 
     Args:
@@ -36,13 +36,13 @@ def train_generator(recipe: Recipe, run: RunDir, live_batches: BatchSource | Non
     if recipe.cat.generator == "none":
         with recording(recipe, run, "cat") as summary:
             summary["generator"] = "none"
-        return Report("cat", [], [run.record_file("cat")], NEXT, {"generator": "none"})
+        return StageReport("cat", [], [run.record_file("cat")], NEXT, {"generator": "none"})
     if recipe.cat.generator == "ridge":
         return _fit_ridge(recipe, run)
     return _train_vae(recipe, run, live_batches)
 
 
-def _fit_ridge(recipe: Recipe, run: RunDir) -> Report:
+def _fit_ridge(recipe: Recipe, run: RunDir) -> StageReport:
     store = load_queries(recipe, run)
     classifier = load_classifier(recipe, run)
     num_seen = read_classes(run).num_seen
@@ -56,10 +56,10 @@ def _fit_ridge(recipe: Recipe, run: RunDir) -> Report:
         ridge = RidgeGaussian.fit(store.matched_MD, store.class_ids_M, classifier.embeddings[:num_seen].cpu())
         save_generator(run, ridge, _sizes(classifier))
         summary.update(generator="ridge", strength=ridge.strength, queries=len(store.matched_MD))
-    return Report("cat", [], [run.generator_file], NEXT, dict(summary))
+    return StageReport("cat", [], [run.generator_file], NEXT, dict(summary))
 
 
-def _train_vae(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> Report:
+def _train_vae(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> StageReport:
     config, classifier = recipe.cat, load_classifier(recipe, run)
     batches = _batches(recipe, run, live_batches)
     device = choose_device(recipe)
@@ -74,7 +74,7 @@ def _train_vae(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) ->
         if training.curve.rows:
             summary["losses"] = {name: x for name, x in training.curve.rows[-1].items() if name != "iteration"}
     state_file.unlink(missing_ok=True)
-    return Report("cat", _tables(training), [run.generator_file, curve_file], NEXT, dict(summary))
+    return StageReport("cat", _tables(training), [run.generator_file, curve_file], NEXT, dict(summary))
 
 
 def _batches(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> BatchSource:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaseg_cli.cli.options import Launcher, Options, with_options
+from scaseg_cli.cli.options import LauncherOption, Options, with_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scaseg_cli.ablations.ablate import AblateReport
     from scaseg_cli.ablations.cells import Ablation
-    from scaseg_cli.ablations.launcher import Launcher as JobLauncher
+    from scaseg_cli.ablations.jobs.launcher import JobLauncher
     from scaseg_cli.ablations.plan import Plan
     from scaseg_cli.recipe.schema import Recipe
 
@@ -24,7 +24,7 @@ SOME_FAILED = 3  # exit code where cells failed, and the others are there
 _LIST = "list"
 
 
-class Setting(StrEnum):
+class SettingsOption(StrEnum):
     """In which setting figures are reported."""
 
     INDUCTIVE = "inductive"
@@ -55,7 +55,7 @@ def ablate(
             help="Seeds of every cell, for mean and spread. Without it: the recipe's.",
         ),
     ] = None,
-    setting: Annotated[Setting, typer.Option("--setting", help="In which setting to report.")] = Setting.BOTH,
+    setting: Annotated[SettingsOption, typer.Option("--setting", help="In which setting to report.")] = SettingsOption.BOTH,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show which stages would run and which are shared; nothing is written.")
     ] = False,
@@ -68,13 +68,13 @@ def ablate(
         ),
     ] = None,
     launcher: Annotated[
-        Launcher,
+        LauncherOption,
         typer.Option(
             "--launcher", rich_help_panel="Machine",
             help="slurm: each stage is a job, see the recipe's slurm section; local: a job on this machine. This "
             "command waits for them.",
         ),
-    ] = Launcher.HERE,
+    ] = LauncherOption.HERE,
 ) -> None:  # fmt: skip
     """Run the recipe with a few keys varied, and put the figures beside the published ones.
 
@@ -95,7 +95,7 @@ def ablate(
     Example: `scaseg ablate bank-size --values 16,64 --dry-run --json`
     """
     from scaseg_cli.ablations.ablate import plan_ablations
-    from scaseg_cli.ablations.choose import choose_launcher
+    from scaseg_cli.ablations.jobs.choose_launcher import choose_launcher
     from scaseg_cli.cli.running import load
     from scaseg_cli.run_dir import RunDir
 
@@ -108,7 +108,7 @@ def ablate(
     if dry_run:
         _print_plan(plan, options)
         return
-    cluster = None if launcher is Launcher.HERE else launcher.value
+    cluster = None if launcher is LauncherOption.HERE else launcher.value
     runner = choose_launcher(recipe, RunDir(plan.store.folder), cluster, jobs)
     report = _carry_out(ablations, plan, runner, options)
     _print_report(report, options)
@@ -118,7 +118,7 @@ def ablate(
 
 def ablate_job(file: Annotated[Path, typer.Argument(metavar="FILE", help="What is to be done.")]) -> None:
     """One job of `scaseg ablate`, which starts it by itself in another process or on another machine."""
-    from scaseg_cli.ablations.job_files import run_job, runs_of
+    from scaseg_cli.ablations.jobs.job_files import run_job, runs_of
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import occupied, quiet
 
@@ -129,18 +129,18 @@ def ablate_job(file: Annotated[Path, typer.Argument(metavar="FILE", help="What i
 
 
 def _ablations(
-    names: Sequence[str], recipe: Recipe, values: str | None, seeds: str | None, setting: Setting
+    names: Sequence[str], recipe: Recipe, values: str | None, seeds: str | None, setting: SettingsOption
 ) -> list[Ablation]:
     from scaseg_cli.ablations.ablate import make_ablations
     from scaseg_cli.ablations.cells import parse_values
-    from scaseg_cli.ablations.published import SETTINGS
+    from scaseg_cli.tasks import SETTINGS
 
     return make_ablations(
         names,
         recipe,
         seeds=_parsed_seeds(seeds) if seeds is not None else None,
         values=parse_values(values) if values is not None else None,
-        settings=[one for one in SETTINGS if setting in (one, Setting.BOTH)],
+        settings=[one for one in SETTINGS if setting in (one, SettingsOption.BOTH)],
     )
 
 
@@ -154,14 +154,14 @@ def _parsed_seeds(text: str) -> list[int]:
 
 
 def _carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher, options: Options) -> AblateReport:
-    from scaseg_cli.ablations.ablate import carry_out
+    from scaseg_cli.ablations.ablate import run_plan
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import logged, occupied, quiet
     from scaseg_cli.run_dir import RunDir
 
     folder = RunDir(plan.store.folder)
     with stdout_as_stderr(), quiet(options.debug), occupied(folder), logged(folder):
-        return carry_out(ablations, plan, launcher)
+        return run_plan(ablations, plan, launcher)
 
 
 def _print_list(recipe: Recipe, options: Options) -> None:

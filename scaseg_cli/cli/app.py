@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from scaseg_cli import __version__
+from scaseg_cli.version import __version__
 from scaseg_cli.cli import failures, options
 from scaseg_cli.cli.ablate import ablate, ablate_job
 from scaseg_cli.cli.doctor import doctor

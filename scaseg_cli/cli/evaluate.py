@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaseg_cli.cli.options import Launcher, StageOptions, with_options
+from scaseg_cli.cli.options import LauncherOption, StageOptions, with_options
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
-    from scaseg_cli.results.report import Report
+    from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.run_dir import RunDir
 
 _OTHERS = "Predictions of others"
@@ -73,6 +73,7 @@ def evaluate(
     """
     from scaseg_cli import pipeline
     from scaseg_cli.cli.running import run_stage
+    from scaseg_cli.results.table import read_table
 
     if predictions is not None:
         _evaluate_predictions(options, predictions, annotations, labels, unseen, per_class)
@@ -81,10 +82,10 @@ def evaluate(
         if value is not None:
             raise ScasegError(f"{name} {value} says what to compare predictions with, and there are none", _HINT)
 
-    def work(recipe: Recipe, run: RunDir) -> Report:
+    def work(recipe: Recipe, run: RunDir) -> StageReport:
         report = pipeline.evaluate(recipe, run)
         if per_class:
-            report.tables.append(pipeline.read_table(run.per_class_file))
+            report.tables.append(read_table(run.per_class_file))
         return report
 
     run_stage(options, "evaluation", work)
@@ -99,9 +100,9 @@ def _evaluate_predictions(
     per_class: bool,
 ) -> None:
     """Score predictions in files."""
-    from scaseg_cli import pipeline
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import quiet, show
+    from scaseg_cli.external.evaluate_predictions import evaluate_predictions
     from scaseg_cli.recipe import load_recipe
 
     if annotations is None:
@@ -110,11 +111,11 @@ def _evaluate_predictions(
         raise ScasegError(
             f"--predictions {predictions} and --work-dir {options.work_dir} are two things to score", "Leave one out."
         )
-    if options.launcher is not Launcher.HERE:
+    if options.launcher is not LauncherOption.HERE:
         raise ScasegError(f"--predictions {predictions} is scored here", "Leave --launcher out.")
     names: str | list[str] | None = unseen
     if unseen is None and options.recipe is not None:
         names = load_recipe(options.recipe, options.assignments).split.unseen
     with stdout_as_stderr(), quiet(options.debug):
-        report = pipeline.evaluate_predictions(predictions, annotations, labels, names, per_class)
+        report = evaluate_predictions(predictions, annotations, labels, names, per_class)
     show(report, options, {})

@@ -20,7 +20,7 @@ _RECIPE, _MACHINE, _OUTPUT = "Recipe", "Machine", "Output"
 arguments: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
 
 
-class Launcher(StrEnum):
+class LauncherOption(StrEnum):
     """Where a command's work is done."""
 
     HERE = "here"
@@ -103,13 +103,13 @@ class StageOptions(Options):
     """What a person gave to a command that carries out stages."""
 
     launcher: Annotated[
-        Launcher,
+        LauncherOption,
         typer.Option(
             "--launcher", rich_help_panel=_MACHINE,
             help="slurm: hand the command in as a job, see the recipe's slurm section; local: a job on this machine. "
             "The command then prints the job and ends.",
         ),
-    ] = Launcher.HERE  # fmt: skip
+    ] = LauncherOption.HERE  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

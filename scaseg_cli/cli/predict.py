@@ -13,7 +13,7 @@ import typer
 from scaseg_cli.cli.options import Options, with_options
 
 
-class Setting(StrEnum):
+class SettingOption(StrEnum):
     """Which model predicts."""
 
     INDUCTIVE = "inductive"
@@ -42,7 +42,7 @@ def predict(
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the results go.")
     ] = Path("predictions"),
     setting: Annotated[
-        Setting | None,
+        SettingOption | None,
         typer.Option(
             "--setting", show_default=False,
             help="The base model, or the fine-tuned projector. Without it: the latter where it is there.",
@@ -77,10 +77,10 @@ def predict(
 
     Example: `find photos -name '*.jpg' | scaseg predict - --json`
     """
-    from scaseg_cli import pipeline
     from scaseg_cli.cli.output import print_json, stdout_as_stderr
     from scaseg_cli.cli.running import load, quiet, show
     from scaseg_cli.prediction.names import parse_names
+    from scaseg_cli.prediction.predict import predict as predict_images
     from scaseg_cli.prediction.sources import find_sources
 
     recipe, run = load(options)
@@ -88,7 +88,7 @@ def predict(
     sources = find_sources(images, map(os.fsdecode, sys.stdin.buffer) if sys.stdin is not None else ())
     with stdout_as_stderr(), quiet(options.debug):
         chosen = setting.value if setting is not None else None
-        outcome = pipeline.predict(recipe, run, sources, output, names, chosen, batch_size, object_threshold)
+        outcome = predict_images(recipe, run, sources, output, names, chosen, batch_size, object_threshold)
     if options.json:
         print_json(outcome.document)
     else:

@@ -12,8 +12,8 @@ from scaseg_cli.cli.options import Options, with_options
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
-    from scaseg_cli.html_report.finished import FinishedRun
-    from scaseg_cli.html_report.make import ReportOutcome
+    from scaseg_cli.html_report.finished_run import FinishedRun
+    from scaseg_cli.html_report.make import PageOutcome
 
 
 @with_options
@@ -60,16 +60,16 @@ def report(
 
     Example: `scaseg report runs/shapes-zps --images 0 --json`
     """
-    from scaseg_cli import pipeline
     from scaseg_cli.cli.output import print_json, stdout_as_stderr
     from scaseg_cli.cli.running import quiet
+    from scaseg_cli.html_report.make import make_report
 
     with stdout_as_stderr(), quiet(options.debug), ExitStack() as held:
         finished = _named(runs, options) if runs else [_of_recipe(options)]
         path = output if output is not None else _place(finished)
         if images:
             _hold(held, finished)
-        outcome = pipeline.report(finished, path, images)
+        outcome = make_report(finished, path, images)
     if options.json:
         print_json(outcome.as_json_value())
     _tell(outcome)
@@ -77,7 +77,7 @@ def report(
 
 def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
     """The runs in ``folders``, each with the recipe that lies there."""
-    from scaseg_cli.html_report.finished import labels_of, open_run, recipe_of
+    from scaseg_cli.html_report.finished_run import labels_of, open_run, recipe_of
 
     for name, value in (("--recipe", options.recipe), ("--work-dir", options.work_dir)):
         if value is not None:
@@ -99,7 +99,7 @@ def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
 def _of_recipe(options: Options) -> FinishedRun:
     """The run of the recipe, as other commands take it."""
     from scaseg_cli.cli.running import load
-    from scaseg_cli.html_report.finished import open_run
+    from scaseg_cli.html_report.finished_run import open_run
 
     recipe, run = load(options)
     finished = open_run(run.path.resolve().name, run.path, recipe)
@@ -126,7 +126,7 @@ def _hold(held: ExitStack, finished: list[FinishedRun]) -> None:
             held.enter_context(occupied(run.run))
 
 
-def _tell(outcome: ReportOutcome) -> None:
+def _tell(outcome: PageOutcome) -> None:
     """On stderr, what was written and what is not in it."""
     from scaseg_cli.cli.running import shortened
     from scaseg_cli.results.console import say_plainly

@@ -8,7 +8,7 @@ from scaseg_cli.cli.options import NodeOptions, with_options
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
-    from scaseg_cli.results.report import Report
+    from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.run_dir import RunDir
 
 
@@ -33,7 +33,7 @@ def run(options: NodeOptions) -> None:
 
     stages: list[dict[str, Any]] = []
 
-    def work(recipe: Recipe, folder: RunDir) -> Report:
+    def work(recipe: Recipe, folder: RunDir) -> StageReport:
         reports = pipeline.run_all(recipe, folder)
         for report in reports:
             stages.append({"stage": report.stage, "ran": report.summary["ran"], "seconds": report.summary["seconds"]})

@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.cli.options import Launcher, NodeOptions, Options, StageOptions, arguments, without_launcher
+from scaseg_cli.cli.options import LauncherOption, NodeOptions, Options, StageOptions, arguments, without_launcher
 from scaseg_cli.cli.output import print_json, stdout_as_stderr
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
     from scaseg_cli.launch import Node
     from scaseg_cli.recipe.schema import Recipe
-    from scaseg_cli.results.report import Report
+    from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.run_dir import RunDir
 
-Work = Callable[["Recipe", "RunDir"], "Report"]
+Work = Callable[["Recipe", "RunDir"], "StageReport"]
 
 
 def run_stage(options: StageOptions, stage: str, work: Work, extra: Callable[[], dict[str, Any]] | None = None) -> None:
@@ -40,7 +40,7 @@ def run_stage(options: StageOptions, stage: str, work: Work, extra: Callable[[],
     from scaseg_cli.launch import as_node
 
     recipe, run = load(options)
-    if options.launcher is not Launcher.HERE:
+    if options.launcher is not LauncherOption.HERE:
         with stdout_as_stderr():
             _check_needs(recipe, run, stage)
             report = _submitted(options, recipe, run)
@@ -63,10 +63,10 @@ def _node(options: StageOptions, recipe: Recipe) -> Node:
     return choose_node(recipe, options.node_rank, options.rendezvous, options.timeout)
 
 
-def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> Report:
+def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> StageReport:
     """The command as a job: the same words but for the launcher."""
     from scaseg_cli.launch.jobs import submit
-    from scaseg_cli.results.report import Report
+    from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.results.table import Column, Table
 
     words = without_launcher(arguments.get())
@@ -78,7 +78,7 @@ def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> Report:
     job = submit(recipe, run, words, options.launcher.value, nodes)
     row = {"launcher": options.launcher.value, "job": job.name, "log": str(job.log)}
     table = Table("job", [Column(name, name, "text") for name in row], [row], [])
-    return Report("job", [table], [], "scaseg status", row)
+    return StageReport("job", [table], [], "scaseg status", row)
 
 
 def load(options: Options) -> tuple[Recipe, RunDir]:
@@ -166,7 +166,7 @@ def quiet(debug: bool) -> Iterator[None]:
         yield
 
 
-def next_command(report: Report, options: Options) -> str | None:
+def next_command(report: StageReport, options: Options) -> str | None:
     """The command that comes next, for the same run."""
     if report.next_command is None:
         return None
@@ -174,7 +174,7 @@ def next_command(report: Report, options: Options) -> str | None:
     return f"scaseg {command} {options.as_arguments()}".rstrip()
 
 
-def show(report: Report, options: Options, extra: dict[str, Any]) -> None:
+def show(report: StageReport, options: Options, extra: dict[str, Any]) -> None:
     """The report on stdout, as tables or as one JSON document; on stderr, what was written and what comes next."""
     from scaseg_cli.results.console import print_table, say_plainly
 

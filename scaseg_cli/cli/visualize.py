@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaseg_cli.cli.options import Options, with_options
-from scaseg_cli.cli.predict import Setting
+from scaseg_cli.cli.predict import SettingOption
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def visualize(
         ),
     ] = None,
     setting: Annotated[
-        Setting | None,
+        SettingOption | None,
         typer.Option(
             "--setting", show_default=False,
             help="What is shown as ours: the base model, or the fine-tuned projector. Without it: the latter where it "
@@ -113,15 +113,15 @@ def visualize(
 
     Example: `scaseg visualize --ids 2000007,2000038 --baseline theirs/ --name "Their method" -o figure.pdf`
     """
-    from scaseg_cli import pipeline
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import load, quiet, show
+    from scaseg_cli.visualization.visualize import visualize as draw_grid
 
     recipe, run = load(options)
     choice = _choice(ids, worst, best, number, only)
     with stdout_as_stderr(), quiet(options.debug):
         chosen = setting.value if setting is not None else None
-        report = pipeline.visualize(recipe, run, choice, output or [], baseline, name, chosen, cell)
+        report = draw_grid(recipe, run, choice, output or [], baseline, name, chosen, cell)
     show(report, options, {})
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from scaseg_cli.data.decode import opened
 from scaseg_cli.data.label_maps import count_values, read_map
 from scaseg_cli.data.map_pairs import Pair
+from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import track
 
@@ -25,7 +26,7 @@ _CHUNK = 50  # label maps a piece of work: less than a tenth of a second at COCO
 _A_PROCESS = 2000  # label maps for which one more process is worth its start
 
 
-class Look(NamedTuple):
+class MapContent(NamedTuple):
     """What one label map holds: its size in pixels, and how many pixels have each of its values."""
 
     width: int
@@ -33,9 +34,9 @@ class Look(NamedTuple):
     counts: dict[int, int]
 
 
-def look_through(
+def scan_label_maps(
     images_dir: Path, labels_dir: Path, pairs: Sequence[Pair], description: str, processes: int | None = None
-) -> list[Look | ScasegError]:
+) -> list[MapContent | ScasegError]:
     """What each label map holds, in the order of ``pairs``; where it or its image is wrong, the error.
 
     Args:
@@ -49,34 +50,29 @@ def look_through(
         ScasegError: one of several processes was ended from outside.
     """
     if processes is None:
-        processes = max(1, min(_num_cores(), len(pairs) // _A_PROCESS))
+        processes = max(1, min(num_cores(), len(pairs) // _A_PROCESS))
     chunks = [pairs[first : first + _CHUNK] for first in range(0, len(pairs), _CHUNK)]
     with _mapping(processes) as spread:
-        looked = spread(partial(_look_at_chunk, images_dir, labels_dir), chunks)
-        return list(track(chain.from_iterable(looked), description, len(pairs)))
+        scanned = spread(partial(_scan_chunk, images_dir, labels_dir), chunks)
+        return list(track(chain.from_iterable(scanned), description, len(pairs)))
 
 
-def _num_cores() -> int:
-    """Cores that this process may use, which in a container or a batch job are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _scan_chunk(images_dir: Path, labels_dir: Path, pairs: Sequence[Pair]) -> list[MapContent | ScasegError]:
+    return [_scan_map(images_dir / pair.image, labels_dir / pair.label) for pair in pairs]
 
 
-def _look_at_chunk(images_dir: Path, labels_dir: Path, pairs: Sequence[Pair]) -> list[Look | ScasegError]:
-    return [_look_at(images_dir / pair.image, labels_dir / pair.label) for pair in pairs]
-
-
-def _look_at(image_path: Path, label_path: Path) -> Look | ScasegError:
+def _scan_map(image_path: Path, label_path: Path) -> MapContent | ScasegError:
     try:
         with opened(image_path, "image") as image:
             width, height = image.size
         values_HW = read_map(label_path, (width, height), f"its image {image_path}")
     except ScasegError as error:  # not the last one, perhaps: all are reported together
         return error
-    return Look(width, height, count_values(values_HW))
+    return MapContent(width, height, count_values(values_HW))
 
 
 @contextmanager
-def _mapping(processes: int) -> Iterator[Callable[..., Iterable[list[Look | ScasegError]]]]:
+def _mapping(processes: int) -> Iterator[Callable[..., Iterable[list[MapContent | ScasegError]]]]:
     """Python's ``map``, or one that spreads the work over processes until the block ends, however it ends."""
     if processes == 1:
         yield map
@@ -87,7 +83,7 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterable[list[Look | Scas
         yield pool.map
     except BrokenProcessPool as error:
         raise ScasegError(
-            "a process that looked through the label maps was ended from outside",
+            "a process that scanned through the label maps was ended from outside",
             "The machine may be short of memory: run it again.",
         ) from error
     finally:

@@ -1,4 +1,4 @@
-"""Sets of label maps: found by file name, looked through once, and from then on read from an index.
+"""Sets of label maps: found by file name, scanned through once, and from then on read from an index.
 
 The index names each image with its label map, its size, and the pixels of each class in it. Stages after the split
 read it and not the folders, so files that come later change nothing.
@@ -16,7 +16,7 @@ import msgspec
 from scaseg_cli.data.class_lists import COCO_STUFF, coco_stuff_raw_values, read_class_list
 from scaseg_cli.data.label_maps import segments_of
 from scaseg_cli.data.map_pairs import Pair, pair_files
-from scaseg_cli.data.map_scan import Look, look_through
+from scaseg_cli.data.map_scan import MapContent, scan_label_maps
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
@@ -46,23 +46,27 @@ def scan_semantic_set(root: Path, where: ImageSet, classes: str, part: str) -> L
     is_raw = classes == COCO_STUFF and not are_train_ids
     values = coco_stuff_raw_values() if is_raw else tuple(category.id for category in categories)
     empty = LabelledSet(images_dir, labels_dir, categories, (), values)
-    looks = look_through(images_dir, labels_dir, pairs, f"Looking through the label maps of {part}")
-    return replace(empty, images=_records(empty, pairs, looks))
+    contents = scan_label_maps(images_dir, labels_dir, pairs, f"Looking through the label maps of {part}")
+    return replace(empty, images=_records(empty, pairs, contents))
 
 
-def _records(empty: LabelledSet, pairs: Sequence[Pair], looks: Sequence[Look | ScasegError]) -> tuple[ImageRecord, ...]:
+def _records(
+    empty: LabelledSet, pairs: Sequence[Pair], contents: Sequence[MapContent | ScasegError]
+) -> tuple[ImageRecord, ...]:
     records: list[ImageRecord] = []
     errors: list[ScasegError] = []
-    for image_id, pair, look in zip(_image_ids(pairs), pairs, looks, strict=True):
-        if isinstance(look, ScasegError):
-            errors.append(look)
+    for image_id, pair, content in zip(_image_ids(pairs), pairs, contents, strict=True):
+        if isinstance(content, ScasegError):
+            errors.append(content)
             continue
         try:
-            segments = segments_of(look.counts, empty, empty.labels_dir / pair.label, (look.width, look.height))
+            segments = segments_of(
+                content.counts, empty, empty.labels_dir / pair.label, (content.width, content.height)
+            )
         except ScasegError as error:
             errors.append(error)
             continue
-        records.append(ImageRecord(image_id, pair.image, pair.label, look.width, look.height, segments))
+        records.append(ImageRecord(image_id, pair.image, pair.label, content.width, content.height, segments))
     if len(errors) == 1:
         raise errors[0]
     mistakes = Mistakes(f"the folder of label maps {empty.labels_dir}")

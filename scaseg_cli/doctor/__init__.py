@@ -1,6 +1,6 @@
 """What a run of a recipe needs, and whether this machine has it; no network is asked."""
 
 from scaseg_cli.doctor.examine import examine
-from scaseg_cli.doctor.rows import Row, as_json_value, as_table, can_start
+from scaseg_cli.doctor.finding import Finding, as_json_value, as_table, can_start
 
-__all__ = ["Row", "as_json_value", "as_table", "can_start", "examine"]
+__all__ = ["Finding", "as_json_value", "as_table", "can_start", "examine"]

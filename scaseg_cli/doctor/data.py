@@ -8,7 +8,8 @@ from pathlib import Path
 from scaseg_cli.data.class_lists import read_class_list
 from scaseg_cli.data.folders import data_root, files_in
 from scaseg_cli.data.map_pairs import pair_files
-from scaseg_cli.data.panoptic import Category
+from scaseg_cli.data.records import Category
+from scaseg_cli.doctor.annotation_scan import scan_annotations
 from scaseg_cli.doctor.coco import (
     NUM_CLASSES,
     fetch_annotations,
@@ -17,8 +18,7 @@ from scaseg_cli.doctor.coco import (
     fetch_panoptic_labels,
     published_count,
 )
-from scaseg_cli.doctor.glance import glance_at
-from scaseg_cli.doctor.rows import Row, missing, ready, warning
+from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet, Recipe
 from scaseg_cli.run_dir import RunDir
@@ -26,24 +26,24 @@ from scaseg_cli.split.unseen import check_unseen, unseen_names
 from scaseg_cli.tasks import task_of
 
 
-def data_rows(recipe: Recipe, run: RunDir) -> list[Row]:
+def data_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     """Each set that the recipe names: is it there, and is it whole as far as counts tell?"""
     if recipe.data.shapes is not None:
         return [ready("data", f"the embedded world: `scaseg split-dataset` draws it in {data_root(recipe, run)}")]
     root = data_root(recipe, run)
     sets = {"train": recipe.data.train, "validation": recipe.data.validation, "selection": recipe.data.selection}
-    rows: list[Row] = []
+    rows: list[Finding] = []
     for part, where in sets.items():
         if where is not None:
-            looks = panoptic_rows if task_of(recipe).labels == "panoptic" else label_map_rows
-            rows += looks(part, root, where)
+            check = panoptic_findings if task_of(recipe).labels == "panoptic" else label_map_findings
+            rows += check(part, root, where)
     return rows
 
 
-def panoptic_rows(part: str, root: Path, where: ImageSet) -> list[Row]:
+def panoptic_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
     """Images, annotation file and panoptic PNGs of one set."""
     assert where.annotations is not None
-    annotations, expected = annotation_row(part, root / where.annotations)
+    annotations, expected = annotation_finding(part, root / where.annotations)
     images, labels = root / where.images, root / where.labels
     if expected is None:
         expected = published_count(root / where.annotations)
@@ -54,7 +54,7 @@ def panoptic_rows(part: str, root: Path, where: ImageSet) -> list[Row]:
     ]
 
 
-def label_map_rows(part: str, root: Path, where: ImageSet) -> list[Row]:
+def label_map_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
     """Images and label maps of one set, which must belong together name by name."""
     images, labels = root / where.images, root / where.labels
     expected = published_count(images)
@@ -62,7 +62,7 @@ def label_map_rows(part: str, root: Path, where: ImageSet) -> list[Row]:
         folder_row(f"{part} images", images, expected, fetch_images(images), f"data.{part}.images"),
         folder_row(f"{part} labels", labels, None, fetch_label_maps(labels), f"data.{part}.labels", (".png",)),
     ]
-    if any(row.state == "missing" for row in rows):
+    if any(finding.state == "missing" for finding in rows):
         return rows
     try:
         pairs = pair_files(images, labels)
@@ -75,7 +75,7 @@ def label_map_rows(part: str, root: Path, where: ImageSet) -> list[Row]:
 
 def folder_row(
     what: str, folder: Path, expected: int | None, fetch: str | None, key: str, suffixes: tuple[str, ...] = ()
-) -> Row:
+) -> Finding:
     """Whether ``folder`` holds as many files as expected; ``suffixes`` count, or, where there are none, all files."""
     mend = fetch or f"Put the files there, or set data.root or {key} to where they are."
     try:
@@ -96,14 +96,14 @@ def _counts(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
     return not entry.name.startswith(".") and entry.name.lower().endswith(suffixes or "") and not entry.is_dir()
 
 
-def annotation_row(part: str, path: Path) -> tuple[Row, int | None]:
+def annotation_finding(part: str, path: Path) -> tuple[Finding, int | None]:
     """The annotation file's row, and how many images it says that there are; None where it does not say."""
     what = f"{part} annotations"
     mend = fetch_annotations(path) or f"Put the panoptic JSON there, or set data.root or data.{part}.annotations."
     if not path.is_file():
         return missing(what, f"{path} does not exist", mend), None
     try:
-        seen = glance_at(path)
+        seen = scan_annotations(path)
     except OSError as error:
         return missing(what, f"{path} cannot be read: {error.strerror}", mend), None
     if seen.problem is not None:
@@ -116,7 +116,7 @@ def annotation_row(part: str, path: Path) -> tuple[Row, int | None]:
     return ready(what, told), seen.annotations
 
 
-def split_rows(recipe: Recipe, run: RunDir) -> list[Row]:
+def split_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     """Whether the unseen names can be read, and whether the data has them."""
     names = unseen_names(recipe.split.unseen)
     known = _class_names(recipe, data_root(recipe, run))
@@ -131,7 +131,7 @@ def _class_names(recipe: Recipe, root: Path) -> tuple[str, ...]:
     if recipe.data.categories is not None:
         return tuple(category.name for category in read_class_list(root, recipe.data.categories))
     path = root / (recipe.data.train.annotations or "")
-    return glance_at(path).category_names if path.is_file() else ()
+    return scan_annotations(path).category_names if path.is_file() else ()
 
 
 def num_training_images(recipe: Recipe, run: RunDir) -> int:
@@ -141,6 +141,6 @@ def num_training_images(recipe: Recipe, run: RunDir) -> int:
     root, where = data_root(recipe, run), recipe.data.train
     annotations = root / where.annotations if where.annotations is not None else None
     if annotations is not None and annotations.is_file():
-        return glance_at(annotations).annotations
+        return scan_annotations(annotations).annotations
     images = root / where.images
     return published_count(annotations or images) or (len(files_in(images, "images")) if images.is_dir() else 0)

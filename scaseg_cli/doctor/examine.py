@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from scaseg_cli.doctor.data import data_rows, split_rows
+from scaseg_cli.doctor.data import data_findings, split_findings
+from scaseg_cli.doctor.disk import disk_findings, run_folder_findings, shared_memory_findings
+from scaseg_cli.doctor.finding import Finding, missing
 from scaseg_cli.doctor.machine import (
-    batch_rows,
-    gpu_rows,
-    library_rows,
-    log_rows,
-    operator_rows,
-    precision_rows,
-    python_rows,
-    torch_rows,
+    batch_findings,
+    gpu_findings,
+    library_findings,
+    log_findings,
+    operator_findings,
+    precision_findings,
+    python_findings,
+    torch_findings,
 )
-from scaseg_cli.doctor.room import disk_rows, run_folder_rows, shared_memory_rows
-from scaseg_cli.doctor.rows import Row, missing
-from scaseg_cli.doctor.weights import backbone_rows, clip_rows, prompt_rows
+from scaseg_cli.doctor.weights import backbone_findings, clip_findings, prompt_findings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 
-Check = Callable[[Recipe, RunDir], Sequence[Row]]
+Check = Callable[[Recipe, RunDir], Sequence[Finding]]
 CHECKS: dict[str, Check] = {
-    "Python": python_rows,
-    "PyTorch": torch_rows,
-    "libraries": library_rows,
-    "GPUs": gpu_rows,
-    "batch": batch_rows,
-    "precision": precision_rows,
-    "mmcv operators": operator_rows,
-    "CLIP weights": clip_rows,
-    "prompts": prompt_rows,
-    "backbone weights": backbone_rows,
-    "data": data_rows,
-    "unseen classes": split_rows,
-    "run folder": run_folder_rows,
-    "disk": disk_rows,
-    "shared memory": shared_memory_rows,
-    "wandb": log_rows,
+    "Python": python_findings,
+    "PyTorch": torch_findings,
+    "libraries": library_findings,
+    "GPUs": gpu_findings,
+    "batch": batch_findings,
+    "precision": precision_findings,
+    "mmcv operators": operator_findings,
+    "CLIP weights": clip_findings,
+    "prompts": prompt_findings,
+    "backbone weights": backbone_findings,
+    "data": data_findings,
+    "unseen classes": split_findings,
+    "run folder": run_folder_findings,
+    "disk": disk_findings,
+    "shared memory": shared_memory_findings,
+    "wandb": log_findings,
 }
 
 
-def examine(recipe: Recipe, run: RunDir, debug: bool = False) -> list[Row]:
+def examine(recipe: Recipe, run: RunDir, debug: bool = False) -> list[Finding]:
     """What a run of ``recipe`` in ``run`` needs, in the order of its need. Writes nothing, and asks no network.
 
     Args:
@@ -51,10 +51,10 @@ def examine(recipe: Recipe, run: RunDir, debug: bool = False) -> list[Row]:
         run: the run folder, which need not be there.
         debug: raise what a check did not expect, instead of telling it in the check's row.
     """
-    return [row for name, check in CHECKS.items() for row in _guarded(name, check, recipe, run, debug)]
+    return [finding for name, check in CHECKS.items() for finding in _guarded(name, check, recipe, run, debug)]
 
 
-def _guarded(name: str, check: Check, recipe: Recipe, run: RunDir, debug: bool) -> Sequence[Row]:
+def _guarded(name: str, check: Check, recipe: Recipe, run: RunDir, debug: bool) -> Sequence[Finding]:
     try:
         return check(recipe, run)
     except ScasegError as error:

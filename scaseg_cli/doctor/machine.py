@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
-from scaseg_cli.doctor.rows import Row, missing, ready, warning
+from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 
@@ -18,23 +18,23 @@ _INSTALL = "pip install -c constraints.txt -e .   (in the checkout of scaseg)"
 GB_PER_MEGAPIXEL = 6.6
 
 
-def python_rows(_recipe: Recipe, _run: RunDir) -> list[Row]:
+def python_findings(_recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether this Python is one that scaseg is made for."""
     if (3, 11) <= sys.version_info[:2] <= (3, 12):
         return [ready("Python", platform.python_version())]
     return [warning("Python", platform.python_version(), "scaseg is made for Python 3.11 and 3.12.")]
 
 
-def torch_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def torch_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether PyTorch loads, and whether it was built for GPUs where the recipe asks for them."""
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a library of the system or of CUDA is missing
         return [missing("PyTorch", f"it does not load: {error}", _INSTALL)]
-    return [torch_row(recipe, torch.__version__, torch.version.cuda or torch.version.hip)]
+    return [torch_finding(recipe, torch.__version__, torch.version.cuda or torch.version.hip)]
 
 
-def torch_row(recipe: Recipe, version: str, build: str | None) -> Row:
+def torch_finding(recipe: Recipe, version: str, build: str | None) -> Finding:
     """The row of a PyTorch that loads; ``build`` is its CUDA's version, None for a CPU build."""
     if build is not None:
         return ready("PyTorch", f"{version}, built for CUDA {build}")
@@ -48,7 +48,7 @@ def torch_row(recipe: Recipe, version: str, build: str | None) -> Row:
     )
 
 
-def library_rows(_recipe: Recipe, _run: RunDir) -> list[Row]:
+def library_findings(_recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether what scaseg is built on is installed."""
     found = {name: version for name in _LIBRARIES if (version := _version(name)) is not None}
     mmcv = next((name for name in ("mmcv", "mmcv-lite") if _version(name) is not None), None)
@@ -74,7 +74,7 @@ class Gpu:
     free: int
 
 
-def gpu_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def gpu_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether there are as many GPUs as the recipe asks for, and whether their memory may suffice."""
     if not recipe.gpus:
         return [ready("GPUs", "none asked for: the recipe runs on the CPU")]
@@ -87,7 +87,7 @@ def gpu_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
     return count_and_memory(recipe, gpus)
 
 
-def count_and_memory(recipe: Recipe, gpus: list[Gpu]) -> list[Row]:
+def count_and_memory(recipe: Recipe, gpus: list[Gpu]) -> list[Finding]:
     """The rows for the devices that were found."""
     names = sorted({gpu.name for gpu in gpus})
     found = f"{len(gpus)} x {' / '.join(names)}" if gpus else "none that PyTorch can use"
@@ -110,7 +110,7 @@ def gpu_memory(recipe: Recipe) -> int:
     return round(images * recipe.base.crop**2 * GB_PER_MEGAPIXEL * 1e3)
 
 
-def batch_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def batch_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether the batch divides among the processes of all nodes, and the parts that each takes it in."""
     from scaseg_cli.base.device import world_size
 
@@ -125,7 +125,7 @@ def batch_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
     return [missing("batch", f"{images} images a step do not divide by {parts}: {divided}", mend)]
 
 
-def precision_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def precision_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether the device computes in the 16 bits that the recipe asks for, if it does."""
     if recipe.base.amp == "off":
         return []
@@ -135,7 +135,7 @@ def precision_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
     return [ready("precision", recipe.base.amp)]
 
 
-def log_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def log_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether Weights & Biases is installed where the recipe wants it."""
     if recipe.wandb is None:
         return []
@@ -145,7 +145,7 @@ def log_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
     return [ready("wandb", f"the losses go to its project {recipe.wandb!r}")]
 
 
-def operator_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def operator_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether mmcv's compiled operators are there; without them PyTorch's own serve."""
     from scaseg_cli.base.mmcv_ops import compiled
 

@@ -6,7 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from scaseg_cli.doctor.rows import Row, missing, ready, warning
+from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 from scaseg_cli.downloads import by_hand
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
@@ -14,7 +14,7 @@ from scaseg_cli.run_dir import RunDir
 _OR_FETCHED = "a run fetches them where there is a network"
 
 
-def clip_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def clip_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether CLIP is one that is known, and its weights are here."""
     from scaseg_cli.clip.load import SHAPES_CLIP, model_name
     from scaseg_cli.clip.tags import cached_tag, tag_by_hand
@@ -26,17 +26,17 @@ def clip_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
     if name == SHAPES_CLIP and checkpoint == SHAPES_CLIP:
         from scaseg_cli.shapes.clip import CHECKPOINT
 
-        return [file_row(what, CHECKPOINT, "Install scaseg again: the file comes with it.", "shipped")]
+        return [file_finding(what, CHECKPOINT, "Install scaseg again: the file comes with it.", "shipped")]
     if name == SHAPES_CLIP or Path(checkpoint).is_file():
-        return [file_row(what, Path(checkpoint), "Give the file: --set clip.checkpoint=PATH")]
+        return [file_finding(what, Path(checkpoint), "Give the file: --set clip.checkpoint=PATH")]
     found = cached_tag(name, checkpoint)
     if found is not None:
-        return [file_row(what, found, f"Delete it, then {tag_by_hand(name, checkpoint)}", f"{name} {checkpoint}")]
+        return [file_finding(what, found, f"Delete it, then {tag_by_hand(name, checkpoint)}", f"{name} {checkpoint}")]
     mend = f"{tag_by_hand(name, checkpoint)}\nor give a file: --set clip.checkpoint=PATH"
     return [missing(what, f"{name} {checkpoint!r} is not on this machine; {_OR_FETCHED}", mend)]
 
 
-def prompt_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def prompt_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether the text templates are a known set, or a file that can be read."""
     from scaseg_cli.embeddings.prompts import read_templates
 
@@ -44,7 +44,7 @@ def prompt_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
     return [ready("prompts", f"{name}: {len(read_templates(name))} templates")]
 
 
-def backbone_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
+def backbone_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Whether the backbone's pre-trained weights are here."""
     from scaseg_cli.base.backbone_weights import REMEDY, SHIPPED_BACKBONE, SHIPPED_FILE, TORCHVISION, torchvision_file
 
@@ -53,18 +53,18 @@ def backbone_rows(recipe: Recipe, _run: RunDir) -> list[Row]:
         mend = "For ImageNet's: --set base.backbone.checkpoint=torchvision://resnet50"
         return [warning(what, "random weights", mend)]
     if checkpoint == SHIPPED_BACKBONE:
-        return [file_row(what, SHIPPED_FILE, "Install scaseg again: the file comes with it.", "shipped")]
+        return [file_finding(what, SHIPPED_FILE, "Install scaseg again: the file comes with it.", "shipped")]
     if not checkpoint.startswith(TORCHVISION):
-        return [file_row(what, Path(checkpoint), REMEDY)]
+        return [file_finding(what, Path(checkpoint), REMEDY)]
     path, url = torchvision_file(checkpoint)
     fetch = by_hand(url, path)
     if path.is_file():
-        return [file_row(what, path, f"Delete it, then {fetch}", checkpoint)]
+        return [file_finding(what, path, f"Delete it, then {fetch}", checkpoint)]
     mend = f"{fetch}\nor give a file: --set base.backbone.checkpoint=PATH"
     return [missing(what, f"{checkpoint} is not in {path.parent}; {_OR_FETCHED}", mend)]
 
 
-def file_row(what: str, path: Path, mend: str, label: str = "") -> Row:
+def file_finding(what: str, path: Path, mend: str, label: str = "") -> Finding:
     """A weight file: there and whole, as far as can be told without reading it through."""
     named = f"{label}: {path}" if label else str(path)
     if not path.is_file():

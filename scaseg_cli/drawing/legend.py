@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image, ImageDraw
 
-from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.regions import lifted
 from scaseg_cli.drawing.tags import DARK, LIGHT
 from scaseg_cli.drawing.text import font, shortened, width_of
@@ -16,17 +16,17 @@ _SWATCH = 28, 16
 _INDENT = 64  # pixels that "unseen" and "seen" have room in
 _INK = (25, 25, 25)
 
-Item = tuple[ClassLook, int, int]
+Item = tuple[ClassStyle, int, int]
 
 
-def legend_height(looks: Sequence[ClassLook], width: int, scale: int = 1) -> int:
+def legend_height(styles: Sequence[ClassStyle], width: int, scale: int = 1) -> int:
     """In pixels; 0 for no class."""
-    lines = sum(len(_lines(group, width, scale)) for _, group in _groups(looks))
+    lines = sum(len(_lines(group, width, scale)) for _, group in _groups(styles))
     return (lines * _LINE + 8) * scale if lines else 0
 
 
 def draw_legend(
-    drawn: Image.Image, looks: Sequence[ClassLook], corner: tuple[int, int], width: int, scale: int = 1
+    drawn: Image.Image, styles: Sequence[ClassStyle], corner: tuple[int, int], width: int, scale: int = 1
 ) -> None:
     """Draw it below and to the right of ``corner``.
 
@@ -39,46 +39,46 @@ def draw_legend(
     """
     draw, (left, top) = ImageDraw.Draw(drawn), corner
     top += 8 * scale
-    for heading, group in _groups(looks):
+    for heading, group in _groups(styles):
         draw.text((left, top + _LINE * scale // 2), heading, _INK, font(_SIZE * scale), anchor="lm")
         for line in _lines(group, width, scale):
-            for look, start, room in line:
-                _draw_item(draw, look, left + start, top + _LINE * scale // 2, room, scale)
+            for style, start, room in line:
+                _draw_item(draw, style, left + start, top + _LINE * scale // 2, room, scale)
             top += _LINE * scale
 
 
-def _groups(looks: Sequence[ClassLook]) -> Iterator[tuple[str, list[ClassLook]]]:
+def _groups(styles: Sequence[ClassStyle]) -> Iterator[tuple[str, list[ClassStyle]]]:
     for heading, unseen in (("unseen", True), ("seen", False)):
-        group = [look for look in looks if look.unseen == unseen]
+        group = [style for style in styles if style.unseen == unseen]
         if group:
             yield heading, group
 
 
-def _lines(group: Sequence[ClassLook], width: int, scale: int) -> list[list[Item]]:
+def _lines(group: Sequence[ClassStyle], width: int, scale: int) -> list[list[Item]]:
     """The items of each line: class, its left end, and the room for its name."""
     lines: list[list[Item]] = [[]]
     start = _INDENT * scale
-    for look in group:
+    for style in group:
         taken = (_SWATCH[0] + 6) * scale
-        room = min(width_of(look.name, _SIZE * scale), width - _INDENT * scale - taken)
+        room = min(width_of(style.name, _SIZE * scale), width - _INDENT * scale - taken)
         if lines[-1] and start + taken + room > width:
             lines.append([])
             start = _INDENT * scale
-        lines[-1].append((look, start, room))
+        lines[-1].append((style, start, room))
         start += taken + room + 20 * scale
     return lines
 
 
-def _draw_item(draw: ImageDraw.ImageDraw, look: ClassLook, left: int, middle: int, room: int, scale: int) -> None:
+def _draw_item(draw: ImageDraw.ImageDraw, style: ClassStyle, left: int, middle: int, room: int, scale: int) -> None:
     """A swatch, outlined as its segments are, and the name."""
     width, height = (part * scale for part in _SWATCH)
-    colour = tuple(int(part) for part in lifted(look.colour))
+    colour = tuple(int(part) for part in lifted(style.colour))
     box = (left, middle - height // 2, left + width - 1, middle - height // 2 + height - 1)
     draw.rectangle(box, fill=DARK)
-    if look.unseen:
+    if style.unseen:
         draw.rectangle(_inset(box, scale), fill=LIGHT)
-    draw.rectangle(_inset(box, 3 * scale if look.unseen else scale), fill=colour)
-    text = shortened(look.name, room, _SIZE * scale)
+    draw.rectangle(_inset(box, 3 * scale if style.unseen else scale), fill=colour)
+    text = shortened(style.name, room, _SIZE * scale)
     draw.text((left + width + 6 * scale, middle), text, _INK, font(_SIZE * scale), anchor="lm")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scaseg_cli.drawing.looks import ClassLook, Colour
+from scaseg_cli.drawing.class_styles import ClassStyle, Colour
 from scaseg_cli.drawing.tags import DARK, LIGHT, name_regions
 
 CELL = 256  # pixels, the longer side of an image in a sheet
@@ -26,7 +26,7 @@ class Region:
     """One segment: its pixels [H, W], its class, and whether it is a mistake."""
 
     mask_HW: NDArray[np.bool_]
-    look: ClassLook
+    style: ClassStyle
     wrong: bool = False
 
 
@@ -62,13 +62,13 @@ def draw_regions(
     canvas = pale_grey(grey) if pale else hatched(*size, scale)
     masks = [np.asarray(Image.fromarray(r.mask_HW).resize(size, Image.Resampling.NEAREST)) for r in regions]
     for region, mask in zip(regions, masks, strict=True):
-        canvas[mask] = _STRENGTH * lifted(region.look.colour) + (1 - _STRENGTH) * grey[mask]
+        canvas[mask] = _STRENGTH * lifted(region.style.colour) + (1 - _STRENGTH) * grey[mask]
     for region, mask in zip(regions, masks, strict=True):
-        outer, inner = _rims(mask, round(3 * scale) if region.look.unseen else 0, max(1, round(scale)))
+        outer, inner = _rims(mask, round(3 * scale) if region.style.unseen else 0, max(1, round(scale)))
         canvas[inner] = DARK
         canvas[outer] = LIGHT
     drawn = Image.fromarray(canvas.round().astype(np.uint8))
-    named = [(mask, region.look, region.wrong) for mask, region in zip(masks, regions, strict=True)]
+    named = [(mask, region.style, region.wrong) for mask, region in zip(masks, regions, strict=True)]
     name_regions(drawn, named, scale, legend)
     return drawn
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.legend import draw_legend, legend_height
-from scaseg_cli.drawing.looks import ClassLook
 from scaseg_cli.drawing.regions import CELL, hatched, pale_grey
 from scaseg_cli.drawing.tags import draw_tag, tag_size
 from scaseg_cli.drawing.text import font, shortened, width_of, wrapped
@@ -47,7 +47,7 @@ class Sheet:
     notes: Sequence[str]
     columns: Sequence[tuple[str, str]]
     rows: Sequence[SheetRow]
-    legend: Sequence[ClassLook] = ()
+    legend: Sequence[ClassStyle] = ()
     cell: int = CELL
     scale: int = 1
     pale: bool = False

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.text import font, shortened, width_of
 
 DARK, LIGHT = (25, 25, 25), (255, 255, 255)
@@ -22,7 +22,7 @@ _BESIDE = 40  # pixels from a segment's middle to its name, at most, where the n
 _CROSS = 11  # pixels that the cross before a wrong name takes
 _SIZE, _HEIGHT = 12, 16  # of the name, of its ground
 
-Named: TypeAlias = tuple[NDArray[np.bool_], ClassLook, bool]
+Named: TypeAlias = tuple[NDArray[np.bool_], ClassStyle, bool]
 
 
 def name_regions(cell: Image.Image, regions: Sequence[Named], scale: float = 1, legend: bool = False) -> None:
@@ -38,9 +38,9 @@ def name_regions(cell: Image.Image, regions: Sequence[Named], scale: float = 1, 
     draw = ImageDraw.Draw(cell)
     taken_hw = np.zeros((cell.height, cell.width), dtype=bool)
     named: set[str] = set()
-    for mask_hw, look, wrong in sorted(regions, key=lambda region: (not region[1].unseen, -int(region[0].sum()))):
-        text = shortened(look.name, cell.width - round((8 + wrong * _CROSS) * scale), round(_SIZE * scale))
-        must, least = look.unseen and not (legend and look.name in named), 0.5 if legend else 0.0
+    for mask_hw, style, wrong in sorted(regions, key=lambda region: (not region[1].unseen, -int(region[0].sum()))):
+        text = shortened(style.name, cell.width - round((8 + wrong * _CROSS) * scale), round(_SIZE * scale))
+        must, least = style.unseen and not (legend and style.name in named), 0.5 if legend else 0.0
         for words in (text, "") if legend and wrong else (text,):
             width, height = tag_size(words, wrong, scale)
             if legend and not must and mask_hw.sum() < width * height:
@@ -49,8 +49,8 @@ def name_regions(cell: Image.Image, regions: Sequence[Named], scale: float = 1, 
             if place is not None:
                 top, left = place
                 taken_hw[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1] = True
-                draw_tag(draw, (left, top), words, look.unseen, wrong, scale)
-                named.add(look.name)
+                draw_tag(draw, (left, top), words, style.unseen, wrong, scale)
+                named.add(style.name)
                 break
 
 

@@ -10,7 +10,7 @@ from scaseg_cli.embeddings.encode import encode_classes
 from scaseg_cli.embeddings.prompts import read_templates
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import read_classes
@@ -33,7 +33,7 @@ _NEAREST = [
 ]
 
 
-def embed_classes(recipe: Recipe, run: RunDir) -> Report:
+def embed_classes(recipe: Recipe, run: RunDir) -> StageReport:
     """Encode the names of all classes and write the embeddings.
 
     In the inductive setting too the unseen names are encoded here; training then reads only the seen rows.
@@ -52,7 +52,7 @@ def embed_classes(recipe: Recipe, run: RunDir) -> Report:
         save_embeddings(run.embeddings_file, embeddings)
         tables = _tables(embeddings, classes.num_seen)
         summary.update({**tables[0].rows[0], "clip_fingerprint": clip.fingerprint})
-    return Report("embeddings", tables, [run.embeddings_file], "scaseg train-base", dict(summary))
+    return StageReport("embeddings", tables, [run.embeddings_file], "scaseg train-base", dict(summary))
 
 
 def _tables(embeddings: ClassEmbeddings, num_seen: int) -> list[Table]:

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
-from scaseg_cli.evaluation.examples import Row as PictureRow
-from scaseg_cli.evaluation.examples import Shown, draw_rows, save_examples
-from scaseg_cli.evaluation.lineup import Candidate
-from scaseg_cli.evaluation.passes import ScoredSet
-from scaseg_cli.evaluation.result_table import CHOSEN, MAIN, Row, class_table, result_table
+from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.evaluation.examples import ExampleRow, Shown, draw_rows, save_examples
 from scaseg_cli.evaluation.score import score
-from scaseg_cli.evaluation.summary import Summary
-from scaseg_cli.evaluation.together import Cell, Outcome, Work, carry_out, check_cells, only
+from scaseg_cli.evaluation.scored_set import ScoredSet
+from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
 from scaseg_cli.files import read_json
+from scaseg_cli.measures.result_table import CHOSEN, MAIN, ResultRow, class_table, result_table
+from scaseg_cli.measures.summary import Summary
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import write
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import needs_of, recording, require
 
 
+@dataclass(frozen=True)
+class ScoredRow(ResultRow):
+    """A line of the result table, and the candidate whose figures it shows."""
+
+    candidate: Candidate
+
+
 class _Asked(NamedTuple):
     """What a run wants of the pass: figures for its rows, and the columns of its picture."""
 
-    rows: list[Row]
+    rows: list[ScoredRow]
     shown: list[Shown]
 
 
@@ -35,10 +42,10 @@ class _Got(NamedTuple):
 
     scored: ScoredSet
     summaries: dict[str, Summary]
-    picture: list[PictureRow]
+    picture: list[ExampleRow]
 
 
-def evaluate(recipe: Recipe, run: RunDir) -> Report:
+def evaluate(recipe: Recipe, run: RunDir) -> StageReport:
     """Score what the run folder holds on the validation images.
 
     Writes the result table, the per-class table and a picture of a few images.
@@ -49,7 +56,7 @@ def evaluate(recipe: Recipe, run: RunDir) -> Report:
     return only(evaluate_all([(recipe, run)]))
 
 
-def evaluate_all(cells: Sequence[Cell]) -> list[Outcome]:
+def evaluate_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
     """`evaluate` for many runs, which have the base model and the data in common, with one pass for all.
 
     Each run folder gets what its own command would write. The seconds of a record are the run's own and an equal
@@ -77,7 +84,7 @@ def evaluate_all(cells: Sequence[Cell]) -> list[Outcome]:
         pictures = draw_rows(scored, list(zip(recipes, columns, strict=True)))
         return [_Got(scored, *found) for found in zip(summaries, pictures, strict=True)]
 
-    return carry_out([_evaluation(*cell) for cell in cells], one_pass)
+    return share_pass([_evaluation(*cell) for cell in cells], one_pass)
 
 
 def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Asked, _Got]:
@@ -97,10 +104,10 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Asked, _Got]:
         write(class_table(title, scored.measure, summaries[main.name], scored.classes.names), folder, "per-class")
         save_examples(recipe, run, scored, shown, picture)
         summary.update({row.name: summaries[row.name].as_json_value() for row in rows})
-    return Report("evaluation", [table], outputs, None, dict(summary))
+    return StageReport("evaluation", [table], outputs, None, dict(summary))
 
 
-def table_rows(recipe: Recipe, run: RunDir) -> list[Row]:
+def table_rows(recipe: Recipe, run: RunDir) -> list[ScoredRow]:
     """What the recipe's settings ask for, in the order of the table.
 
     Raises:
@@ -108,10 +115,10 @@ def table_rows(recipe: Recipe, run: RunDir) -> list[Row]:
     """
     base = load_classifier(recipe, run).requires_grad_(False).eval()
     increment, setting = recipe.evaluation.inductive_increment, recipe.evaluation.setting
-    rows: list[Row] = []
+    rows: list[ScoredRow] = []
 
     def add(name: str, setting: str, model: str, classifier: CosineClassifier, increment: float = 0.0) -> None:
-        rows.append(Row(name, setting, model, Candidate(name, classifier, increment)))
+        rows.append(ScoredRow(name, setting, model, increment, Candidate(name, classifier, increment)))
 
     if setting != "transductive":
         add("base", "inductive", "base", base)
@@ -136,8 +143,8 @@ def table_rows(recipe: Recipe, run: RunDir) -> list[Row]:
     return rows
 
 
-def _in_brief(row: Row) -> str:
+def _in_brief(row: ResultRow) -> str:
     """What a row of `MAIN` is, in as few words as fit above a column of the picture."""
     if row.name == "transductive":
         return "fine-tuned with generated unseen queries"
-    return f"base model, unseen logits {row.candidate.increment:+g}"
+    return f"base model, unseen logits {row.increment:+g}"

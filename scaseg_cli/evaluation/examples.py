@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL import Image
 
 from scaseg_cli.data.images import read_image
-from scaseg_cli.drawing.looks import class_looks
+from scaseg_cli.drawing.class_styles import class_styles
 from scaseg_cli.drawing.regions import draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
-from scaseg_cli.evaluation.lineup import Candidate, shares_of
-from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
 from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
+from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.files import replaced
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
@@ -41,7 +41,7 @@ class Shown:
     candidate: Candidate
 
 
-class Row(NamedTuple):
+class ExampleRow(NamedTuple):
     """A row of the picture: the file's name, and its cells from left to right."""
 
     file_name: str
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 def draw_rows(
     scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Shown]]], number: int = NUM_EXAMPLES
-) -> list[list[Row]]:
+) -> list[list[ExampleRow]]:
     """The rows of each run's picture: a few images, each segmented once for all runs.
 
     Args:
@@ -62,24 +62,26 @@ def draw_rows(
     Raises:
         ScasegError: the base model is missing or of another recipe, or an image cannot be read.
     """
-    images, classes, measure = scored.images, scored.classes, scored.measure
-    looks = class_looks(images, classes)
-    pictures: list[list[Row]] = [[] for _ in wanted]
+    images, classes, inference = scored.images, scored.classes, scored.inference
+    styles = class_styles(images, classes)
+    pictures: list[list[ExampleRow]] = [[] for _ in wanted]
     for record in chosen_images(images, classes, number):
         image, label = read_image(images.image_path(record), record), prepared_label(images, record, classes)
         visual_1QD, (prepared,) = scored.segment(scored.read([record]))
-        both = [draw_image(image), draw_regions(image, labelled_regions(images, record, classes, looks))]
+        both = [draw_image(image), draw_regions(image, labelled_regions(images, record, classes, styles))]
         for (recipe, columns), rows in zip(wanted, pictures, strict=True):
             cells = list(both)
             for column in columns:
-                shares_1QN1 = shares_of(column.candidate, visual_1QD, classes.num_seen)
-                found = prepared.predict(shares_1QN1[0], measure.rule_of(recipe.evaluation))
-                cells.append(draw_regions(image, predicted_regions(found, label, looks)))
-            rows.append(Row(record.file_name, cells))
+                probabilities_1QN1 = probabilities_of(column.candidate, visual_1QD, classes.num_seen)
+                found = prepared.predict(probabilities_1QN1[0], inference.rule_of(recipe.evaluation))
+                cells.append(draw_regions(image, predicted_regions(found, label, styles)))
+            rows.append(ExampleRow(record.file_name, cells))
     return pictures
 
 
-def save_examples(recipe: Recipe, run: RunDir, scored: ScoredSet, shown: Sequence[Shown], rows: Sequence[Row]) -> None:
+def save_examples(
+    recipe: Recipe, run: RunDir, scored: ScoredSet, shown: Sequence[Shown], rows: Sequence[ExampleRow]
+) -> None:
     """Write `RunDir.examples_file` from a run's columns and rows.
 
     Raises:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaseg_cli.data.images import read_label
-from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.regions import Region
-from scaseg_cli.evaluation.fusion import Prediction
-from scaseg_cli.evaluation.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
+from scaseg_cli.measures.fusion import Prediction
+from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
 from scaseg_cli.split import ClassList
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 
 def labelled_regions(
-    images: LabelledSet, record: ImageRecord, classes: ClassList, looks: Sequence[ClassLook]
+    images: LabelledSet, record: ImageRecord, classes: ClassList, styles: Sequence[ClassStyle]
 ) -> list[Region]:
     """The segments of an image's label, as they are drawn."""
     ids_HW = read_label(images, record)
-    return [Region(ids_HW == s.id, looks[classes.class_ids[s.category_id]]) for s in record.segments]
+    ids_G, class_ids_G, _ = classes.arrays_of(record.segments)
+    return [Region(ids_HW == n, styles[class_id]) for n, class_id in zip(ids_G, class_ids_G, strict=True)]
 
 
 def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList) -> PreparedLabel:
@@ -38,21 +39,15 @@ def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList)
     Raises:
         ScasegError: its PNG cannot be read or does not fit its annotation.
     """
-    segments = record.segments
-    return prepare_label(
-        read_label(images, record),
-        [segment.id for segment in segments],
-        [classes.class_ids[segment.category_id] for segment in segments],
-        [segment.iscrowd for segment in segments],
-    )
+    return prepare_label(read_label(images, record), *classes.arrays_of(record.segments))
 
 
-def predicted_regions(found: Prediction, label: PreparedLabel, looks: Sequence[ClassLook]) -> list[Region]:
+def predicted_regions(found: Prediction, label: PreparedLabel, styles: Sequence[ClassStyle]) -> list[Region]:
     """The segments of a prediction; wrong are those that count as false positives against ``label``."""
     regions = []
     for segment_id, class_id in enumerate(found.class_ids.tolist(), start=1):
         mask_HW = found.segment_map_HW == segment_id
-        regions.append(Region(mask_HW, looks[class_id], _is_wrong(mask_HW, class_id, label, len(looks))))
+        regions.append(Region(mask_HW, styles[class_id], _is_wrong(mask_HW, class_id, label, len(styles))))
     return regions
 
 

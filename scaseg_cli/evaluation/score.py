@@ -1,18 +1,34 @@
 """Score any number of classifiers, of any number of runs, in one pass of the network.
 
-Masks do not depend on the classifier.
+Masks do not depend on the classifier, so one pass serves all. Several processes share the batches: the candidates reach
+them as a file in the stage's folder, and their summed counts come back as another; both files are removed when the pass
+has ended. Counts are whole numbers, so no order of images and no number of processes changes a figure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.base.device import world_size
-from scaseg_cli.evaluation.lineup import Candidate, Lineup
-from scaseg_cli.evaluation.passes import ScoredSet, count
-from scaseg_cli.evaluation.summary import Summary
-from scaseg_cli.evaluation.workers import count_in_workers
+import numpy as np
+import torch
+
+from scaseg_cli.base.device import join_world, world_size
+from scaseg_cli.checkpoints import load_state, save_state
+from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
+from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
+from scaseg_cli.launch import launch_workers
 from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from scaseg_cli.measures.measure import Counts
+    from scaseg_cli.measures.summary import Summary
+    from scaseg_cli.split.lists import Part
+
+STAGE_OF: dict[Part, str] = {"selection": "union", "validation": "evaluation"}
+_KEY = "scoring"
 
 
 def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[dict[str, Summary]]:
@@ -31,9 +47,87 @@ def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]
         ScasegError: an earlier stage is missing or of another recipe, or an image cannot be read.
         ValueError: two candidates of a run bear one name.
     """
-    lineup = Lineup()
-    places = [lineup.add(candidates, scored.measure.rule_of(recipe.evaluation)) for recipe, candidates in wanted]
+    candidate_set = CandidateSet()
+    places = [
+        candidate_set.add(candidates, scored.inference.rule_of(recipe.evaluation)) for recipe, candidates in wanted
+    ]
     processes = world_size(scored.recipe)
-    counts = count(scored, lineup) if processes == 1 else count_in_workers(scored, lineup, processes)
+    counts = count(scored, candidate_set) if processes == 1 else count_in_workers(scored, candidate_set, processes)
     summaries = [scored.measure.summarise(found) for found in counts]
     return [{name: summaries[place] for name, place in of_run.items()} for of_run in places]
+
+
+@torch.no_grad()
+def count(scored: ScoredSet, candidate_set: CandidateSet, rank: int = 0, size: int = 1) -> list[Counts]:
+    """Count each entry of ``candidate_set`` on the batches of this process; batch b goes to process b % size."""
+    counts: list[Counts] = [scored.measure.new_counts() for _ in candidate_set.entries]
+    title = f"scoring {len(counts)} on {scored.part}"
+    for batch in scored.batches(scored.images.images, title, rank, size):
+        _count_batch(scored, candidate_set, batch, counts)
+    return counts
+
+
+def _count_batch(
+    scored: ScoredSet, candidate_set: CandidateSet, batch: Sequence[Labelled], counts: list[Counts]
+) -> None:
+    """Count a batch; its masks are freed on return."""
+    visual_BQD, prepared = scored.segment(batch)
+    probabilities = candidate_set.probabilities(visual_BQD, scored.classes.num_seen)
+    for b, image in enumerate(prepared):
+        image.add(counts, [of_entry[b] for of_entry in probabilities], candidate_set.rules)
+
+
+def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: int) -> list[Counts]:
+    """`count` over all images, in ``processes`` processes; equal to that of one to the last bit.
+
+    Raises:
+        ScasegError: a worker's own mistake, or that one failed otherwise.
+    """
+    stage = STAGE_OF[scored.part]
+    job, result = _files(scored.run, scored.part)
+    scored.run.folder(stage)
+    result.unlink(missing_ok=True)
+    try:
+        save_state(job, {"key": _KEY, **candidate_set.as_state()})
+        launch_workers(scored.recipe, scored.run, processes, f"{__name__}:count_{scored.part}", stage)
+        arrays = _read(result)["arrays"].numpy()
+    finally:
+        job.unlink(missing_ok=True)
+        result.unlink(missing_ok=True)
+    counts: list[Counts] = [scored.measure.new_counts() for _ in candidate_set.entries]
+    for found, array in zip(counts, arrays, strict=True):
+        found.array += array
+    return counts
+
+
+def count_selection(recipe: Recipe, run: RunDir) -> None:
+    """One worker's share of the selection images."""
+    _work(recipe, run, "selection")
+
+
+def count_validation(recipe: Recipe, run: RunDir) -> None:
+    """One worker's share of the validation images."""
+    _work(recipe, run, "validation")
+
+
+def _work(recipe: Recipe, run: RunDir, part: Part) -> None:
+    world = join_world(recipe)
+    job, result = _files(run, part)
+    candidate_set = CandidateSet.from_state(_read(job))
+    counts = count(ScoredSet(recipe, run, part), candidate_set, world.rank, world.size)
+    arrays = torch.from_numpy(np.stack([found.array for found in counts])).to(world.device)
+    torch.distributed.all_reduce(arrays)
+    if world.rank == 0:
+        save_state(result, {"key": _KEY, "arrays": arrays.cpu()})
+
+
+def _files(run: RunDir, part: Part) -> tuple[Path, Path]:
+    folder = run.path / STAGE_OF[part]
+    return folder / "scoring-candidates.pt", folder / "scoring-counts.pt"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    state = load_state(path, _KEY)
+    if state is None:
+        raise RuntimeError(f"{path} is not there: a process ended before its work")
+    return state

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaseg_cli.evaluation.measure import LETTERS
-from scaseg_cli.evaluation.result_table import MAIN
-from scaseg_cli.html_report.finished import FinishedRun
+from scaseg_cli.html_report.finished_run import FinishedRun
+from scaseg_cli.measures.measure import LETTERS
+from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.tasks import TASKS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from scaseg_cli.errors import ScasegError, explained
-from scaseg_cli.html_report.ablated import Ablated, read_ablations
+from scaseg_cli.html_report.ablation_results import AblationResult, read_ablations
 from scaseg_cli.html_report.confusion import Confusion
 from scaseg_cli.html_report.curves import (
     Losses,
@@ -17,14 +17,14 @@ from scaseg_cli.html_report.curves import (
     read_snapshots,
 )
 from scaseg_cli.html_report.embedding_map import distance_table
-from scaseg_cli.html_report.finished import FinishedRun
-from scaseg_cli.html_report.look import Look, look_at
-from scaseg_cli.html_report.made_by import MadeBy, made_by
+from scaseg_cli.html_report.finished_run import FinishedRun
 from scaseg_cli.html_report.pictures import Picture, read_examples, read_grids
+from scaseg_cli.html_report.provenance import Provenance, provenance
+from scaseg_cli.html_report.survey import Survey
 from scaseg_cli.results.table import Table, json_value
 
 T = TypeVar("T")
-_NOT_LOOKED = "no image was looked at (--images 0)"
+_NO_SURVEY = "no image was looked at (--images 0)"
 
 
 @dataclass
@@ -46,14 +46,14 @@ class Content:
     """
 
     finished: FinishedRun
-    made_by: MadeBy
-    look: Look | None = None
+    provenance: Provenance
+    survey: Survey | None = None
     confusion: list[Confusion] = field(default_factory=list)
     distances: Table | None = None
     base: Losses | None = None
     generator: Losses | None = None
     snapshots: Snapshots | None = None
-    ablations: list[Ablated] = field(default_factory=list)
+    ablations: list[AblationResult] = field(default_factory=list)
     examples: Picture | None = None
     grids: list[Picture] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Content:
 
     def as_json_value(self) -> dict[str, Any]:
         """The numbers that the page shows."""
-        finished, look = self.finished, self.look
+        finished, survey = self.finished, self.survey
         curves = {"base": self.base, "generator": self.generator}
         value = {
             "run": finished.label,
@@ -75,13 +75,13 @@ class Content:
             "seed": finished.recipe.seed,
             "results": finished.results.as_json_value(),
             "per_class": finished.per_class.as_json_value(),
-            "images_looked_at": None if look is None else look.num_images,
+            "images_looked_at": None if survey is None else survey.num_images,
             "confusion": {one.setting: one.as_json_value() for one in self.confusion},
             "distances": None if self.distances is None else self.distances.as_json_value(),
             "losses": {name: losses.as_json_value() for name, losses in curves.items() if losses is not None},
             "snapshots": None if self.snapshots is None else self.snapshots.figures,
             "ablations": {one.name: one.as_json_value() for one in self.ablations},
-            "made_by": self.made_by.as_json_value(),
+            "made_by": self.provenance.as_json_value(),
             "left_out": self.left_out,
         }
         return json_value(value)
@@ -94,7 +94,7 @@ def gather(finished: FinishedRun, at_most: int) -> Content:
         finished: the run.
         at_most: validation images that the frozen network looks at; 0: none.
     """
-    content = Content(finished, made_by(finished))
+    content = Content(finished, provenance(finished))
     content.base = _tried(content, "Curves: base", "base", lambda: read_base_losses(finished.run))
     if finished.recipe.evaluation.setting != "inductive":
         if finished.recipe.cat.generator == "vae":
@@ -106,12 +106,18 @@ def gather(finished: FinishedRun, at_most: int) -> Content:
     content.examples = _tried(content, "Images", None, lambda: read_examples(finished.run))
     _add_grids(content)
     if at_most:
-        content.look = _tried(content, "Confusion and embeddings", None, lambda: look_at(finished, at_most))
+        content.survey = _tried(content, "Confusion and embeddings", None, lambda: _survey(finished, at_most))
     else:
-        content.left_out["Confusion and embeddings"] = _NOT_LOOKED
-    if content.look is not None:
-        _add_look(content, content.look)
+        content.left_out["Confusion and embeddings"] = _NO_SURVEY
+    if content.survey is not None:
+        _add_survey(content, content.survey)
     return content
+
+
+def _survey(finished: FinishedRun, at_most: int) -> Survey:
+    from scaseg_cli.html_report.survey_pass import survey_of  # with the network's packages, which take seconds to load
+
+    return survey_of(finished, at_most)
 
 
 def _tried(content: Content, section: str, stage: str | None, work: Callable[[], T]) -> T | None:
@@ -139,8 +145,8 @@ def _add_grids(content: Content) -> None:
         content.left_out["Grids"] = f"no room for {', '.join(without)}"
 
 
-def _add_look(content: Content, look: Look) -> None:
-    content.confusion = [Confusion(name, content.names, look.num_seen, votes) for name, votes in look.votes.items()]
+def _add_survey(content: Content, survey: Survey) -> None:
+    content.confusion = [Confusion(name, content.names, survey.num_seen, votes) for name, votes in survey.votes.items()]
     content.distances = distance_table(
-        look.real_RD, look.real_ids_R, look.generated_PD, look.generated_ids_P, content.names, look.num_seen
+        survey.real_RD, survey.real_ids_R, survey.generated_PD, survey.generated_ids_P, content.names, survey.num_seen
     )

@@ -12,12 +12,12 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
 from scaseg_cli.html_report.comparison import Comparison, compare
 from scaseg_cli.html_report.content import Content, gather
-from scaseg_cli.html_report.finished import FinishedRun
+from scaseg_cli.html_report.finished_run import FinishedRun
 from scaseg_cli.html_report.page import render
 
 
 @dataclass(frozen=True)
-class ReportOutcome:
+class PageOutcome:
     """What came of a call.
 
     Attributes:
@@ -40,7 +40,7 @@ class ReportOutcome:
         }
 
 
-def make_report(runs: Sequence[FinishedRun], output: Path, images: int) -> ReportOutcome:
+def make_report(runs: Sequence[FinishedRun], output: Path, images: int) -> PageOutcome:
     """Gather what there is of each run and write the page, in one piece.
 
     Args:
@@ -55,7 +55,7 @@ def make_report(runs: Sequence[FinishedRun], output: Path, images: int) -> Repor
     contents = [gather(run, images) for run in runs]
     comparisons = compare(runs)
     write_text(output, render(contents, comparisons))
-    return ReportOutcome(output, contents, comparisons)
+    return PageOutcome(output, contents, comparisons)
 
 
 def _check(output: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaseg_cli.html_report.charts import COLOURS, Chart
-from scaseg_cli.html_report.look import Look
+from scaseg_cli.html_report.survey import Survey
 from scaseg_cli.html_report.svg import as_svg, chart_style, new_figure
 
 if TYPE_CHECKING:
@@ -27,25 +27,25 @@ class Points(NamedTuple):
     is_generated_K: NDArray[np.bool_]
 
 
-def points_of(look: Look) -> Points:
+def points_of(survey: Survey) -> Points:
     """What is on the map."""
-    chosen = look.chosen
-    ids = np.concatenate([look.real_ids_R[chosen.real], look.generated_ids_P[chosen.generated]])
-    return Points(look.map_K2, ids, np.arange(len(ids)) >= len(chosen.real))
+    chosen = survey.chosen
+    ids = np.concatenate([survey.real_ids_R[chosen.real], survey.generated_ids_P[chosen.generated]])
+    return Points(survey.map_K2, ids, np.arange(len(ids)) >= len(chosen.real))
 
 
-def map_chart(look: Look, names: list[str]) -> Chart:
+def map_chart(survey: Survey, names: list[str]) -> Chart:
     """The picture; each unseen class bears its name above the middle of its real embeddings."""
-    points = points_of(look)
+    points = points_of(survey)
     with chart_style():
         figure = new_figure(_SIDE, _SIDE)
         axes = figure.add_subplot()
-        is_seen = points.class_ids_K < look.num_seen
+        is_seen = points.class_ids_K < survey.num_seen
         seen_n2 = points.places_K2[is_seen]
         axes.scatter(seen_n2[:, 0], seen_n2[:, 1], s=7, color=_SEEN, alpha=0.55, linewidths=0)
-        for place, class_id in enumerate(range(look.num_seen, len(names))):
+        for place, class_id in enumerate(range(survey.num_seen, len(names))):
             _draw_class(axes, points, class_id, place)
-        for place, class_id in enumerate(range(look.num_seen, len(names))):
+        for place, class_id in enumerate(range(survey.num_seen, len(names))):
             _name_class(axes, points, class_id, names[class_id], COLOURS[place % len(COLOURS)])
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)

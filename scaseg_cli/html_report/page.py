@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from scaseg_cli import __version__
-from scaseg_cli.evaluation.result_table import MAIN
+from scaseg_cli.version import __version__
 from scaseg_cli.html_report.charts import Chart, loss_charts, snapshot_charts
 from scaseg_cli.html_report.comparison import Comparison
 from scaseg_cli.html_report.content import Content
 from scaseg_cli.html_report.map_chart import map_chart
 from scaseg_cli.html_report.svg import inlined
+from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.console import in_words
 from scaseg_cli.results.table import Column, Table, header, json_value, shown
 
 
-class Cell(NamedTuple):
+class PageCell(NamedTuple):
     """A table's cell: what a person reads, and the numbers in it at full precision, each with its text."""
 
     text: str
@@ -95,25 +95,25 @@ def render(contents: Sequence[Content], comparisons: Sequence[Comparison]) -> st
     return environment.get_template("report.html").render(runs=runs, comparisons=comparisons)
 
 
-def cells(table: Table, row: dict[str, Any]) -> list[tuple[Column, Cell]]:
+def cells(table: Table, row: dict[str, Any]) -> list[tuple[Column, PageCell]]:
     """The cells of a row, each with its column."""
     return [(column, _cell(column, row)) for column in table.columns]
 
 
-def _cell(column: Column, row: dict[str, Any]) -> Cell:
+def _cell(column: Column, row: dict[str, Any]) -> PageCell:
     value = json_value(row.get(column.key))
     spread = json_value(row.get(column.spread)) if column.spread is not None else None
     number = value if column.is_numeric else None
     kind = "percent" if column.kind == "points" else column.kind
-    return Cell(shown(value, column.kind), number, spread, shown(spread, kind))
+    return PageCell(shown(value, column.kind), number, spread, shown(spread, kind))
 
 
 def _view(anchor: str, content: Content) -> RunView:
     charts = loss_charts(content.base, "Base", "loss") if content.base is not None else []
     charts += loss_charts(content.generator, "Generator", "total") if content.generator is not None else []
     charts += snapshot_charts(content.snapshots) if content.snapshots is not None else []
-    look = content.look
-    drawn = map_chart(look, content.names) if look is not None and len(look.map_K2) else None
+    survey = content.survey
+    drawn = map_chart(survey, content.names) if survey is not None and len(survey.map_K2) else None
     plots: list[Figure | None] = []
     for place, one in enumerate(content.ablations):
         label = f"{one.results.title}: the measure over the rows, ours and published."

@@ -26,7 +26,7 @@ _YEAR = 365 * 24 * 60  # minutes; a job on this machine has no limit, and submit
 
 
 @dataclass(frozen=True)
-class Job:
+class SubmittedJob:
     """A job that was handed in.
 
     Attributes:
@@ -87,7 +87,7 @@ def _in_a_job() -> None:
     end_with_parent()
 
 
-def submit(recipe: Recipe, run: RunDir, arguments: list[str], cluster: str, nodes: int) -> Job:
+def submit(recipe: Recipe, run: RunDir, arguments: list[str], cluster: str, nodes: int) -> SubmittedJob:
     """Hand in `scaseg` with ``arguments`` as a job.
 
     Args:
@@ -113,7 +113,7 @@ def submit(recipe: Recipe, run: RunDir, arguments: list[str], cluster: str, node
     except (RuntimeError, OSError) as error:
         hint = "Start it where sbatch works; partition, account and the like are the recipe's slurm section."
         raise ScasegError(f"{cluster} does not take the job: {error}", hint) from error
-    return Job(job.job_id, Path(job.paths.stdout), job)
+    return SubmittedJob(job.job_id, Path(job.paths.stdout), job)
 
 
 @contextmanager

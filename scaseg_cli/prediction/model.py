@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,16 +19,15 @@ from torch import Tensor
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.base.segmentor import Segmentor, enlarged, load_segmentor
-from scaseg_cli.evaluation.fusion import FusionRule, fuse_in_blocks, kept_queries
-from scaseg_cli.evaluation.lineup import Candidate, shares_of
-from scaseg_cli.evaluation.semantic_measure import pixel_classes
+from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
+from scaseg_cli.evaluation.semantic_inference import pixel_classes
+from scaseg_cli.measures.fusion import FusionRule, fuse_in_blocks, kept_queries
 from scaseg_cli.prediction.vocabulary import Vocabulary, vectors_of
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
-from scaseg_cli.tasks import task_of
+from scaseg_cli.tasks import Setting, task_of
 
-Setting = Literal["inductive", "transductive"]
 _BLOCK_BYTES = 1 << 28  # of the masks that are brought to the image's size at a time
 
 
@@ -68,15 +67,15 @@ class Model:
         semantic = task_of(self.recipe).labels == "semantic"
         encoded = self.segmentor.encode(images)
         visual_BQD = torch.stack([one.visual_QD for one in encoded])
-        shares_BQK1 = shares_of(self.candidate, visual_BQD, self.vocabulary.num_seen)
-        for one, shares_QK1, image in zip(encoded, shares_BQK1, images, strict=True):
+        probabilities_BQK1 = probabilities_of(self.candidate, visual_BQD, self.vocabulary.num_seen)
+        for one, probabilities_QK1, image in zip(encoded, probabilities_BQK1, images, strict=True):
             found = self._semantic if semantic else self._panoptic
-            yield found(one.logits_Qhw, shares_QK1, (image.shape[0], image.shape[1]))
+            yield found(one.logits_Qhw, probabilities_QK1, (image.shape[0], image.shape[1]))
 
-    def _panoptic(self, logits_Qhw: Tensor, shares_QK1: Tensor, size: tuple[int, int]) -> Segments:
+    def _panoptic(self, logits_Qhw: Tensor, probabilities_QK1: Tensor, size: tuple[int, int]) -> Segments:
         config = self.recipe.evaluation
         rule = FusionRule(self.vocabulary.isthing, config.object_threshold, config.overlap_threshold)
-        scores_Q, labels_Q = (part.numpy() for part in shares_QK1.max(-1))
+        scores_Q, labels_Q = (part.numpy() for part in probabilities_QK1.max(-1))
         kept = kept_queries(scores_Q, labels_Q, rule)
         if not len(kept):
             return Segments(np.zeros(size, np.int32), np.zeros(0, np.int64), np.zeros(0))
@@ -85,10 +84,10 @@ class Model:
         fused = fuse_in_blocks(scores_Q[kept], labels_Q[kept], blocks, rule)
         return Segments(fused.segment_map_HW, fused.class_ids, fused.scores)
 
-    def _semantic(self, logits_Qhw: Tensor, shares_QK1: Tensor, size: tuple[int, int]) -> Segments:
-        parts = [pixel_classes(shares_QK1, masks_QhW.flatten(1)) for masks_QhW in mask_blocks(logits_Qhw, size)]
+    def _semantic(self, logits_Qhw: Tensor, probabilities_QK1: Tensor, size: tuple[int, int]) -> Segments:
+        parts = [pixel_classes(probabilities_QK1, masks_QhW.flatten(1)) for masks_QhW in mask_blocks(logits_Qhw, size)]
         places, index_X = np.unique(np.concatenate(parts), return_inverse=True)
-        best_K = shares_QK1[:, :-1].amax(0).double().numpy()
+        best_K = probabilities_QK1[:, :-1].amax(0).double().numpy()
         return Segments((index_X + 1).astype(np.int32).reshape(size), places.astype(np.int64), best_K[places])
 
 

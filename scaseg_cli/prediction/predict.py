@@ -12,34 +12,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scaseg_cli import __version__
-from scaseg_cli.data.ahead import computed_ahead, num_cores
+from scaseg_cli.version import __version__
+from scaseg_cli.data.prefetch import num_cores, prefetched
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_bytes, write_json
-from scaseg_cli.prediction.model import Model, Segments, Setting, choose_setting, load_model, needs_of_setting
+from scaseg_cli.prediction.model import Model, Segments, choose_setting, load_model, needs_of_setting
 from scaseg_cli.prediction.output import MADE_BY, OutputFolder
-from scaseg_cli.prediction.photograph import read_photograph
-from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, looks_of, segments_info
+from scaseg_cli.prediction.read_image import read_any_image
+from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, segments_info, styles_of
 from scaseg_cli.prediction.sources import Source, as_text
 from scaseg_cli.prediction.vocabulary import vocabulary_of
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import meter, say, say_plainly
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
-from scaseg_cli.tasks import task_of
+from scaseg_cli.tasks import Setting, task_of
 
 _ROWS = 30  # images in the table that a person reads; all are in the JSON
 _NAMED = 50  # images that cannot be read and are named; more are counted
 _READERS = 2  # threads that read images ahead of the network
 _DRAWERS = 4  # threads that draw what the network has found, at most
 _COLUMNS = [Column("image", "image"), Column("segments", "segments", "count"), Column("found", "found")]
-Photograph = tuple[Source, NDArray[np.uint8]]
+InputImage = tuple[Source, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PredictOutcome:
     """What came of a call.
 
     Attributes:
@@ -48,7 +48,7 @@ class Outcome:
         broken: the error that names the images which could not be read; None: there were none.
     """
 
-    report: Report
+    report: StageReport
     document: dict[str, Any]
     broken: ScasegError | None
 
@@ -62,7 +62,7 @@ def predict(
     setting: str | None = None,
     batch_size: int | None = None,
     object_threshold: float | None = None,
-) -> Outcome:
+) -> PredictOutcome:
     """Segment images and write, of each, a map and a picture, and of all of them one JSON.
 
     Args:
@@ -77,7 +77,7 @@ def predict(
 
     Raises:
         ScasegError: a stage is missing or of another recipe, names are wrong, or the folder cannot be used. An image
-            that cannot be read raises nothing: see `Outcome`.
+            that cannot be read raises nothing: see `PredictOutcome`.
     """
     if object_threshold is not None and task_of(recipe).labels == "semantic":
         raise ScasegError(
@@ -105,12 +105,12 @@ def predict(
 
             batches = _batches(_readable(sources, refuse), batch_size or recipe.evaluation.batch_size)
             # Drawing takes longer than a GPU; few wait, since each holds an image.
-            for drawn in computed_ahead(written.draw, _segmented(model, batches), min(_DRAWERS, num_cores()), ahead=1):
+            for drawn in prefetched(written.draw, _segmented(model, batches), min(_DRAWERS, num_cores()), depth=1):
                 written.add(drawn)
                 shown.advance()
     finally:  # of a call that was cut short too: what is there is named
         write_json(written.folder.json_file, written.document())
-    return Outcome(written.report(len(broken)), written.document(), _error_of(broken, len(sources)))
+    return PredictOutcome(written.report(len(broken)), written.document(), _error_of(broken, len(sources)))
 
 
 def _with_threshold(model: Model, object_threshold: float) -> Model:
@@ -119,35 +119,35 @@ def _with_threshold(model: Model, object_threshold: float) -> Model:
     return dataclasses.replace(model, recipe=model.recipe.model_copy(update={"evaluation": evaluation}))
 
 
-def _segmented(model: Model, batches: Iterable[list[Photograph]]) -> Iterator[tuple[Photograph, Segments]]:
+def _segmented(model: Model, batches: Iterable[list[InputImage]]) -> Iterator[tuple[InputImage, Segments]]:
     for batch in batches:
         yield from zip(batch, model.segment([image for _, image in batch]), strict=True)
 
 
-def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) -> Iterator[Photograph]:
+def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) -> Iterator[InputImage]:
     """The images that can be read; the others are refused."""
 
-    def read(source: Source) -> Photograph | ScasegError:
+    def read(source: Source) -> InputImage | ScasegError:
         try:
-            return source, read_photograph(source.path)
+            return source, read_any_image(source.path)
         except ScasegError as error:
             return error
 
-    for found in computed_ahead(read, sources, _READERS):
+    for found in prefetched(read, sources, _READERS):
         if isinstance(found, ScasegError):
             refuse(found)
         else:
             yield found
 
 
-def _batches(photographs: Iterable[Photograph], batch_size: int) -> Iterator[list[Photograph]]:
+def _batches(images: Iterable[InputImage], batch_size: int) -> Iterator[list[InputImage]]:
     """Neighbours of one size together: so nothing is padded, and what is found does not depend on the neighbours."""
-    batch: list[Photograph] = []
-    for photograph in photographs:
-        if batch and (len(batch) == batch_size or batch[0][1].shape != photograph[1].shape):
+    batch: list[InputImage] = []
+    for image in images:
+        if batch and (len(batch) == batch_size or batch[0][1].shape != image[1].shape):
             yield batch
             batch = []
-        batch.append(photograph)
+        batch.append(image)
     if batch:
         yield batch
 
@@ -184,15 +184,15 @@ class _Written:
 
     def __post_init__(self) -> None:
         self.semantic = task_of(self.model.recipe).labels == "semantic"
-        self.looks = looks_of(self.model.vocabulary, self.semantic)
+        self.styles = styles_of(self.model.vocabulary, self.semantic)
 
-    def draw(self, found: tuple[Photograph, Segments]) -> _Drawn:
+    def draw(self, found: tuple[InputImage, Segments]) -> _Drawn:
         """One image's files and what the JSON says of it, in memory."""
         (source, image_HW3), segments = found
         height, width = image_HW3.shape[:2]
         info = segments_info(segments, self.model.vocabulary, self.semantic)
         image_map = draw_map(segments, [item["id"] for item in info], self.semantic)
-        overlay = draw_overlay(image_HW3, segments, self.looks)
+        overlay = draw_overlay(image_HW3, segments, self.styles)
         image = {"id": source.image_id, "file_name": as_text(str(source.path)), "width": width, "height": height}
         return _Drawn(source, image, info, as_png(image_map), as_png(overlay))
 
@@ -215,7 +215,7 @@ class _Written:
             "categories": categories_of(self.model.vocabulary),
         }
 
-    def report(self, num_broken: int) -> Report:
+    def report(self, num_broken: int) -> StageReport:
         """A table of the first images, and counts."""
         rows = []
         for image, annotation in zip(self.images[:_ROWS], self.annotations, strict=False):
@@ -227,4 +227,4 @@ class _Written:
         table = Table(f"{self.model.recipe.name}, {self.setting}: segments", _COLUMNS, rows, notes)
         segments = sum(len(annotation["segments_info"]) for annotation in self.annotations)
         summary = {"setting": self.setting, "images": len(self.images), "segments": segments, "broken": num_broken}
-        return Report("predict", [table], [self.folder.path, self.folder.json_file], None, summary)
+        return StageReport("predict", [table], [self.folder.path, self.folder.json_file], None, summary)

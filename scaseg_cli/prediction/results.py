@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
-from scaseg_cli.drawing.looks import ClassLook, palette_colour
+from scaseg_cli.drawing.class_styles import ClassStyle, palette_colour
 from scaseg_cli.drawing.regions import Region, draw_regions
 from scaseg_cli.prediction.model import Segments
 from scaseg_cli.prediction.vocabulary import Vocabulary, key_of
@@ -24,7 +24,7 @@ from scaseg_cli.shapes.world import CLASSES
 _LARGE, _SMALL = 1024, 512  # pixels of an overlay's longer side: at most, and of an image that is small itself
 
 
-def looks_of(vocabulary: Vocabulary, semantic: bool = False) -> list[ClassLook]:
+def styles_of(vocabulary: Vocabulary, semantic: bool = False) -> list[ClassStyle]:
     """Names and colours: of COCO's and the embedded world's classes their own, whatever the run; else by number.
 
     Args:
@@ -34,7 +34,7 @@ def looks_of(vocabulary: Vocabulary, semantic: bool = False) -> list[ClassLook]:
     known = {key_of(item.name): item.colour for item in (coco_stuff() if semantic else coco_panoptic())}
     known |= {key_of(item.name): item.label_colour for item in CLASSES}
     return [
-        ClassLook(item.name, known.get(key_of(item.name)) or palette_colour(item.category_id), not item.seen)
+        ClassStyle(item.name, known.get(key_of(item.name)) or palette_colour(item.category_id), not item.seen)
         for item in vocabulary.classes
     ]
 
@@ -106,7 +106,7 @@ def draw_map(segments: Segments, ids: Sequence[int], semantic: bool) -> Image.Im
     return Image.fromarray(np.ascontiguousarray(colours))
 
 
-def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, looks: Sequence[ClassLook]) -> Image.Image:
+def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, styles: Sequence[ClassStyle]) -> Image.Image:
     """The segments over the image in grey; a large image is made smaller, a small one larger."""
     map_hw = segments.map_HW
     height, width = map_hw.shape
@@ -115,7 +115,7 @@ def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, looks: Sequen
         size = max(1, round(width * factor)), max(1, round(height * factor))
         image_HW3 = np.asarray(cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA), np.uint8)
         map_hw = np.asarray(cv2.resize(map_hw, size, interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
-    regions = [Region(map_hw == number, looks[place]) for number, place in enumerate(segments.places, start=1)]
+    regions = [Region(map_hw == number, styles[place]) for number, place in enumerate(segments.places, start=1)]
     return draw_regions(image_HW3, regions, max(*map_hw.shape, _SMALL))
 
 

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from scaseg_cli import launch
+from scaseg_cli.base.dataset import Key, collate, training_views
 from scaseg_cli.base.device import join_world, world_size
-from scaseg_cli.base.samples import Key, collate, training_views
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore, save_queries
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import Meter, meter, say
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.seeds import drawn_seed, seeded
@@ -64,7 +64,7 @@ class QueryReader:
         return torch.cat(matched).cpu(), torch.cat(classes), torch.cat(null).cpu()
 
 
-def collect_queries(recipe: Recipe, run: RunDir) -> Report:
+def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
     """Write the query embeddings of the training images; goes on after the whole shards of the same recipe.
 
     With more than one GPU or process, workers read the shards between them; the file is the same to the byte.
@@ -97,7 +97,7 @@ def collect_queries(recipe: Recipe, run: RunDir) -> Report:
     }
     rows = [{"what": title, "count": summary[name]} for name, title in titles.items()]
     table = Table("queries: embeddings of the frozen segmentor", columns, rows, [])
-    return Report("queries", [table], [run.queries_file], "scaseg train-cat", dict(summary))
+    return StageReport("queries", [table], [run.queries_file], "scaseg train-cat", dict(summary))
 
 
 def collect_shards(recipe: Recipe, run: RunDir) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaseg_cli.data.panoptic import Category
+from scaseg_cli.data.records import Category, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json, write_json
 from scaseg_cli.run_dir import RunDir
@@ -27,6 +27,14 @@ class SplitClass:
     category_id: int
     isthing: bool
     seen: bool
+
+
+class SegmentArrays(NamedTuple):
+    """The listed segments of one image, each array [G]: ids in the label, class_ids, and crowd flags."""
+
+    ids: NDArray[np.int64]
+    class_ids: NDArray[np.int64]
+    iscrowd: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,14 @@ class ClassList:
     def class_ids(self) -> dict[int, int]:
         """category_id to class_id."""
         return {item.category_id: class_id for class_id, item in enumerate(self.classes)}
+
+    def arrays_of(self, segments: Sequence[Segment]) -> SegmentArrays:
+        """Segments of one image as arrays, in their order."""
+        return SegmentArrays(
+            np.array([segment.id for segment in segments], np.int64),
+            np.array([self.class_ids[segment.category_id] for segment in segments], np.int64),
+            np.array([segment.iscrowd for segment in segments], bool),
+        )
 
     @cached_property
     def unseen_category_ids(self) -> frozenset[int]:

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from itertools import pairwise
 
+from scaseg_cli.data.images import read_label
 from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.panoptic import ImageRecord, LabelledSet, read_label
+from scaseg_cli.data.records import ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import track
 from scaseg_cli.split.lists import Part

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from scaseg_cli.data.panoptic import LabelledSet, check_files, data_root, read_panoptic_set
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.folders import check_files, data_root
+from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import read_index
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet, Recipe

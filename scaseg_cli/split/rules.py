@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
-from scaseg_cli.data.panoptic import ImageRecord, LabelledSet
+from scaseg_cli.data.records import ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.split.classes import ClassList
 

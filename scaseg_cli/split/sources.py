@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.class_lists import read_class_list
+from scaseg_cli.data.folders import data_root
 from scaseg_cli.data.map_pairs import pair_files
-from scaseg_cli.data.panoptic import LabelledSet, data_root, read_panoptic_set
+from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import scan_semantic_set
 from scaseg_cli.recipe.schema import ImageSet, Recipe
 from scaseg_cli.run_dir import RunDir

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from scaseg_cli.data.panoptic import check_files, data_root
+from scaseg_cli.data.folders import check_files, data_root
 from scaseg_cli.data.semantic import write_index
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, class_list, write_classes
 from scaseg_cli.split.label_sample import NUM_CHECKED, check_label_sample
@@ -20,7 +20,7 @@ from scaseg_cli.stages import recording
 from scaseg_cli.tasks import task_of
 
 
-def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> Report:
+def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> StageReport:
     """Write the class list and the image lists; draw the embedded world first where the recipe asks for it.
 
     Of label maps an index is written too: each image with the pixels of every class in it.
@@ -54,7 +54,7 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> 
         if task_of(recipe).keeps_unseen:
             summary["ignored"] = ignored_share(sets["train"], classes)
     table = split_table(recipe, sets, classes, dropped)
-    return Report("split", [table], outputs, "scaseg embed-classes", dict(summary))
+    return StageReport("split", [table], outputs, "scaseg embed-classes", dict(summary))
 
 
 def _choose_images(recipe: Recipe, whole: Sets, classes: ClassList) -> Sets:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from scaseg_cli.data.label_maps import is_raw
-from scaseg_cli.data.panoptic import LabelledSet
+from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import ignored_pixels
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.table import Column, Table

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scaseg_cli.data.panoptic import Category
+from scaseg_cli.data.records import Category
 from scaseg_cli.errors import ScasegError
 
 KNOWN_SPLITS = ("coco-zps", "coco-zss", "shapes-zps", "shapes-zss")

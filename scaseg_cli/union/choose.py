@@ -14,8 +14,8 @@ from typing import Any, Literal
 from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.lineup import Candidate
-from scaseg_cli.evaluation.summary import Quantity, Summary
+from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.measures.summary import Quantity, Summary
 from scaseg_cli.recipe.schema import Recipe
 
 Model = Literal["base", "method", "control"]

@@ -12,27 +12,27 @@ from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.projector import Snapshot, save_projector
 from scaseg_cli.cat.generators import load_generator
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.lineup import Candidate
-from scaseg_cli.evaluation.measure import LETTERS
-from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.score import score
-from scaseg_cli.evaluation.summary import Quantity, Summary
-from scaseg_cli.evaluation.together import Cell, Outcome, Work, carry_out, check_cells, only
+from scaseg_cli.evaluation.scored_set import ScoredSet
+from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
 from scaseg_cli.files import write_json
+from scaseg_cli.measures.measure import LETTERS
+from scaseg_cli.measures.summary import Quantity, Summary
 from scaseg_cli.queries.store import QueryStore, load_queries
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.union.choose import Choices, Figure, Model, choose, figures_of, tried_of
+from scaseg_cli.union.generated import GeneratedEmbeddings
 from scaseg_cli.union.loss import FinetuneLoss
-from scaseg_cli.union.pseudo import PseudoEmbeddings
 from scaseg_cli.union.tuning import FineTuning, tune
 
 
-def union_finetune(recipe: Recipe, run: RunDir) -> Report:
+def union_finetune(recipe: Recipe, run: RunDir) -> StageReport:
     """Fine-tune the class projector, with a control, and choose among the snapshots on the selection images.
 
     Writes the chosen projectors, the last one, and every figure that was seen. Nothing is written for finished before
@@ -44,7 +44,7 @@ def union_finetune(recipe: Recipe, run: RunDir) -> Report:
     return only(union_finetune_all([(recipe, run)]))
 
 
-def union_finetune_all(cells: Sequence[Cell]) -> list[Outcome]:
+def union_finetune_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
     """`union_finetune` for many runs, which have the base model and the data in common, with one pass for all.
 
     The fine-tunings run one after another; then one pass of the network over the selection images scores the
@@ -70,7 +70,7 @@ def union_finetune_all(cells: Sequence[Cell]) -> list[Outcome]:
         found = score(scored, [(cells[place][0], candidates) for place, candidates in asked])
         return [(scored.measure.quantities[0], summaries) for summaries in found]
 
-    return carry_out([_union(*cell) for cell in cells], one_pass)
+    return share_pass([_union(*cell) for cell in cells], one_pass)
 
 
 def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity, dict[str, Summary]]]:
@@ -91,7 +91,7 @@ def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity,
         summary["selection_harmonic"] = {name: figure["harmonic"] for name, figure in chosen.items() if figure}
     for path in progress:
         path.unlink(missing_ok=True)
-    return Report("union", [_table(choices)], outputs, "scaseg evaluate", dict(summary))
+    return StageReport("union", [_table(choices)], outputs, "scaseg evaluate", dict(summary))
 
 
 def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: list[Path]) -> dict[Model, list[Snapshot]]:
@@ -102,8 +102,8 @@ def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: lis
     classifier = base.over(base.embeddings).to(device)
     loss = FinetuneLoss.of(config, num_seen, len(base.embeddings), recipe.base.no_object_weight)
     generator = load_generator(recipe, run).to(device)
-    pseudo = PseudoEmbeddings(config, generator, classifier.embeddings, num_seen, store, recipe.seed)
-    kinds: dict[Model, PseudoEmbeddings | None] = {"method": pseudo}
+    generated = GeneratedEmbeddings(config, generator, classifier.embeddings, num_seen, store, recipe.seed)
+    kinds: dict[Model, GeneratedEmbeddings | None] = {"method": generated}
     if config.control:
         kinds["control"] = None
     snapshots: dict[Model, list[Snapshot]] = {}

@@ -19,8 +19,8 @@ from scaseg_cli.queries.store import QueryStore
 from scaseg_cli.recipe.schema import Union
 from scaseg_cli.results.console import meter, say
 from scaseg_cli.seeds import seeded
+from scaseg_cli.union.generated import GeneratedEmbeddings
 from scaseg_cli.union.loss import FinetuneLoss
-from scaseg_cli.union.pseudo import PseudoEmbeddings
 
 NOTE_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
 
@@ -49,9 +49,9 @@ class FineTuning:
         classifier: CosineClassifier,
         loss: FinetuneLoss,
         store: QueryStore,
-        pseudo: PseudoEmbeddings | None,
+        generated: GeneratedEmbeddings | None,
     ) -> None:
-        self.config, self.seed, self.loss, self.store, self.pseudo = config, seed, loss, store, pseudo
+        self.config, self.seed, self.loss, self.store, self.generated = config, seed, loss, store, generated
         self.classifier = classifier.over(classifier.embeddings).requires_grad_(True).train()
         self.optimizer = torch.optim.AdamW(
             self.classifier.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -82,8 +82,8 @@ class FineTuning:
             null = torch.randint(len(null_UD), (self.config.num_null,), generator=random).to(v_MD.device)
             parts.append(null_UD[null])
             labels.append(torch.full_like(null, self.loss.num_classes))
-        if self.pseudo is not None:
-            generated, class_ids = self.pseudo.draw(step)
+        if self.generated is not None:
+            generated, class_ids = self.generated.draw(step)
             if len(class_ids):
                 parts.append(generated)
                 labels.append(class_ids)

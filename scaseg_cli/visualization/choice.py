@@ -15,7 +15,7 @@ from scaseg_cli.split.rules import holds_unseen
 if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.split import ClassList
-    from scaseg_cli.visualization.look import Looked
+    from scaseg_cli.visualization.scored_images import ScoredImage
 
 Rank = Literal["worst", "best"]
 NUM_IMAGES = 6
@@ -99,15 +99,15 @@ def _some(image_ids: Collection[int]) -> str:
     return ", ".join(first) + (f" and {more} more" if more else "")
 
 
-def picked(choice: Choice, looked: Iterable[Looked]) -> list[Looked]:
+def picked(choice: Choice, scored_image: Iterable[ScoredImage]) -> list[ScoredImage]:
     """Those of the images looked at that are shown; of a ranking no more than these are kept in memory.
 
     Images of equal score go by image id. One in which no class counts has no score and is not ranked.
     """
     if choice.rank is None:
-        return list(looked)
+        return list(scored_image)
     sign = 1 if choice.rank == "worst" else -1
-    ranked = (item for item in looked if not math.isnan(item.scores["ours"]))
+    ranked = (item for item in scored_image if not math.isnan(item.scores["ours"]))
     return heapq.nsmallest(choice.number, ranked, key=lambda item: (sign * item.scores["ours"], item.record.image_id))
 
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 from scaseg_cli.base.classifier import load_classifier
 from scaseg_cli.base.projector import load_projector
-from scaseg_cli.evaluation.lineup import Candidate
-from scaseg_cli.prediction.model import Setting
+from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.external.peer import Peer
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.visualization.peer import Peer
+from scaseg_cli.tasks import Setting
 
 _TUNED = "fine-tuned with generated unseen queries"
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from scaseg_cli.data.images import read_image
-from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
-from scaseg_cli.evaluation.passes import ScoredSet
 from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
+from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.files import replaced
 from scaseg_cli.results.table import shown as as_text
 from scaseg_cli.visualization.columns import Column
-from scaseg_cli.visualization.look import Looked
+from scaseg_cli.visualization.scored_images import ScoredImage
 
 if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord
@@ -42,7 +42,7 @@ class Style:
         measure: what scores are called.
     """
 
-    looks: Sequence[ClassLook]
+    styles: Sequence[ClassStyle]
     cell: int
     only_unseen: bool
     measure: str
@@ -66,22 +66,22 @@ class GridRow:
         return {segment["category"] for segments in self.segments.values() for segment in segments}
 
 
-def draw_row(scored: ScoredSet, looked: Looked, columns: Sequence[Column], style: Style) -> GridRow:
+def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Column], style: Style) -> GridRow:
     """The cells of one image.
 
     Raises:
         ScasegError: the image or its label cannot be read.
     """
-    images, classes, record = scored.images, scored.classes, looked.record
+    images, classes, record = scored.images, scored.classes, scored_image.record
     image_HW3 = read_image(images.image_path(record), record)
     label = prepared_label(images, record, classes)
-    regions = {"label": labelled_regions(images, record, classes, style.looks)}
+    regions = {"label": labelled_regions(images, record, classes, style.styles)}
     captions = [_caption(record), ""]
     for column in columns:
-        regions[column.key] = predicted_regions(looked.predictions[column.key], label, style.looks)
-        captions.append(f"{style.measure} {as_text(looked.scores[column.key], 'percent')}")
+        regions[column.key] = predicted_regions(scored_image.predictions[column.key], label, style.styles)
+        captions.append(f"{style.measure} {as_text(scored_image.scores[column.key], 'percent')}")
     if style.only_unseen:
-        regions = {key: [region for region in found if region.look.unseen] for key, found in regions.items()}
+        regions = {key: [region for region in found if region.style.unseen] for key, found in regions.items()}
     cells = [draw_image(image_HW3, style.cell)]
     cells += [
         draw_regions(image_HW3, found, style.cell, _NAMES * style.scale, style.only_unseen, legend=True)
@@ -99,7 +99,7 @@ def _caption(record: ImageRecord) -> str:
 
 
 def _segment(region: Region, predicted: bool) -> dict[str, Any]:
-    found = {"category": region.look.name, "seen": not region.look.unseen, "area": int(region.mask_HW.sum())}
+    found = {"category": region.style.name, "seen": not region.style.unseen, "area": int(region.mask_HW.sum())}
     return {**found, "wrong": region.wrong} if predicted else found
 
 
@@ -113,7 +113,7 @@ def sheet_of(
         notes,
         [("image", ""), ("label", "the truth"), *((column.title, column.remark) for column in columns)],
         [row.row for row in rows],
-        [look for look in style.looks if look.name in names],
+        [style for style in style.styles if style.name in names],
         style.cell,
         style.scale,
         style.only_unseen,

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.drawing.looks import class_looks
+from scaseg_cli.drawing.class_styles import class_styles
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.evaluation.scored_set import ScoredSet
+from scaseg_cli.external.peer import Peer, check_peer, open_peer, read_peer
 from scaseg_cli.prediction.model import choose_setting, needs_of_setting
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column as TableColumn
 from scaseg_cli.results.table import Table, json_value
 from scaseg_cli.run_dir import RunDir
@@ -24,8 +25,7 @@ from scaseg_cli.tasks import task_of
 from scaseg_cli.visualization.choice import Choice, candidates, in_words, picked
 from scaseg_cli.visualization.columns import Column, columns_of
 from scaseg_cli.visualization.grid import SUFFIXES, GridRow, Style, draw_row, save
-from scaseg_cli.visualization.look import Looked, add_prediction, look
-from scaseg_cli.visualization.peer import Peer, check_peer, open_peer, read_peer
+from scaseg_cli.visualization.scored_images import ScoredImage, add_prediction, score_images
 
 if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord
@@ -40,7 +40,7 @@ def visualize(
     name: str | None = None,
     setting: str | None = None,
     cell: int = 512,
-) -> Report:
+) -> StageReport:
     """Draw images, labels and predictions side by side.
 
     Args:
@@ -70,7 +70,7 @@ def visualize(
     if len(columns) == 1:
         say("no baseline: with evaluation.inductive_increment=0 it is the same model")
     shown = _shown(scored, choice, records, columns, peer)
-    style = Style(class_looks(images, classes), cell, choice.only_unseen, measure.title)
+    style = Style(class_styles(images, classes), cell, choice.only_unseen, measure.title)
     rows = [draw_row(scored, item, columns, style) for item in shown]
     title = f"{recipe.name}: {in_words(choice, [item.record for item in shown], classes, measure.title)}"
     notes = _notes(recipe, measure.title, choice.only_unseen)
@@ -83,14 +83,14 @@ def visualize(
         "images": [_image(item, row) for item, row in zip(shown, rows, strict=True)],
         "classes": _classes(classes, style, rows),
     }
-    return Report("visualize", [_table(title, notes[-1:], columns, shown, measure.title)], paths, None, summary)
+    return StageReport("visualize", [_table(title, notes[-1:], columns, shown, measure.title)], paths, None, summary)
 
 
 def _shown(
     scored: ScoredSet, choice: Choice, records: Sequence[ImageRecord], columns: Sequence[Column], peer: Peer | None
-) -> list[Looked]:
+) -> list[ScoredImage]:
     """The images that are shown, with every column's prediction."""
-    shown = picked(choice, look(scored, records, columns, choice.only_unseen))
+    shown = picked(choice, score_images(scored, records, columns, choice.only_unseen))
     if not shown:
         raise ScasegError("no validation image has a score to be ranked by", "Name images with --ids.")
     if peer is not None:
@@ -123,18 +123,20 @@ def _notes(recipe: Recipe, measure: str, only_unseen: bool) -> list[str]:
     ]
 
 
-def _table(title: str, notes: Sequence[str], columns: Sequence[Column], shown: Sequence[Looked], measure: str) -> Table:
+def _table(
+    title: str, notes: Sequence[str], columns: Sequence[Column], shown: Sequence[ScoredImage], measure: str
+) -> Table:
     heads = [TableColumn("image", "Image"), TableColumn("file", "File")]
     heads += [TableColumn(column.key, f"{column.title}, {measure}", "percent") for column in columns]
     rows = [{"image": item.record.image_id, "file": item.record.file_name, **_scores(item, columns)} for item in shown]
     return Table(title, heads, rows, list(notes))
 
 
-def _scores(item: Looked, columns: Sequence[Column]) -> dict[str, float]:
+def _scores(item: ScoredImage, columns: Sequence[Column]) -> dict[str, float]:
     return {column.key: item.scores[column.key] for column in columns}
 
 
-def _image(item: Looked, row: GridRow) -> dict[str, Any]:
+def _image(item: ScoredImage, row: GridRow) -> dict[str, Any]:
     record = item.record
     return {
         "image_id": record.image_id,
@@ -148,8 +150,8 @@ def _classes(classes: ClassList, style: Style, rows: Sequence[GridRow]) -> list[
     """The legend, in its order."""
     names = set().union(*(row.names for row in rows))
     found = [
-        {"id": item.category_id, "name": item.name, "seen": item.seen, "color": list(look.colour)}
-        for item, look in zip(classes.classes, style.looks, strict=True)
+        {"id": item.category_id, "name": item.name, "seen": item.seen, "color": list(score_images.colour)}
+        for item, score_images in zip(classes.classes, style.styles, strict=True)
         if item.name in names
     ]
     return sorted(found, key=lambda item: item["seen"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coco_photographs import FOOTBALL, RACE, photographs, write_images, write_label_maps, write_panoptic
+from coco_photographs import FOOTBALL, RACE, images, write_images, write_label_maps, write_panoptic
 from command_line import scaseg
 from safetensors import safe_open
 
@@ -41,7 +41,7 @@ SUBSETS = {"train2017": (FOOTBALL, RACE), "val2017": (RACE, TWIN)}
 def coco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The current folder holds ``coco`` as the recipes name it, with both kinds of labels."""
     monkeypatch.chdir(tmp_path)
-    root, found = tmp_path / "coco", photographs()
+    root, found = tmp_path / "coco", images()
     found[TWIN] = replace(found[RACE], image_id=TWIN)
     for subset, image_ids in SUBSETS.items():
         chosen = [found[image_id] for image_id in image_ids]

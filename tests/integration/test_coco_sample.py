@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coco_photographs import FOOTBALL, RACE, SAMPLE, photographs, write_images, write_panoptic
+from coco_photographs import FOOTBALL, RACE, SAMPLE, images, write_images, write_panoptic
 from command_line import assert_nothing_lost, contents, scaseg
 
 pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the two COCO images are not here")
@@ -50,7 +50,7 @@ SETS = {"train": [FOOTBALL], "selection": [RACE], "validation": [FOOTBALL, RACE]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coco")
-    found = photographs()
+    found = images()
     for name, image_ids in SETS.items():
         chosen = [found[image_id] for image_id in image_ids]
         write_images(folder / "coco" / name, chosen)

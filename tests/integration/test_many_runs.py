@@ -15,10 +15,10 @@ from scaseg_cli.base.segmentor import Segmentor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.evaluate import evaluate, evaluate_all
 from scaseg_cli.evaluation.examples import NUM_EXAMPLES
-from scaseg_cli.evaluation.together import Cell
+from scaseg_cli.evaluation.shared_pass import RecipeRun
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done
 from scaseg_cli.union.finetune import union_finetune_all
@@ -47,7 +47,7 @@ def semantic_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_cell(semantic_run: Path, tmp_path: Path) -> Any:
-    def make(name: str, *changes: str) -> Cell:
+    def make(name: str, *changes: str) -> RecipeRun:
         run = RunDir(tmp_path / name)
         shutil.copytree(semantic_run, run.path)
         return recipe_with(*changes), run
@@ -88,9 +88,9 @@ def test_runs_scored_together_write_what_each_writes_alone(make_cell: Any, segme
     changes = ((), ("union.learning_rate=0.05",), ("union.unseen_weight=1", "evaluation.inductive_increment=2.5"))
     together = [make_cell(f"together-{i}", *own) for i, own in enumerate(changes)]
     alone = [make_cell(f"alone-{i}", *own) for i, own in enumerate(changes)]
-    assert all(isinstance(report, Report) for report in union_finetune_all(together))
+    assert all(isinstance(report, StageReport) for report in union_finetune_all(together))
     assert sum(segmented) == NUM_SELECTION
-    assert all(isinstance(report, Report) for report in evaluate_all(together))
+    assert all(isinstance(report, StageReport) for report in evaluate_all(together))
     assert sum(segmented) == NUM_SELECTION + NUM_VALIDATION + NUM_EXAMPLES
     for cell, own in zip(together, alone, strict=True):
         pipeline.union_finetune(*own)
@@ -110,7 +110,7 @@ def test_a_run_that_lacks_a_stage_stops_no_other(make_cell: Any) -> None:
     error, report = evaluate_all([missing, whole])
     assert isinstance(error, ScasegError)
     assert "no finished union stage" in error.message
-    assert isinstance(report, Report)
+    assert isinstance(report, StageReport)
     assert is_done(*whole, "evaluation")
     with pytest.raises(ScasegError, match="no finished union stage"):
         evaluate(*missing)

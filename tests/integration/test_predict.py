@@ -15,7 +15,7 @@ from command_line import Outcome, scaseg
 from PIL import Image
 from tiny_runs import TinyRun
 
-from scaseg_cli.data.panoptic import rgb_to_ids
+from scaseg_cli.data.images import rgb_to_ids
 from scaseg_cli.shapes.world import CLASSES, UNSEEN
 
 Call = Callable[..., Outcome]

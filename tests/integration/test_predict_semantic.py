@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_runs import SMALL_SEMANTIC
 
 from scaseg_cli.data.images import read_label
-from scaseg_cli.evaluation.mean_iou import Confusion, semantic_label
+from scaseg_cli.measures.mean_iou import Confusion, semantic_label
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import open_set, read_classes

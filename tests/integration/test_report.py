@@ -17,7 +17,7 @@ from report_page import check_page
 from tiny_runs import TinyRun
 
 from scaseg_cli.cli.app import main
-from scaseg_cli.data.panoptic import rgb_to_ids
+from scaseg_cli.data.images import rgb_to_ids
 from scaseg_cli.results.table import read_table
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on the PATH")

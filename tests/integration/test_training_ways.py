@@ -72,7 +72,7 @@ def test_a_training_that_was_cut_goes_on_to_the_same_end(
     whole = _trained(*changes)
     run = RunDir(Path("run"))
     iterations = [row["iteration"] for row in read_losses(losses_file(run))]
-    assert iterations == ["0", "1", "2", "3"]  # steps of the optimiser, not parts of them
+    assert iterations == ["0", "1", "2", "3"]  # steps of the optimizer, not parts of them
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "after_train_iter", _cut_after(3, Progress.after_train_iter))
         with pytest.raises(Cut):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from scaseg_cli.base.aligned import AlignedNetwork
+from scaseg_cli.base.aligned_network import AlignedNetwork
 from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.base.head import CosineHead
 from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config

@@ -11,12 +11,12 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from scaseg_cli.base.aligned import AlignedNetwork
+from scaseg_cli.base.aligned_network import AlignedNetwork
+from scaseg_cli.base.augmentation import IGNORED
 from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.base.head import CosineHead
-from scaseg_cli.base.ignored import LABELLED, LabelledPixels, labelled_pixels
+from scaseg_cli.base.ignored_pixels import LABELLED, LabelledPixels, labelled_pixels
 from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
-from scaseg_cli.base.views import IGNORED
 
 from mmseg.models import SegDataPreProcessor  # isort: skip  after head, which makes the models importable
 from mmseg.models.backbones import ResNet  # isort: skip

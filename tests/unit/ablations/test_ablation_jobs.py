@@ -5,13 +5,13 @@ import sys
 import pytest
 
 from scaseg_cli.ablations import jobs
-from scaseg_cli.ablations.choose import Here, choose_launcher
-from scaseg_cli.ablations.cluster import Cluster
-from scaseg_cli.ablations.job_files import outcome_file, read_outcome, run_job, write_job
-from scaseg_cli.ablations.processes import Processes
+from scaseg_cli.ablations.jobs.choose_launcher import Here, choose_launcher
+from scaseg_cli.ablations.jobs.cluster import Cluster
+from scaseg_cli.ablations.jobs.job_files import outcome_file, read_outcome, run_job, write_job
+from scaseg_cli.ablations.jobs.processes import Processes
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir
 
 
@@ -31,14 +31,14 @@ def step(monkeypatch):
 
 
 def outcomes(cells):
-    return [Report("union"), ScasegError("the loss is nan", "Lower it."), ValueError("a bug\nof two lines")][
+    return [StageReport("union"), ScasegError("the loss is nan", "Lower it."), ValueError("a bug\nof two lines")][
         : len(cells)
     ]
 
 
 def test_each_cell_fails_by_itself(cells, step, tmp_path):
     step(outcomes)
-    failures = jobs.carry_out("union", cells, tmp_path / "log.txt")
+    failures = jobs.run_stage_job("union", cells, tmp_path / "log.txt")
     assert {path.name: failure.reason for path, failure in failures.items()} == {
         "b": "the loss is nan",
         "c": "ValueError: a bug",
@@ -53,7 +53,7 @@ def test_what_all_cells_need_ends_them_all(cells, step, tmp_path):
         raise ScasegError("an image cannot be read")
 
     step(broken)
-    failures = jobs.carry_out("union", cells, tmp_path / "log.txt")
+    failures = jobs.run_stage_job("union", cells, tmp_path / "log.txt")
     assert [failure.reason for failure in failures.values()] == ["an image cannot be read"] * 3
 
 
@@ -63,7 +63,7 @@ def test_the_word_to_stop_is_no_failure(cells, step, tmp_path):
 
     step(stopped)
     with pytest.raises(KeyboardInterrupt):
-        jobs.carry_out("union", cells, tmp_path / "log.txt")
+        jobs.run_stage_job("union", cells, tmp_path / "log.txt")
 
 
 def test_a_job_goes_to_another_process_by_a_file(cells, step, tmp_path):

@@ -3,11 +3,11 @@
 import pytest
 
 from scaseg_cli.ablations.ablate import _report
+from scaseg_cli.ablations.ablation_table import result_table
 from scaseg_cli.ablations.effects import Effect, effects_of, effects_table
 from scaseg_cli.ablations.figures import Figures, read_figures
-from scaseg_cli.ablations.jobs import Failure
+from scaseg_cli.ablations.jobs.stage_job import Failure
 from scaseg_cli.ablations.plan import make_plan
-from scaseg_cli.ablations.report import result_table
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from scaseg_cli.ablations.ablate import make_ablations
-from scaseg_cli.ablations.jobs import Failure
+from scaseg_cli.ablations.jobs.schedule import Schedule
+from scaseg_cli.ablations.jobs.stage_job import Failure
 from scaseg_cli.ablations.plan import make_plan
-from scaseg_cli.ablations.schedule import Schedule
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.run_dir import RunDir
 
@@ -17,12 +17,12 @@ class Later:
     """A job that has ended at the second look."""
 
     failures: dict
-    looks: int = 0
+    styles: int = 0
     ended: bool = False
 
     def poll(self):
-        self.looks += 1
-        return self.failures if self.looks > 1 else None
+        self.styles += 1
+        return self.failures if self.styles > 1 else None
 
     def end(self):
         self.ended = True
@@ -39,11 +39,11 @@ class Fake:
     most: int = 0
 
     def start(self, path, stage, cells, slot):
-        assert slot not in {s for s, job in self.running.items() if job.looks < 2}
+        assert slot not in {s for s, job in self.running.items() if job.styles < 2}
         reasons = {run.path: Failure("made to", path) for _, run in cells if self._fails(stage, run)}
         self.started.append((stage, len(cells)))
         self.running[slot] = Later(reasons)
-        self.most = max(self.most, sum(job.looks < 2 for job in self.running.values()))
+        self.most = max(self.most, sum(job.styles < 2 for job in self.running.values()))
         return self.running[slot]
 
     def _fails(self, stage, run):
@@ -52,7 +52,7 @@ class Fake:
 
 @pytest.fixture
 def plan(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("scaseg_cli.ablations.schedule._POLL", 0.0)
+    monkeypatch.setattr("scaseg_cli.ablations.jobs.schedule._POLL", 0.0)
     return make_plan(make_ablations(["bank-size", "pseudo-seen"], recipe), Store(RunDir(tmp_path)))
 
 

@@ -29,8 +29,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
 from scaseg_cli.base.classifier import BASE_KIND, load_classifier
+from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.network import synchronise_norms
-from scaseg_cli.base.samples import collate
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor, save_base
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
@@ -226,7 +226,7 @@ def test_a_base_file_that_lacks_a_weight_is_refused(task: Task, lost: str, tmp_p
 
 def test_no_package_is_imported_that_is_not_needed() -> None:
     code = (
-        "import sys; import scaseg_cli.base.classifier, scaseg_cli.base.samples\n"
+        "import sys; import scaseg_cli.base.classifier, scaseg_cli.base.dataset\n"
         "assert not [m for m in sys.modules if m.split('.')[0] in ('mmdet', 'mmseg', 'mmengine')]\n"
         "import scaseg_cli.base.segmentor, scaseg_cli.base.hosts.panoptic\n"
         "assert 'mmdet' in sys.modules and 'mmseg' not in sys.modules"

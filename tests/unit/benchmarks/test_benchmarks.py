@@ -10,8 +10,9 @@ import pytest
 import torch
 from benchmark_files import benchmark
 
+from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.class_lists import coco_panoptic
-from scaseg_cli.data.panoptic import read_label, read_panoptic_set
+from scaseg_cli.data.images import read_label
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet
 from scaseg_cli.split.unseen import COCO_ZPS
@@ -135,7 +136,7 @@ class TestDeformableAttention:
         monkeypatch.setitem(module.CROP, "small", 64)
         found = module.measure(ONCE)
         assert found.ratio is None
-        assert list(found.figures) == ["plain PyTorch, s of work"]
+        assert list(found.figures) == ["plain PyTorch, s of CPU time"]
         assert "nothing to compare" in found.notes[-1]
 
     def test_inputs_are_those_of_the_pixel_decoder(self) -> None:

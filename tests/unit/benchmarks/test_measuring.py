@@ -97,10 +97,10 @@ def test_a_new_outcome_takes_the_place_of_the_old_one() -> None:
 
 def test_the_page_says_whether_there_was_a_gpu() -> None:
     without = page_maker.page([outcome()])
-    assert "No GPU was at hand" in without
+    assert "No GPU was available" in without
     assert "Machine: 2 cores, 1 thread; Python 3.11, torch 2.11." in without
     having = page_maker.page([outcome(), outcome(device="cuda")])
-    assert "No GPU was at hand" not in having
+    assert "No GPU was available" not in having
     assert "a GPU; Python" in having
 
 

@@ -47,8 +47,8 @@ def test_json(scaseg: Call) -> None:
     value = json.loads(out)
     assert code == 1
     assert value["can_start"] is False
-    assert {row["state"] for row in value["rows"]} <= {"ready", "warning", "missing"}
-    assert all((row["mend"] is None) == (row["state"] == "ready") for row in value["rows"])
+    assert {finding["state"] for finding in value["rows"]} <= {"ready", "warning", "missing"}
+    assert all((finding["mend"] is None) == (finding["state"] == "ready") for finding in value["rows"])
     assert json.loads(scaseg("doctor", "--json").out)["can_start"] is True
 
 

@@ -15,7 +15,7 @@ from scaseg_cli.cli.options import Options
 from scaseg_cli.cli.running import next_command
 from scaseg_cli.cli.signals import Terminated, raised_signals
 from scaseg_cli.errors import ScasegError, explained
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 
 
 def test_a_mistake_is_two_lines_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,8 +129,8 @@ print_json({"a": 1.5})
 )
 @pytest.mark.parametrize("said", ["evaluate", "scaseg evaluate"])
 def test_the_next_command_is_for_the_same_run(options: Options, expected: str, said: str) -> None:
-    assert next_command(Report("union", next_command=said), options) == expected
+    assert next_command(StageReport("union", next_command=said), options) == expected
 
 
 def test_after_the_last_stage_there_is_no_next_command() -> None:
-    assert next_command(Report("evaluation"), Options(seed=3)) is None
+    assert next_command(StageReport("evaluation"), Options(seed=3)) is None

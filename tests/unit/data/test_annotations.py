@@ -6,7 +6,8 @@ from panoptic_files import CATEGORIES, panoptic_json, striped, write_panoptic_se
 
 from scaseg_cli.data import annotations
 from scaseg_cli.data.annotation_mistakes import read_closely
-from scaseg_cli.data.panoptic import LabelledSet, read_panoptic_set
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaseg_cli.data.panoptic import check_files, ids_to_rgb, read_image, read_label, read_panoptic_set
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.folders import check_files
+from scaseg_cli.data.images import ids_to_rgb, read_image, read_label
 from scaseg_cli.recipe.schema import ImageSet
 
 ROOT = Path(__file__).parents[3] / ".." / "shared" / "coco_sample"

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from panoptic_files import panoptic_json, striped, write_panoptic_set
 
-from scaseg_cli.data.panoptic import check_files, data_root, read_panoptic_set
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.folders import check_files, data_root
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir

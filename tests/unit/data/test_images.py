@@ -3,7 +3,8 @@ import pytest
 from panoptic_files import TinyImage, panoptic_json, striped, write_panoptic_set
 from PIL import Image
 
-from scaseg_cli.data.panoptic import ids_to_rgb, read_image, read_label, read_panoptic_set, rgb_to_ids
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.images import ids_to_rgb, read_image, read_label, rgb_to_ids
 from scaseg_cli.errors import ScasegError
 
 LARGEST = 256**3 - 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from panoptic_files import CATEGORIES, panoptic_json, striped
 
-from scaseg_cli.data.panoptic import read_panoptic_set
+from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet
 

@@ -10,7 +10,7 @@ from semantic_files import CLASSES, columns, write_classes, write_maps
 
 from scaseg_cli.data.images import read_label
 from scaseg_cli.data.map_pairs import pair_files
-from scaseg_cli.data.map_scan import look_through
+from scaseg_cli.data.map_scan import scan_label_maps
 from scaseg_cli.data.records import Category
 from scaseg_cli.data.semantic import ignored_pixels, read_index, scan_semantic_set, write_index
 from scaseg_cli.errors import ScasegError
@@ -151,8 +151,8 @@ def test_several_processes_find_what_one_finds(tmp_path):
             shutil.copy(folder / name.replace(str(number), str(number % 2)), folder / name)
     (labels / "333.png").write_bytes(b"no PNG")
     pairs = pair_files(images, labels).pairs
-    alone = look_through(images, labels, pairs, "Looking", processes=1)
-    together = look_through(images, labels, pairs, "Looking", processes=2)
+    alone = scan_label_maps(images, labels, pairs, "Looking", processes=1)
+    together = scan_label_maps(images, labels, pairs, "Looking", processes=2)
     wrong = next(place for place, pair in enumerate(pairs) if pair.label == "333.png")
     errors = [looked.pop(wrong) for looked in (alone, together)]
     assert alone == together

@@ -1,4 +1,4 @@
-"""docs/coco.md: its commands can be typed, and what it fetches is what the doctor asks for."""
+"""Checks that the commands of docs/coco.md can be typed, and that it fetches what the doctor finds missing."""
 
 import re
 import shlex
@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from scaseg_cli.cli.app import app
-from scaseg_cli.doctor.data import data_rows
+from scaseg_cli.doctor.data import data_findings
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 
@@ -38,8 +38,8 @@ def test_changed_keys_exist() -> None:
 @pytest.mark.parametrize("name", ["coco-zps", "coco-zss"])
 def test_it_fetches_what_the_doctor_asks_for(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = data_rows(load_recipe(name), RunDir(tmp_path / "run"))
-    steps = [step for row in rows for line in (row.mend or "").splitlines() for step in line.split(" && ")]
+    findings = data_findings(load_recipe(name), RunDir(tmp_path / "run"))
+    steps = [step for item in findings for line in (item.mend or "").splitlines() for step in line.split(" && ")]
     assert len(steps) >= 8
     typed = [_plain(line) for line in SHELL]
     assert [step for step in steps if _plain(step) not in typed] == []

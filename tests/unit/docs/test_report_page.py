@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from scaseg_cli.cli.app import app
 from scaseg_cli.html_report.embedding_map import AT_MOST
-from scaseg_cli.html_report.look import KEPT
+from scaseg_cli.html_report.survey import KEPT
 
 PAGE = Path(__file__).parents[3] / "docs" / "report.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -11,9 +11,9 @@ from panoptic_files import panoptic_json, striped, write_panoptic_set
 from PIL import Image
 
 from scaseg_cli.doctor import coco
-from scaseg_cli.doctor.data import data_rows, num_training_images, split_rows
-from scaseg_cli.doctor.glance import glance_at
-from scaseg_cli.doctor.rows import Row
+from scaseg_cli.doctor.annotation_scan import scan_annotations
+from scaseg_cli.doctor.data import data_findings, num_training_images, split_findings
+from scaseg_cli.doctor.finding import Finding
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -44,25 +44,25 @@ def _write_own() -> None:
         write_panoptic_set(Path("mine"), part, [striped(1, 1, 100), striped(2, 3)])
 
 
-def _rows(recipe: Any) -> dict[str, Row]:
-    return {row.what: row for row in data_rows(recipe, RUN)}
+def _rows(recipe: Any) -> dict[str, Finding]:
+    return {finding.what: finding for finding in data_findings(recipe, RUN)}
 
 
 def _states(recipe: Any) -> list[str]:
-    return [row.state for row in data_rows(recipe, RUN)]
+    return [finding.state for finding in data_findings(recipe, RUN)]
 
 
 def test_the_embedded_world_is_drawn() -> None:
-    (row,) = data_rows(load_recipe("shapes-zps"), RUN)
-    assert row.state == "ready"
-    assert "runs/x/data" in row.found
+    (finding,) = data_findings(load_recipe("shapes-zps"), RUN)
+    assert finding.state == "ready"
+    assert "runs/x/data" in finding.found
 
 
 def test_nothing_of_coco_says_what_to_fetch_and_where_to_unzip_it() -> None:
     rows = _rows(load_recipe("coco-zps"))
     assert list(rows) == [f"{part} {what}" for part in ("train", "validation")
                           for what in ("images", "annotations", "labels")]  # fmt: skip
-    assert {row.state for row in rows.values()} == {"missing"}
+    assert {finding.state for finding in rows.values()} == {"missing"}
     assert rows["train images"].found == "coco/train2017 does not exist"
     assert rows["train images"].mend == (
         f"wget -c -P coco {URL}/zips/train2017.zip && unzip -q -n coco/train2017.zip -d coco  # 18 GB"
@@ -79,7 +79,7 @@ def test_nothing_of_coco_says_what_to_fetch_and_where_to_unzip_it() -> None:
 def test_nothing_of_coco_stuff_says_what_to_fetch_and_where_to_unzip_it() -> None:
     rows = _rows(load_recipe("coco-zss"))
     assert list(rows) == ["train images", "train labels", "validation images", "validation labels"]
-    assert {row.state for row in rows.values()} == {"missing"}
+    assert {finding.state for finding in rows.values()} == {"missing"}
     mend = rows["validation labels"].mend or ""
     assert mend.startswith("wget -c -P coco http://calvin.inf.ed.ac.uk/")
     assert (
@@ -161,12 +161,12 @@ def test_annotations_that_bear_coco_s_name_and_are_not_coco_s() -> None:
 def test_a_damaged_annotation_file_is_a_row(content: bytes, problem: str) -> None:
     _write_own()
     Path("mine/annotations/train.json").write_bytes(content)
-    row = _rows(_own())["train annotations"]
-    assert row.state == "missing"
-    assert f"mine/annotations/train.json {problem}" in row.found
-    assert row.mend is not None
-    assert row.mend.startswith("Delete it, then ")
-    assert split_rows(_own(), RUN)[0].state == "ready"
+    finding = _rows(_own())["train annotations"]
+    assert finding.state == "missing"
+    assert f"mine/annotations/train.json {problem}" in finding.found
+    assert finding.mend is not None
+    assert finding.mend.startswith("Delete it, then ")
+    assert split_findings(_own(), RUN)[0].state == "ready"
     assert num_training_images(_own(), RUN) in (0, 2)
 
 
@@ -201,7 +201,7 @@ def test_a_glance_agrees_with_reading(tmp_path: Path) -> None:
     for indent in (None, 1):
         path = tmp_path / f"{indent}.json"
         path.write_text(json.dumps({"info": {}, **content}, indent=indent) + "\n")
-        seen = glance_at(path)
+        seen = scan_annotations(path)
         assert (seen.annotations, seen.problem) == (39, None)
         assert seen.category_names == ("cat", "dog", "cow", "grass", "sky")
 
@@ -209,9 +209,9 @@ def test_a_glance_agrees_with_reading(tmp_path: Path) -> None:
 def test_a_glance_sees_that_a_file_has_changed(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(panoptic_json([striped(1, 1)])))
-    assert glance_at(path).annotations == 1
+    assert scan_annotations(path).annotations == 1
     path.write_text(json.dumps(panoptic_json([striped(1, 1), striped(2, 1)])))
-    assert glance_at(path).annotations == 2
+    assert scan_annotations(path).annotations == 2
 
 
 def _write_maps(part: str, names: tuple[str, ...], suffix: str = "") -> None:
@@ -226,13 +226,13 @@ def test_label_maps_of_either_kind_are_paired_with_their_images() -> None:
     _write_maps("train", ("a", "b"))
     _write_maps("validation", ("c",), "_labelTrainIds")
     rows = _rows(_own("coco-zss"))
-    assert {row.state for row in rows.values()} == {"ready"}
+    assert {finding.state for finding in rows.values()} == {"ready"}
     assert rows["train labels"].found == "mine/maps/train: 2 label maps, NAME.png"
     assert rows["validation labels"].found == "mine/maps/validation: 1 label maps, NAME_labelTrainIds.png"
     assert num_training_images(_own("coco-zss"), RUN) == 2
     Path("mine/maps/train/b.png").rename("mine/maps/train/d.png")
     rows = _rows(_own("coco-zss"))
-    assert [row.state for row in rows.values()] == ["ready", "missing", "ready", "ready"]
+    assert [finding.state for finding in rows.values()] == ["ready", "missing", "ready", "ready"]
     assert "1 of 2 images have no label map: b.jpg" in rows["train labels"].found
 
 
@@ -243,15 +243,15 @@ def test_empty_folders_are_missing() -> None:
 
 
 def test_unseen_names_are_compared_with_the_classes_where_these_are_known() -> None:
-    assert split_rows(load_recipe("coco-zss"), RUN)[0].found == "15 of 171 classes"
-    assert split_rows(load_recipe("coco-zps"), RUN)[0].found.startswith("14; `scaseg split-dataset` compares")
-    assert split_rows(load_recipe("shapes-zps"), RUN)[0].found.startswith("8; ")
+    assert split_findings(load_recipe("coco-zss"), RUN)[0].found == "15 of 171 classes"
+    assert split_findings(load_recipe("coco-zps"), RUN)[0].found.startswith("14; `scaseg split-dataset` compares")
+    assert split_findings(load_recipe("shapes-zps"), RUN)[0].found.startswith("8; ")
     _write_own()
-    assert split_rows(_own("coco-zps", "split.unseen=[cow, sky]"), RUN)[0].found == "2 of 5 classes"
+    assert split_findings(_own("coco-zps", "split.unseen=[cow, sky]"), RUN)[0].found == "2 of 5 classes"
     with pytest.raises(ScasegError, match="'cows': did you mean 'cow'"):  # which becomes the row
-        split_rows(_own("coco-zps", "split.unseen=[cows]"), RUN)
+        split_findings(_own("coco-zps", "split.unseen=[cows]"), RUN)
     with pytest.raises(ScasegError, match="neither a known split"):
-        split_rows(_own("coco-zps", "split.unseen=gone.txt"), RUN)
+        split_findings(_own("coco-zps", "split.unseen=gone.txt"), RUN)
 
 
 def test_how_many_images_there_will_be() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from scaseg_cli.base import mmcv_ops
 from scaseg_cli.doctor import machine
-from scaseg_cli.doctor.machine import Gpu, count_and_memory, gpu_memory, torch_row
-from scaseg_cli.doctor.rows import Row
+from scaseg_cli.doctor.finding import Finding
+from scaseg_cli.doctor.machine import Gpu, count_and_memory, gpu_memory, torch_finding
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -19,8 +19,8 @@ RUN = RunDir(ZPS.folder)
 GB = 1_000_000_000
 
 
-def _states(rows: list[Row]) -> list[str]:
-    return [row.state for row in rows]
+def _states(rows: list[Finding]) -> list[str]:
+    return [finding.state for finding in rows]
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def _states(rows: list[Row]) -> list[str]:
 )
 def test_python(version: tuple[int, ...], state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", version)
-    assert _states(machine.python_rows(ZPS, RUN)) == [state]
+    assert _states(machine.python_findings(ZPS, RUN)) == [state]
 
 
 def test_torch_of_this_machine_is_ready_for_the_cpu() -> None:
-    (row,) = machine.torch_rows(ON_CPU, RUN)
-    assert row.state == "ready"
-    assert row.found.startswith(metadata.version("torch").partition("+")[0])
+    (finding,) = machine.torch_findings(ON_CPU, RUN)
+    assert finding.state == "ready"
+    assert finding.found.startswith(metadata.version("torch").partition("+")[0])
 
 
 @pytest.mark.parametrize(
@@ -47,30 +47,30 @@ def test_torch_of_this_machine_is_ready_for_the_cpu() -> None:
     ],
 )
 def test_torchs_build(recipe, build: str | None, state: str, said: str) -> None:
-    row = torch_row(recipe, "2.11.0", build)
-    assert row.state == state
-    assert said in row.found
+    finding = torch_finding(recipe, "2.11.0", build)
+    assert finding.state == state
+    assert said in finding.found
 
 
 def test_a_torch_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # Python then refuses to import it
-    (row,) = machine.torch_rows(ZPS, RUN)
-    assert row.state == "missing"
-    assert row.found.startswith("it does not load: ")
+    (finding,) = machine.torch_findings(ZPS, RUN)
+    assert finding.state == "missing"
+    assert finding.found.startswith("it does not load: ")
 
 
 def test_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    (row,) = machine.library_rows(ZPS, RUN)
-    assert row.state == "ready"
-    assert "mmsegmentation 1.2.2" in row.found
+    (finding,) = machine.library_findings(ZPS, RUN)
+    assert finding.state == "ready"
+    assert "mmsegmentation 1.2.2" in finding.found
     monkeypatch.setattr(machine, "_LIBRARIES", ("numpy", "no-such-library"))
-    (row,) = machine.library_rows(ZPS, RUN)
-    assert (row.state, row.found) == ("missing", "not installed: no-such-library")
+    (finding,) = machine.library_findings(ZPS, RUN)
+    assert (finding.state, finding.found) == ("missing", "not installed: no-such-library")
 
 
 def test_gpus_that_nobody_asks_for() -> None:
-    (row,) = machine.gpu_rows(ON_CPU, RUN)
-    assert row.state == "ready"
+    (finding,) = machine.gpu_findings(ON_CPU, RUN)
+    assert finding.state == "ready"
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_the_estimate_is_what_was_published() -> None:
     ],
 )
 def test_the_batch(changes: tuple[str, ...], state: str, found: str) -> None:
-    (row,) = machine.batch_rows(load_recipe("coco-zps", changes), RUN)
-    assert (row.state, row.found) == (state, found)
-    assert state == "ready" or "--set base.batch_size=18" in (row.mend or "")
+    (finding,) = machine.batch_findings(load_recipe("coco-zps", changes), RUN)
+    assert (finding.state, finding.found) == (state, found)
+    assert state == "ready" or "--set base.batch_size=18" in (finding.mend or "")
 
 
 def test_memory_is_halved_by_parts_and_by_nodes() -> None:
@@ -122,21 +122,21 @@ def test_memory_is_halved_by_parts_and_by_nodes() -> None:
 
 
 def test_precision() -> None:
-    assert machine.precision_rows(ZPS, RUN) == []
+    assert machine.precision_findings(ZPS, RUN) == []
     on_cpu = ("gpus=0", "base.amp=bf16")
-    assert _states(machine.precision_rows(load_recipe("coco-zps", on_cpu), RUN)) == ["ready"]
+    assert _states(machine.precision_findings(load_recipe("coco-zps", on_cpu), RUN)) == ["ready"]
     with pytest.raises(ScasegError, match="fp16 needs a GPU"):  # which becomes the row
-        machine.precision_rows(load_recipe("coco-zps", ("gpus=0", "base.amp=fp16")), RUN)
+        machine.precision_findings(load_recipe("coco-zps", ("gpus=0", "base.amp=fp16")), RUN)
 
 
 def test_weights_and_biases(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine.log_rows(ZPS, RUN) == []
+    assert machine.log_findings(ZPS, RUN) == []
     recipe = load_recipe("coco-zps", ("wandb=sca",))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
-    assert machine.log_rows(recipe, RUN)[0].found == "the losses go to its project 'sca'"
+    assert machine.log_findings(recipe, RUN)[0].found == "the losses go to its project 'sca'"
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ScasegError, match="wandb is not installed"):  # which becomes the row
-        machine.log_rows(recipe, RUN)
+        machine.log_findings(recipe, RUN)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,6 @@ def test_weights_and_biases(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_operators(compiled: bool, recipe, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmcv_ops, "compiled", lambda: compiled)
-    (row,) = machine.operator_rows(recipe, RUN)
-    assert row.state == state
-    assert row.found.startswith("compiled" if compiled else "not compiled")
+    (finding,) = machine.operator_findings(recipe, RUN)
+    assert finding.state == state
+    assert finding.found.startswith("compiled" if compiled else "not compiled")

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from scaseg_cli.doctor.rows import Row
-from scaseg_cli.doctor.weights import backbone_rows, clip_rows, prompt_rows, weights_problem
+from scaseg_cli.doctor.finding import Finding
+from scaseg_cli.doctor.weights import backbone_findings, clip_findings, prompt_findings, weights_problem
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -28,22 +28,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _clip(*changes: str, name: str = "coco-zps") -> Row:
-    (row,) = clip_rows(load_recipe(name, changes), RUN)
-    return row
+def _clip(*changes: str, name: str = "coco-zps") -> Finding:
+    (finding,) = clip_findings(load_recipe(name, changes), RUN)
+    return finding
 
 
-def _backbone(*changes: str, name: str = "coco-zps") -> Row:
-    (row,) = backbone_rows(load_recipe(name, changes), RUN)
-    return row
+def _backbone(*changes: str, name: str = "coco-zps") -> Finding:
+    (finding,) = backbone_findings(load_recipe(name, changes), RUN)
+    return finding
 
 
 def test_a_tag_that_is_not_here_says_what_to_fetch_and_where_to_put_it() -> None:
-    row = _clip()
-    assert row.state == "missing"
-    assert "ViT-B-16 'openai' is not on this machine" in row.found
-    assert row.mend is not None
-    fetch, give = row.mend.splitlines()
+    finding = _clip()
+    assert finding.state == "missing"
+    assert "ViT-B-16 'openai' is not on this machine" in finding.found
+    assert finding.mend is not None
+    fetch, give = finding.mend.splitlines()
     assert fetch.startswith("curl -fL --create-dirs -o ~/.cache/clip/ViT-B-16.pt https://")
     assert give == "or give a file: --set clip.checkpoint=PATH"
 
@@ -73,22 +73,22 @@ def test_clips_of_other_kinds() -> None:
 
 
 def test_prompts(home: Path) -> None:
-    assert prompt_rows(load_recipe("coco-zps"), RUN)[0].found == "vild: 14 templates"
+    assert prompt_findings(load_recipe("coco-zps"), RUN)[0].found == "vild: 14 templates"
     (home / "mine.txt").write_text("a photo of a {}\na {}\n")
-    assert prompt_rows(load_recipe("coco-zps", ("embeddings.templates=mine.txt",)), RUN)[0].found.startswith(
+    assert prompt_findings(load_recipe("coco-zps", ("embeddings.templates=mine.txt",)), RUN)[0].found.startswith(
         "mine.txt: 2"
     )
     with pytest.raises(ScasegError, match="neither a file nor a set"):  # which becomes the row
-        prompt_rows(load_recipe("coco-zps", ("embeddings.templates=vld",)), RUN)
+        prompt_findings(load_recipe("coco-zps", ("embeddings.templates=vld",)), RUN)
 
 
 def test_a_backbone_that_is_not_here_says_what_to_fetch_and_where_to_put_it(home: Path) -> None:
-    row = _backbone()
-    assert row.state == "missing"
-    assert str(home / ".cache" / "torch" / "hub" / "checkpoints") in row.found
-    assert row.mend is not None
-    assert row.mend.startswith("curl -fL --create-dirs -o ~/.cache/torch/hub/checkpoints/resnet50-")
-    assert row.mend.endswith("--set base.backbone.checkpoint=PATH")
+    finding = _backbone()
+    assert finding.state == "missing"
+    assert str(home / ".cache" / "torch" / "hub" / "checkpoints") in finding.found
+    assert finding.mend is not None
+    assert finding.mend.startswith("curl -fL --create-dirs -o ~/.cache/torch/hub/checkpoints/resnet50-")
+    assert finding.mend.endswith("--set base.backbone.checkpoint=PATH")
 
 
 def test_a_backbone_in_the_cache_is_ready_where_the_command_puts_it(home: Path) -> None:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
 
 GREY = np.full((64, 64, 3), 90, np.uint8)
-SEEN, UNSEEN = ClassLook("red square", (220, 30, 30), False), ClassLook("blue ring", (30, 30, 220), True)
+SEEN, UNSEEN = ClassStyle("red square", (220, 30, 30), False), ClassStyle("blue ring", (30, 30, 220), True)
 
 
 def square(top: int, side: int = 30) -> np.ndarray:
@@ -31,7 +31,7 @@ def test_a_large_image_is_made_to_fit():
 
 
 def test_an_unseen_segment_has_a_white_outline_and_a_seen_one_has_not():
-    seen, unseen = (np.asarray(draw_regions(GREY, [Region(square(20), look)])).astype(int) for look in (SEEN, UNSEEN))
+    seen, unseen = (np.asarray(draw_regions(GREY, [Region(square(20), style)])).astype(int) for style in (SEEN, UNSEEN))
     top, left = 4 * 20, 4 * 20 + 3
     assert (unseen[top, left + 20] == 255).all()
     assert (seen[top, left + 20] < 60).all()
@@ -73,10 +73,10 @@ def test_names_of_neighbours_do_not_cover_each_other():
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (700, 9)])
 def test_any_size_and_any_name_is_drawn(shape):
-    look = ClassLook("a name\nthat is far too long for any cell " * 5, (0, 0, 0), True)
-    cell = draw_regions(np.zeros((*shape, 3), np.uint8), [Region(np.ones(shape, bool), look, True)])
+    style = ClassStyle("a name\nthat is far too long for any cell " * 5, (0, 0, 0), True)
+    cell = draw_regions(np.zeros((*shape, 3), np.uint8), [Region(np.ones(shape, bool), style, True)])
     sheet = draw_sheet(
-        Sheet("title", ["note " * 100], [("image", "remark " * 50)], [SheetRow(["caption " * 90], [cell])], [look])
+        Sheet("title", ["note " * 100], [("image", "remark " * 50)], [SheetRow(["caption " * 90], [cell])], [style])
     )
     assert max(cell.size) <= CELL
     assert sheet.height > cell.height

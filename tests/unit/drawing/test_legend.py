@@ -5,17 +5,17 @@ import pytest
 from PIL import Image
 
 from scaseg_cli.drawing import tags
+from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.legend import draw_legend, legend_height
-from scaseg_cli.drawing.looks import ClassLook
 from scaseg_cli.drawing.regions import Region, draw_regions
 from scaseg_cli.drawing.tags import name_regions
 
-SEEN, UNSEEN = ClassLook("cat", (220, 30, 30), False), ClassLook("cow", (30, 30, 220), True)
+SEEN, UNSEEN = ClassStyle("cat", (220, 30, 30), False), ClassStyle("cow", (30, 30, 220), True)
 
 
-def drawn(*looks: ClassLook, width: int = 400, scale: int = 1) -> np.ndarray:
-    picture = Image.new("RGB", (width, max(1, legend_height(looks, width, scale))), (255, 255, 255))
-    draw_legend(picture, looks, (0, 0), width, scale)
+def drawn(*styles: ClassStyle, width: int = 400, scale: int = 1) -> np.ndarray:
+    picture = Image.new("RGB", (width, max(1, legend_height(styles, width, scale))), (255, 255, 255))
+    draw_legend(picture, styles, (0, 0), width, scale)
     return np.asarray(picture).astype(int)
 
 
@@ -31,8 +31,8 @@ def test_unseen_classes_come_first_whatever_the_order() -> None:
 
 
 def test_an_unseen_class_has_a_white_line_within_its_swatch() -> None:
-    for look, colour, expected in ((SEEN, "red", False), (UNSEEN, "blue", True)):
-        pixels = drawn(look)
+    for style, colour, expected in ((SEEN, "red", False), (UNSEEN, "blue", True)):
+        pixels = drawn(style)
         line = pixels[int(np.median(rows_of(pixels, colour)))]
         own = np.flatnonzero(np.abs(line - line[np.ptp(line, axis=1).argmax()]).max(1) == 0)
         assert (line[own[0] - 1] == 255).all() == expected
@@ -40,7 +40,7 @@ def test_an_unseen_class_has_a_white_line_within_its_swatch() -> None:
 
 
 def test_many_classes_take_several_lines_and_none_is_lost() -> None:
-    many = [ClassLook(f"class {i}", (220, 30, 30), False) for i in range(12)]
+    many = [ClassStyle(f"class {i}", (220, 30, 30), False) for i in range(12)]
     assert legend_height(many, 400) > legend_height(many[:2], 400)
     assert legend_height([], 400) == 0
     assert legend_height(many, 800, 2) == 2 * legend_height(many, 400)
@@ -52,7 +52,7 @@ def test_many_classes_take_several_lines_and_none_is_lost() -> None:
 
 
 def test_a_name_longer_than_the_line_is_cut() -> None:
-    assert drawn(ClassLook("a name " * 60, (220, 30, 30), True)).shape[1] == 400
+    assert drawn(ClassStyle("a name " * 60, (220, 30, 30), True)).shape[1] == 400
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_with_a_legend_small_segments_stay_bare_but_one_of_each_unseen_class(wor
 
 def test_with_a_legend_a_wrong_segment_without_room_for_its_name_has_the_cross_alone(words) -> None:
     cell = Image.new("RGB", (256, 256))
-    look = ClassLook("a name with no room", (220, 30, 30), False)
-    name_regions(cell, [(mask(10, 10, 24), look, True), (mask(100, 100, 5), look, True)], legend=True)
+    style = ClassStyle("a name with no room", (220, 30, 30), False)
+    name_regions(cell, [(mask(10, 10, 24), style, True), (mask(100, 100, 5), style, True)], legend=True)
     assert words == [""]
 
 
@@ -93,7 +93,7 @@ def test_the_outline_of_a_thin_unseen_segment_leaves_something_of_it(thickness: 
     image = np.full((256, 256, 3), 90, np.uint8)
     thin = np.zeros((256, 256), bool)
     thin[100 : 100 + thickness, 20:240] = True
-    cell = np.asarray(draw_regions(image, [Region(thin, ClassLook("", (30, 30, 220), True))])).astype(int)
+    cell = np.asarray(draw_regions(image, [Region(thin, ClassStyle("", (30, 30, 220), True))])).astype(int)
     middle = cell[100 : 100 + thickness, 200]
     white, blue = (middle == 255).all(1).sum(), (middle[:, 2] > middle[:, 0] + 60).sum()
     assert white == min(thickness, 2 if thickness < 14 else 6)

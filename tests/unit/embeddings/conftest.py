@@ -3,7 +3,7 @@
 import pytest
 
 from scaseg_cli.clip import load_clip
-from scaseg_cli.data.panoptic import Category
+from scaseg_cli.data.records import Category
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.recipe.schema import Clip
 from scaseg_cli.run_dir import RunDir

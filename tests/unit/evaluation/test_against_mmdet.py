@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from scaseg_cli.base import mmcv_ops
-from scaseg_cli.evaluation.fusion import FusionRule, MaskSet
-from scaseg_cli.evaluation.panoptic_quality import PanopticQuality
+from scaseg_cli.measures.fusion import FusionRule, MaskSet
+from scaseg_cli.measures.panoptic_quality import PanopticQuality
 
 torch = pytest.importorskip("torch")
 NUM_THINGS, NUM_STUFF = 3, 3

@@ -8,23 +8,26 @@ from panoptic_files import CATEGORIES, striped, write_panoptic_set
 from PIL import Image
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
-from scaseg_cli.data.panoptic import ImageRecord, LabelledSet, Segment, read_label, read_panoptic_set
-from scaseg_cli.drawing.looks import ClassLook, class_looks
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.images import read_label
+from scaseg_cli.data.records import ImageRecord, LabelledSet, Segment
+from scaseg_cli.drawing.class_styles import ClassStyle, class_styles
 from scaseg_cli.drawing.regions import CELL, draw_image, draw_regions
-from scaseg_cli.evaluation import examples, passes
+from scaseg_cli.evaluation import examples, scored_set
+from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.examples import Shown, chosen_images, draw_rows, save_examples
-from scaseg_cli.evaluation.fusion import Prediction
-from scaseg_cli.evaluation.lineup import Candidate
-from scaseg_cli.evaluation.panoptic_quality import prepare_label
-from scaseg_cli.evaluation.passes import ScoredSet
 from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions
-from scaseg_cli.evaluation.semantic_measure import SemanticMeasure
+from scaseg_cli.evaluation.scored_set import ScoredSet
+from scaseg_cli.evaluation.semantic_inference import SemanticInference
+from scaseg_cli.measures.semantic import SemanticMeasure
+from scaseg_cli.measures.fusion import Prediction
+from scaseg_cli.measures.panoptic_quality import prepare_label
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import class_list, write_classes
 
 CAT, DOG, COW, GRASS, SKY = (category["id"] for category in CATEGORIES)
-SEEN, UNSEEN = ClassLook("red square", (220, 30, 30), False), ClassLook("blue ring", (30, 30, 220), True)
+SEEN, UNSEEN = ClassStyle("red square", (220, 30, 30), False), ClassStyle("blue ring", (30, 30, 220), True)
 
 
 def record(image_id: int, *category_ids: int) -> ImageRecord:
@@ -54,17 +57,17 @@ def test_wrong_are_the_segments_that_count_as_false_positives():
     prepared = prepare_label(label, [1, 2], [0, 1], [False, False])
     found = np.zeros((4, 8), np.int32)
     found[:, :2], found[:, 3:6], found[:, 6:] = 1, 2, 3
-    looks = [SEEN, UNSEEN]
-    regions = predicted_regions(Prediction(found, np.array([0, 0, 1])), prepared, looks)
-    assert [(region.look, region.wrong) for region in regions] == [(SEEN, False), (SEEN, True), (UNSEEN, False)]
+    styles = [SEEN, UNSEEN]
+    regions = predicted_regions(Prediction(found, np.array([0, 0, 1])), prepared, styles)
+    assert [(region.style, region.wrong) for region in regions] == [(SEEN, False), (SEEN, True), (UNSEEN, False)]
     assert [int(region.mask_HW.sum()) for region in regions] == [8, 12, 8]
 
 
 def test_labelled_regions_are_the_segments_of_the_label(data):
     images, classes, _ = data
-    looks = class_looks(images, classes)
-    regions = labelled_regions(images, images.images[0], classes, looks)
-    assert [region.look.name for region in regions] == ["dog", "cow"]
+    styles = class_styles(images, classes)
+    regions = labelled_regions(images, images.images[0], classes, styles)
+    assert [region.style.name for region in regions] == ["dog", "cow"]
     ids = read_label(images, images.images[0])
     for region, segment in zip(regions, images.images[0].segments, strict=True):
         assert (region.mask_HW == (ids == segment.id)).all()
@@ -105,8 +108,8 @@ def run(tmp_path, data, monkeypatch):
     run = RunDir(tmp_path / "run")
     write_classes(run, "zps", classes)
     segmentor = Masks()
-    monkeypatch.setattr(passes, "load_segmentor", lambda *_: segmentor)
-    monkeypatch.setattr(passes, "open_set", lambda *_: images)
+    monkeypatch.setattr(scored_set, "load_segmentor", lambda *_: segmentor)
+    monkeypatch.setattr(scored_set, "open_set", lambda *_: images)
     return load_recipe("shapes-zps", (*changes, "evaluation.object_threshold=0.2")), run
 
 
@@ -122,7 +125,7 @@ def test_the_picture_is_written_whole_and_shows_what_each_candidate_finds(run, m
     drawn = []
 
     def kept(image, regions):
-        drawn.append([(region.look.name, region.wrong) for region in regions])
+        drawn.append([(region.style.name, region.wrong) for region in regions])
         return draw_regions(image, regions)
 
     monkeypatch.setattr(examples, "draw_regions", kept)
@@ -142,12 +145,13 @@ def test_the_picture_is_written_whole_and_shows_what_each_candidate_finds(run, m
 
 def test_a_semantic_prediction_is_drawn_by_class_over_the_whole_image(run, monkeypatch):
     recipe, run_dir = run
-    monkeypatch.setattr(passes, "measure_of", lambda *_: SemanticMeasure(np.arange(5) < 4, torch.device("cpu")))
+    inference = SemanticInference(SemanticMeasure(np.arange(5) < 4), torch.device("cpu"))
+    monkeypatch.setattr(scored_set, "inference_of", lambda *_: inference)
     drawn = []
     monkeypatch.setattr(examples, "draw_regions", lambda image, regions: drawn.append(regions) or draw_image(image))
     draw(recipe, run_dir, [Shown("inductive", "", Candidate("inductive", classifier(), 1.0))], 1)
     label, found = drawn
-    assert [(region.look.name, region.wrong) for region in found] == [("dog", False), ("cow", False)]
+    assert [(region.style.name, region.wrong) for region in found] == [("dog", False), ("cow", False)]
     assert sum(int(region.mask_HW.sum()) for region in found) == label[0].mask_HW.size
     assert sum(int(region.mask_HW.sum()) for region in label) < label[0].mask_HW.size  # the last column is void
 

@@ -14,12 +14,13 @@ from query_world import EMBEDDING_DIM, VISUAL_DIM
 from torch import Tensor
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
-from scaseg_cli.data.panoptic import read_panoptic_set
-from scaseg_cli.evaluation import passes
-from scaseg_cli.evaluation.lineup import Candidate, Lineup
-from scaseg_cli.evaluation.passes import ScoredSet, count
-from scaseg_cli.evaluation.score import score
-from scaseg_cli.evaluation.semantic_measure import SemanticMeasure
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.evaluation import scored_set
+from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
+from scaseg_cli.evaluation.score import count, score
+from scaseg_cli.evaluation.scored_set import ScoredSet
+from scaseg_cli.evaluation.semantic_inference import SemanticInference
+from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
@@ -87,8 +88,8 @@ def scored(tmp_path: Path, recipe: Recipe, segmentor: Stripes, monkeypatch: pyte
     images = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", made))
     run = RunDir(tmp_path / "run")
     write_classes(run, "zps", class_list(images.categories, ["cow", "grass"]))
-    monkeypatch.setattr(passes, "open_set", lambda *_: images)
-    monkeypatch.setattr(passes, "load_segmentor", lambda *_: segmentor)
+    monkeypatch.setattr(scored_set, "open_set", lambda *_: images)
+    monkeypatch.setattr(scored_set, "load_segmentor", lambda *_: segmentor)
     return ScoredSet(recipe, run, "validation")
 
 
@@ -96,7 +97,7 @@ def scored(tmp_path: Path, recipe: Recipe, segmentor: Stripes, monkeypatch: pyte
 def either_task(request: pytest.FixtureRequest, scored: ScoredSet, monkeypatch: pytest.MonkeyPatch) -> ScoredSet:
     if request.param == "semantic":
         is_seen = np.arange(len(scored.classes)) < scored.classes.num_seen
-        monkeypatch.setattr(passes, "measure_of", lambda *_: SemanticMeasure(is_seen, torch.device("cpu")))
+        monkeypatch.setattr(scored_set, "inference_of", lambda *_: SemanticInference(SemanticMeasure(is_seen), torch.device("cpu")))
     return scored
 
 
@@ -145,16 +146,16 @@ def test_equal_classifiers_are_asked_once_and_equal_candidates_counted_once(scor
 
 
 def test_a_classifier_differs_by_any_part_of_it() -> None:
-    lineup, first = Lineup(), classifier(0)
-    lineup.add([Candidate("first", first)], ())
+    candidate_set, first = CandidateSet(), classifier(0)
+    candidate_set.add([Candidate("first", first)], ())
     other_tau = first.over(first.embeddings)
     other_tau.tau = 0.3
     other_object = first.over(first.embeddings).requires_grad_(False)
     other_object.no_object[0] += 1e-6
-    lineup.add(
+    candidate_set.add(
         [Candidate("a", other_tau), Candidate("b", other_object), Candidate("c", first.over(-first.embeddings))], ()
     )
-    assert len(lineup.classifiers) == len(lineup.entries) == 4
+    assert len(candidate_set.classifiers) == len(candidate_set.entries) == 4
 
 
 def test_names_must_differ_within_a_run(scored: ScoredSet, recipe: Recipe) -> None:
@@ -163,16 +164,16 @@ def test_names_must_differ_within_a_run(scored: ScoredSet, recipe: Recipe) -> No
 
 
 def test_shares_of_processes_add_up_to_one_process(either_task: ScoredSet, segmentor: Stripes) -> None:
-    lineup = Lineup()
-    rule = either_task.measure.rule_of(either_task.recipe.evaluation)
-    lineup.add([Candidate("a", classifier(0)), Candidate("b", classifier(1), 1.0)], rule)
-    whole = count(either_task, lineup)
+    candidate_set = CandidateSet()
+    rule = either_task.inference.rule_of(either_task.recipe.evaluation)
+    candidate_set.add([Candidate("a", classifier(0)), Candidate("b", classifier(1), 1.0)], rule)
+    whole = count(either_task, candidate_set)
     segmentor.batches.clear()
-    again = Lineup.from_state(lineup.as_state())  # as it reaches another process
-    shares = [count(either_task, again, rank, 3) for rank in range(3)]
+    again = CandidateSet.from_state(candidate_set.as_state())  # as it reaches another process
+    probabilities = [count(either_task, again, rank, 3) for rank in range(3)]
     assert segmentor.batches == [2, 1, 2, 2]  # batches 0 and 3, 1, 2: the same images together as in one process
     for place, found in enumerate(whole):
-        assert (sum(share[place].array for share in shares) == found.array).all()
+        assert (sum(share[place].array for share in probabilities) == found.array).all()
         assert found.array.any()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scaseg_cli.files import hash_file, write_json
-from scaseg_cli.html_report.finished import FinishedRun, open_run
+from scaseg_cli.html_report.finished_run import FinishedRun, open_run
 from scaseg_cli.recipe import load_recipe, save_recipe
 from scaseg_cli.results.table import Column, Table, write
 from scaseg_cli.run_dir import RunDir

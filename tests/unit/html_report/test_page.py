@@ -68,7 +68,7 @@ def test_a_look_that_cannot_be_taken_is_left_out_and_nothing_else(make_run):
     path.write_text(path.read_text().replace('"outputs": {}', '"outputs": {"base/base.safetensors": {"bytes": 1}}'))
     _, (content,) = page_of(run, images=3)
     assert content.left_out["Confusion and embeddings"] == f"{run.run.base_file} is gone"
-    assert content.look is None
+    assert content.survey is None
 
 
 def test_ablations_are_shown_with_their_spread(make_run):

@@ -8,14 +8,16 @@ import torch
 from torch import nn
 
 from scaseg_cli.base.segmentor import Encoded, enlarged
-from scaseg_cli.evaluation.fusion import fuse
-from scaseg_cli.evaluation.lineup import Candidate
-from scaseg_cli.evaluation.semantic_measure import SemanticMeasure
+from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.evaluation.semantic_inference import SemanticInference
+from scaseg_cli.measures.fusion import fuse
+from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.prediction import model as prediction_model
 from scaseg_cli.prediction.model import Model, choose_setting, mask_blocks
 from scaseg_cli.prediction.vocabulary import Sought, Vocabulary
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import SegmentArrays
 
 VOCABULARY = Vocabulary(tuple(Sought(f"class {k}", k % 2 == 0, k + 1, k, seen=k < 3) for k in range(5)))
 QUERIES = 12
@@ -95,9 +97,9 @@ def test_segments_do_not_depend_on_the_blocks(task, monkeypatch):
 def test_panoptic_segments_are_those_of_the_evaluation():
     model = model_of("zps", 1.0, object_threshold=0.2, overlap_threshold=0.1)
     (found,) = model.segment([IMAGE])
-    shares = model.segmentor.visual_QD.clone()
-    shares[:, 3:5] += 1.0  # the unseen ones
-    scores, labels = shares.softmax(-1).max(-1)
+    probabilities = model.segmentor.visual_QD.clone()
+    probabilities[:, 3:5] += 1.0  # the unseen ones
+    scores, labels = probabilities.softmax(-1).max(-1)
     masks = enlarged(model.segmentor.logits_Qhw, (24, 30)).sigmoid().numpy()
     expected = fuse(scores.numpy(), labels.numpy(), masks, VOCABULARY.isthing, 0.2, 0.1, 5)
     assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
@@ -108,16 +110,17 @@ def test_panoptic_segments_are_those_of_the_evaluation():
 def test_semantic_segments_are_those_of_the_evaluation():
     model = model_of("zss", 0.5)
     (found,) = model.segment([IMAGE])
-    shares = model.segmentor.visual_QD.clone()
-    shares[:, 3:5] += 0.5
+    probabilities = model.segmentor.visual_QD.clone()
+    probabilities[:, 3:5] += 0.5
     masks = enlarged(model.segmentor.logits_Qhw, (24, 30)).sigmoid()
-    measure = SemanticMeasure(np.arange(5) < 3, torch.device("cpu"))
-    image = measure.prepare(np.ones((24, 30), np.int32), [1], [0], [False], masks)
-    expected = image.predict(shares.softmax(-1), ())
+    inference = SemanticInference(SemanticMeasure(np.arange(5) < 3), torch.device("cpu"))
+    segments = SegmentArrays(np.array([1]), np.array([0]), np.array([False]))
+    image = inference.prepare(np.ones((24, 30), np.int32), segments, masks)
+    expected = image.predict(probabilities.softmax(-1), ())
     assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
     assert found.places.tolist() == expected.class_ids.tolist()
     assert found.map_HW.min() == 1
-    assert found.scores.tolist() == shares.softmax(-1)[:, :-1].amax(0).double()[found.places].tolist()
+    assert found.scores.tolist() == probabilities.softmax(-1)[:, :-1].amax(0).double()[found.places].tolist()
 
 
 @pytest.mark.parametrize("task", ["zps", "zss"])

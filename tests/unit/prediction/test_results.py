@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
-from scaseg_cli.data.panoptic import rgb_to_ids
-from scaseg_cli.drawing.looks import palette_colour
+from scaseg_cli.data.images import rgb_to_ids
+from scaseg_cli.drawing.class_styles import palette_colour
 from scaseg_cli.prediction.model import Segments
-from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, looks_of, segments_info
+from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, segments_info, styles_of
 from scaseg_cli.prediction.vocabulary import Sought, Vocabulary
 from scaseg_cli.shapes.world import CLASSES
 
@@ -90,36 +90,36 @@ def test_categories_say_which_classes_training_saw():
 )
 def test_an_overlay_has_a_size_to_look_at(size, drawn):
     image = np.full((*size, 3), 90, np.uint8)
-    overlay = draw_overlay(image, Segments(np.ones(size, np.int32), np.array([1]), np.ones(1)), looks_of(VOCABULARY))
+    overlay = draw_overlay(image, Segments(np.ones(size, np.int32), np.array([1]), np.ones(1)), styles_of(VOCABULARY))
     assert (overlay.height, overlay.width) == drawn
 
 
 def test_known_classes_have_their_own_colour_whatever_the_run():
     names = ["zebra", "Sky", "red ring", "nothing that anybody knows"]
-    looks = looks_of(Vocabulary(tuple(Sought(name, True, 300 + k, None, False) for k, name in enumerate(names))))
+    styles = styles_of(Vocabulary(tuple(Sought(name, True, 300 + k, None, False) for k, name in enumerate(names))))
     coco = {item.name: item.colour for item in coco_panoptic()}
     world = {item.name: item.label_colour for item in CLASSES}
-    assert [look.colour for look in looks] == [
+    assert [style.colour for style in styles] == [
         coco["zebra"], coco["sky-other-merged"], world["red ring"], palette_colour(303),
     ]  # fmt: skip
 
 
 def test_with_label_maps_cocos_classes_have_coco_stuffs_colours():
     names = ["zebra", "clouds"]
-    looks = looks_of(Vocabulary(tuple(Sought(name, False, k, None, False) for k, name in enumerate(names))), True)
+    styles = styles_of(Vocabulary(tuple(Sought(name, False, k, None, False) for k, name in enumerate(names))), True)
     coco = {item.name: item.colour for item in coco_stuff()}
-    assert [look.colour for look in looks] == [coco[name] for name in names]
+    assert [style.colour for style in styles] == [coco[name] for name in names]
 
 
 def test_an_overlay_shows_each_class_in_its_colour():
-    looks = looks_of(VOCABULARY)
-    assert [look.unseen for look in looks] == [False, True, True]
-    assert len({look.colour for look in looks}) == 3
+    styles = styles_of(VOCABULARY)
+    assert [style.unseen for style in styles] == [False, True, True]
+    assert len({style.colour for style in styles}) == 3
     halves = np.ones((600, 600), np.int32)
     halves[:, 300:] = 2
     image = np.full((600, 600, 3), 120, np.uint8)
     drawn = [
-        np.asarray(draw_overlay(image, Segments(halves, np.array(places), np.ones(2)), looks))
+        np.asarray(draw_overlay(image, Segments(halves, np.array(places), np.ones(2)), styles))
         for places in ([0, 0], [0, 2])
     ]
     left, right = ([part[20, x].tolist() for part in drawn] for x in (20, 580))  # no name is written there

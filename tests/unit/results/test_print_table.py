@@ -108,7 +108,7 @@ def test_a_terminal_without_unicode_gets_a_table(tmp_path):
 def test_tables_are_printed_without_numpy_or_torch(tmp_path):
     program = (
         "import sys\n"
-        "import scaseg_cli.results.console, scaseg_cli.results.report\n"
+        "import scaseg_cli.results.console, scaseg_cli.results.stage_report\n"
         "print({'numpy', 'torch', 'pandas'} & set(sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaseg_cli.data.panoptic import read_image, read_label, read_panoptic_set
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.images import read_image, read_label
 from scaseg_cli.data.semantic import scan_semantic_set
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import ImageSet, ShapesData

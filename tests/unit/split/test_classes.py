@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from scaseg_cli.data.panoptic import Category
+from scaseg_cli.data.records import Category
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes, read_image_ids

@@ -3,7 +3,8 @@ import pytest
 from panoptic_files import striped, write_panoptic_set
 from PIL import Image
 
-from scaseg_cli.data.panoptic import ImageRecord, read_panoptic_set
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.records import ImageRecord
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.split.label_sample import check_label_sample, spread_sample
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from scaseg_cli.data.panoptic import Category, ImageRecord, LabelledSet, Segment
+from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.split.classes import class_list
 from scaseg_cli.split.rules import check_apart, check_same_categories, parted_validation, training_ids

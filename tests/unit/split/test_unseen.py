@@ -1,7 +1,7 @@
 import pytest
 
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
-from scaseg_cli.data.panoptic import Category
+from scaseg_cli.data.records import Category
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.shapes.world import CATEGORIES as SHAPES_CATEGORIES
 from scaseg_cli.shapes.world import MAP_CATEGORIES

@@ -10,7 +10,7 @@ from query_world import query_recipe, query_world
 
 from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.summary import Quantity
+from scaseg_cli.measures.summary import Quantity
 from scaseg_cli.union.choose import Figure, Model, best, choose, figures_of, tried_of
 
 PQ = Quantity("pq", "PQ")

@@ -13,12 +13,12 @@ from scaseg_cli.base.projector import load_projector
 from scaseg_cli.cat.train import train_generator
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.lineup import Candidate
-from scaseg_cli.evaluation.passes import ScoredSet
-from scaseg_cli.evaluation.summary import Summary
+from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.files import read_json
+from scaseg_cli.measures.summary import Summary
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.results.report import Report
+from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done
 from scaseg_cli.union import finetune
@@ -139,7 +139,7 @@ def test_many_runs_with_one_pass_write_what_each_would_write(tmp_path: Path) -> 
     assert passes == [3]
     for cell, (recipe, run), report in zip(together, alone, reports, strict=True):
         own = union_finetune(recipe, run)
-        assert isinstance(report, Report)
+        assert isinstance(report, StageReport)
         assert _contents(cell[1]) == _contents(run)
         assert report.summary == own.summary
         assert report.tables[0].rows == own.tables[0].rows
@@ -164,7 +164,7 @@ def test_a_run_that_fails_stops_no_other_and_keeps_what_it_had(tmp_path: Path) -
     assert "no finished cat stage" in first.message
     assert isinstance(second, ScasegError)
     assert "loss is" in second.message
-    assert isinstance(third, Report)
+    assert isinstance(third, StageReport)
     assert passes == [1]
     assert {name: content for name, content in _contents(kept[1]).items() if "progress" not in name} == before
     assert is_done(*kept, "union")  # of the recipe before

@@ -14,8 +14,8 @@ from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore
 from scaseg_cli.recipe.schema import Union
+from scaseg_cli.union.generated import GeneratedEmbeddings
 from scaseg_cli.union.loss import FinetuneLoss
-from scaseg_cli.union.pseudo import PseudoEmbeddings
 from scaseg_cli.union.tuning import FineTuning, snapshot_steps, tune
 
 
@@ -32,10 +32,10 @@ def _tuning(config: Union, generator: RidgeGaussian | None, store: QueryStore | 
     world = query_world()
     store = store or world.store
     loss = FinetuneLoss.of(config, world.num_seen, len(world.embeddings_NC), 0.1)
-    pseudo = None
+    generated = None
     if generator is not None:
-        pseudo = PseudoEmbeddings(config, generator, world.embeddings_NC, world.num_seen, store, seed=0)
-    return FineTuning(config, 0, world.classifier, loss, store, pseudo)
+        generated = GeneratedEmbeddings(config, generator, world.embeddings_NC, world.num_seen, store, seed=0)
+    return FineTuning(config, 0, world.classifier, loss, store, generated)
 
 
 def _same(first: list[Snapshot], second: list[Snapshot]) -> bool:

@@ -10,7 +10,7 @@ from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.split.classes import class_list
 from scaseg_cli.visualization.choice import Choice, candidates, in_words, picked
-from scaseg_cli.visualization.look import Looked
+from scaseg_cli.visualization.scored_images import ScoredImage
 
 CAT, COW = 1, 2
 CLASSES = class_list([Category(CAT, "cat", True), Category(COW, "cow", True)], ["cow"])
@@ -75,9 +75,9 @@ def test_no_unseen_class_anywhere() -> None:
         candidates(Choice(only_unseen=True), seen, CLASSES, ())
 
 
-def looked(**scores: float) -> list[Looked]:
+def scored_image(**scores: float) -> list[ScoredImage]:
     """One image for each, called image_7=0.5."""
-    return [Looked(record(int(name[6:])), {}, {"ours": score, "baseline": 0.0}) for name, score in scores.items()]
+    return [ScoredImage(record(int(name[6:])), {}, {"ours": score, "baseline": 0.0}) for name, score in scores.items()]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def looked(**scores: float) -> list[Looked]:
     ],
 )
 def test_a_ranking_goes_by_our_score_and_then_by_image_id(rank, number, expected) -> None:
-    found = looked(image_4=0.5, image_6=0.9, image_2=0.5, image_8=0.1, image_5=float("nan"))
+    found = scored_image(image_4=0.5, image_6=0.9, image_2=0.5, image_8=0.1, image_5=float("nan"))
     assert [item.record.image_id for item in picked(Choice(rank=rank, number=number), iter(found))] == expected
 
 

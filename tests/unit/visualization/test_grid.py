@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scaseg_cli.drawing.looks import ClassLook
+from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.sheet import SheetRow
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.lineup import Candidate
+from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.visualization.columns import Column
 from scaseg_cli.visualization.grid import GridRow, Style, pages, save, sheet_of
 
-LOOKS = [ClassLook(name, (200, 10, 10), name == "cow") for name in ("cat", "dog", "cow")]
+LOOKS = [ClassStyle(name, (200, 10, 10), name == "cow") for name in ("cat", "dog", "cow")]
 STYLE = Style(LOOKS, 64, False, "PQ")
 COLUMNS = [Column("ours", "ours", "fine-tuned", Candidate("ours", None))]  # type: ignore[arg-type]
 
@@ -38,7 +38,7 @@ def test_pages_are_of_nearly_one_size(number: int, sizes: list[int]) -> None:
 
 def test_the_legend_has_the_classes_that_are_shown() -> None:
     sheet = sheet_of("title", [], COLUMNS, [row("cow"), row("cat", "cow")], STYLE)
-    assert [look.name for look in sheet.legend] == ["cat", "cow"]
+    assert [style.name for style in sheet.legend] == ["cat", "cow"]
     assert [title for title, _ in sheet.columns] == ["image", "label", "ours"]
 
 

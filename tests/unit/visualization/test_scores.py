@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from scaseg_cli.data.records import Category, ImageRecord, Segment
-from scaseg_cli.evaluation.fusion import Prediction
-from scaseg_cli.evaluation.passes import ScoredSet
+from scaseg_cli.evaluation.scored_set import ScoredSet
+from scaseg_cli.measures.fusion import Prediction
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import class_list, write_classes
-from scaseg_cli.visualization.look import score_of
+from scaseg_cli.visualization.scored_images import score_of
 
 CATEGORIES = [
     Category(0, "cat", True),

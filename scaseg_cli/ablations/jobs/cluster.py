@@ -1,0 +1,54 @@
+"""Jobs of a cluster, for whose end this process waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaseg_cli.ablations.jobs.job_files import read_outcome, write_job
+from scaseg_cli.ablations.jobs.launcher import COMMAND, Failures, RunningJob
+from scaseg_cli.ablations.jobs.stage_job import RecipeRun
+from scaseg_cli.launch.jobs import SubmittedJob, submit
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.run_dir import RunDir
+
+NO_LIMIT = 10_000  # jobs at once: a cluster has its own limit
+
+
+@dataclass(frozen=True)
+class _ClusterJob:
+    path: Path
+    job: SubmittedJob
+
+    def poll(self) -> Failures | None:
+        if not self.job.handle.done():
+            return None
+        how = f"job {self.job.name} ended as {self.job.handle.state}, see {self.job.log}"
+        return read_outcome(self.path, how)
+
+    def end(self) -> None:
+        self.job.handle.cancel()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Jobs of a cluster, through submitit; this process waits for them.
+
+    Attributes:
+        recipe: its slurm section and its GPUs are what each job asks for.
+        run: in its folder jobs/ submitit keeps its files.
+        cluster: ``slurm``, or ``local`` for jobs on this machine.
+        num_slots: jobs that are handed in at once.
+    """
+
+    recipe: Recipe
+    run: RunDir
+    cluster: str
+    num_slots: int = NO_LIMIT
+
+    def start(self, path: Path, stage: str, cells: Sequence[RecipeRun], slot: int) -> RunningJob:
+        """Hand the job in."""
+        del slot
+        write_job(path, stage, list(cells))
+        return _ClusterJob(path, submit(self.recipe, self.run, [COMMAND, str(path)], self.cluster, nodes=1))

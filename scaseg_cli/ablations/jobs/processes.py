@@ -1,0 +1,95 @@
+"""Jobs in processes of this machine, each with GPUs of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaseg_cli.ablations.jobs.job_files import read_outcome, write_job
+from scaseg_cli.ablations.jobs.launcher import COMMAND, Failures, RunningJob
+from scaseg_cli.ablations.jobs.stage_job import RecipeRun
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.launch import end_with_parent
+
+_GRACE = 15.0  # seconds that a process has to end by itself
+
+
+@dataclass(frozen=True)
+class _Process:
+    path: Path
+    process: subprocess.Popen[bytes]
+
+    def poll(self) -> Failures | None:
+        code = self.process.poll()
+        if code is None:
+            return None
+        how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return read_outcome(self.path, f"its process failed: {how}, see {output_file(self.path)}")
+
+    def end(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Processes:
+    """Several jobs at once on this machine, each in a process with its own GPUs.
+
+    Args:
+        num_slots: jobs at once.
+        gpus: of each job; 0: the CPU.
+        devices: the machine's CUDA devices, as CUDA_VISIBLE_DEVICES names them.
+
+    Raises:
+        ScasegError: there are too few devices.
+    """
+
+    def __init__(self, num_slots: int, gpus: int, devices: Sequence[str]) -> None:
+        if num_slots * gpus > len(devices):
+            raise ScasegError(
+                f"{num_slots} jobs with {gpus} CUDA device{'s' if gpus > 1 else ''} each need {num_slots * gpus}, "
+                f"this machine has {len(devices)}",
+                f"--jobs {max(1, len(devices) // gpus)} fits; --gpus 0 runs on the CPU.",
+            )
+        self.num_slots, self.gpus, self.devices = num_slots, gpus, list(devices)
+
+    def start(self, path: Path, stage: str, cells: Sequence[RecipeRun], slot: int) -> RunningJob:
+        """Start the job's process; what it says goes to its log alone."""
+        write_job(path, stage, list(cells))
+        own = self.devices[slot * self.gpus : (slot + 1) * self.gpus]
+        with open(output_file(path), "wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "scaseg_cli", COMMAND, str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {})},
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
+                preexec_fn=end_with_parent,
+            )
+        return _Process(path, process)
+
+
+def output_file(path: Path) -> Path:
+    """Where all that a job's process writes is kept."""
+    return path.with_suffix(".out")
+
+
+def visible_devices(gpus: int) -> list[str]:
+    """The CUDA devices of this machine, as CUDA_VISIBLE_DEVICES names them; none where none is asked for."""
+    if not gpus:
+        return []
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named:  # torch need not be loaded to know
+        return named.split(",")
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]

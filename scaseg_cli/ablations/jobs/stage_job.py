@@ -1,0 +1,111 @@
+"""What one job does: a stage of one cell, or a stage of all cells that share a base model, with one pass for all.
+
+A job fails by cells: what ends one of them is kept for the table, and the others go on.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaseg_cli import pipeline
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.console import logging_to, say_plainly, say_to_log
+from scaseg_cli.results.stage_report import StageReport
+from scaseg_cli.run_dir import RunDir
+
+RecipeRun = tuple[Recipe, RunDir]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell has no figures.
+
+    Attributes:
+        reason: in words.
+        log: the file that has more.
+    """
+
+    reason: str
+    log: Path
+
+
+def run_stage_job(stage: str, cells: Sequence[RecipeRun], log: Path) -> dict[Path, Failure]:
+    """Run ``stage`` of ``cells``; what is said goes to ``log`` too.
+
+    Args:
+        stage: its name.
+        cells: recipes and run folders; those of ``union`` and ``evaluation`` have one base model.
+        log: the file; its folder is there.
+
+    Returns:
+        By run folder, why it failed.
+    """
+    with logging_to(log):
+        try:
+            outcomes = _STEPS[stage](cells)
+        except Exception as error:  # of what all cells need; other jobs go on
+            outcomes = [error] * len(cells)
+        failures = {}
+        for (_, run), outcome in zip(cells, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                failures[run.path] = Failure(_in_words(outcome), log)
+                _tell(stage, outcome)
+    return failures
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, ScasegError):
+        return error.message
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+
+
+def _tell(stage: str, error: Exception) -> None:
+    """The error to the person in a line, and all of it to the log."""
+    say_plainly(f"{stage} failed: {_in_words(error)}")
+    if isinstance(error, ScasegError):
+        say_to_log(error.hint or "")
+    else:
+        say_to_log("".join(traceback.format_exception(error)).rstrip())
+
+
+Step = Callable[[Sequence[RecipeRun]], Sequence[StageReport | Exception]]
+
+
+def _make_world(cells: Sequence[RecipeRun]) -> list[StageReport | Exception]:
+    from scaseg_cli.split.sources import make_embedded_world
+
+    ((recipe, run),) = cells
+    make_embedded_world(recipe, run)
+    return [StageReport("data")]
+
+
+def _alone(stage: str) -> Step:
+    def step(cells: Sequence[RecipeRun]) -> list[StageReport | Exception]:
+        ((recipe, run),) = cells
+        return [pipeline.STEPS[stage](recipe, run)]
+
+    return step
+
+
+def _finetune(cells: Sequence[RecipeRun]) -> Sequence[StageReport | Exception]:
+    from scaseg_cli.union.finetune import union_finetune_all
+
+    return union_finetune_all(cells)
+
+
+def _evaluate(cells: Sequence[RecipeRun]) -> Sequence[StageReport | Exception]:
+    from scaseg_cli.evaluation.evaluate import evaluate_all
+
+    return evaluate_all(cells)
+
+
+_STEPS: dict[str, Step] = {
+    "data": _make_world,
+    **{stage: _alone(stage) for stage in ("split", "embeddings", "base", "queries", "cat")},
+    "union": _finetune,
+    "evaluation": _evaluate,
+}

@@ -1,0 +1,113 @@
+"""The training views of a set of labelled images, and the order in which they come.
+
+The global batch of iteration i, its images and each image's augmentation depend on (seed, i) alone: not on what ran
+before, nor on the number of processes. So a resumed run sees what an uninterrupted one would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch.utils.data import Dataset, Sampler
+
+from scaseg_cli.base.augmentation import augmented, panoptic_sample, semantic_sample
+from scaseg_cli.data.images import read_image, read_label
+from scaseg_cli.split import open_set, read_classes
+from scaseg_cli.tasks import Task, task_of
+
+if TYPE_CHECKING:
+    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.recipe.schema import Base, Recipe
+    from scaseg_cli.run_dir import RunDir
+    from scaseg_cli.split import ClassList
+
+Key = tuple[int, int]  # image index, position in the stream of samples
+
+
+class TrainingViews(Dataset):
+    """Flipped, scaled and cropped views, labelled with the class ids of seen classes.
+
+    Args:
+        images: the training set.
+        classes: the class ids of its categories, and which of them are seen.
+        task: its labels decide on the form of a sample.
+        base: the recipe's section, for crop, scale and flip.
+        seed: of the augmentation.
+    """
+
+    def __init__(self, images: LabelledSet, classes: ClassList, task: Task, base: Base, seed: int) -> None:
+        self.images, self.classes, self.base, self.seed = images, classes, base, seed
+        self._sample = semantic_sample if task.labels == "semantic" else panoptic_sample
+        # small images are decoded once; COCO's would not fit
+        small = images.images and max(r.width * r.height for r in images.images) <= 128 * 128
+        self._read = lru_cache(maxsize=None if small else 0)(self._read_image)
+
+    def __len__(self) -> int:
+        return len(self.images.images)
+
+    def _read_image(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        record = self.images.images[index]
+        return read_image(self.images.image_path(record), record), read_label(self.images, record)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        """One training view: ``inputs`` uint8 RGB [3, crop, crop], and ``data_samples`` with its label."""
+        index, position = key
+        record = self.images.images[index]
+        rng = np.random.default_rng((self.seed, position))
+        image, label = augmented(*self._read(index), self.base, rng)
+        return self._sample(record, image, label, self.classes.class_ids, self.classes.num_seen, self.base.crop)
+
+
+def training_views(recipe: Recipe, run: RunDir) -> TrainingViews:
+    """The recipe's training views.
+
+    Raises:
+        ScasegError: the data has not been split, or image or label files are missing.
+    """
+    images, classes = open_set(recipe, run, "train"), read_classes(run)
+    return TrainingViews(images, classes, task_of(recipe), recipe.base, recipe.seed)
+
+
+def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """A batch as mmengine's models take it: lists, stacked by the network's preprocessor."""
+    return {key: [item[key] for item in samples] for key in ("inputs", "data_samples")}
+
+
+class SampleOrder(Sampler[list[Key]]):
+    """This process's share of each iteration's batch, epoch after epoch in a new order.
+
+    Args:
+        num_images: of the training set.
+        batch_size: images a step, all processes together.
+        seed: of the orders.
+        start: first iteration to yield.
+        stop: the iteration after the last.
+        rank: this process.
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self, num_images: int, batch_size: int, seed: int, start: int, stop: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.num_images, self.batch_size, self.seed = num_images, batch_size, seed
+        self.start, self.stop, self.rank, self.world_size = start, stop, rank, world_size
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def _image(self, position: int) -> int:
+        epoch, place = divmod(position, self.num_images)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng((self.seed, 1, epoch)).permutation(self.num_images)
+        return int(self._order[place])
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        for iteration in range(self.start, self.stop):
+            first = iteration * self.batch_size
+            positions = range(first + self.rank, first + self.batch_size, self.world_size)
+            yield [(self._image(position), position) for position in positions]

@@ -1,0 +1,80 @@
+"""A glance at a panoptic annotation file of any size: searched through for marks, not parsed."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_CATEGORIES_AT_MOST = 4_000_000  # bytes in which the list of categories must end
+_ENDS = 64  # bytes at either end in which the outermost braces must be
+
+
+@dataclass(frozen=True)
+class AnnotationScan:
+    """What was seen.
+
+    Attributes:
+        annotations: how many images have segments.
+        category_names: of the categories, in the file's order; empty where they cannot be read.
+        problem: why this is no whole panoptic annotation file; None: it may be one.
+    """
+
+    annotations: int = 0
+    category_names: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def scan_annotations(path: Path) -> AnnotationScan:
+    """Search through the file at ``path``, once while it stays as it is.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    status = path.stat()
+    return _searched(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _searched(path: Path, size: int, modified: int) -> AnnotationScan:
+    del modified  # it is here to make the cache forget a changed file
+    if not size:
+        return AnnotationScan(problem="is empty")
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return _scan(content)
+
+
+def _scan(content: mmap.mmap) -> AnnotationScan:
+    if not content[:_ENDS].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return AnnotationScan(problem="is not JSON")
+    if not content[-_ENDS:].rstrip().endswith(b"}"):
+        return AnnotationScan(problem="is cut short")
+    annotations = _count(content, b'"segments_info"')
+    if not annotations:
+        return AnnotationScan(
+            problem="holds no panoptic annotation (no segments_info): another kind of annotation file?"
+        )
+    return AnnotationScan(annotations, _category_names(content))
+
+
+def _count(content: mmap.mmap, mark: bytes) -> int:
+    found, place = 0, content.find(mark)
+    while place >= 0:
+        found, place = found + 1, content.find(mark, place + len(mark))
+    return found
+
+
+def _category_names(content: mmap.mmap) -> tuple[str, ...]:
+    key = content.find(b'"categories"')
+    begin = content.find(b"[", key) if key >= 0 else -1
+    if begin < 0:
+        return ()
+    text = content[begin : begin + _CATEGORIES_AT_MOST].decode("utf-8", errors="replace")
+    try:
+        items: Any = json.JSONDecoder().raw_decode(text)[0]
+    except ValueError:
+        return ()
+    return tuple(str(item["name"]) for item in items if isinstance(item, dict) and "name" in item)

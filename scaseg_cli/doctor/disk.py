@@ -1,0 +1,88 @@
+"""Where the run will be written: permission, disk, and shared memory for its data loaders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from scaseg_cli.doctor.data import num_training_images
+from scaseg_cli.doctor.finding import Finding, missing, ready, warning
+from scaseg_cli.recipe.schema import Base, Recipe
+from scaseg_cli.run_dir import RunDir
+
+SHARED_MEMORY = Path("/dev/shm")
+_RESNET = {18: 11.2e6, 34: 21.3e6, 50: 23.5e6, 101: 42.5e6}  # parameters at width 64, without the classifier
+_SEGMENTS_AN_IMAGE = 12  # COCO panoptic has 11
+_REST = 50_000_000  # bytes of everything small: lists, tables, logs, generator, projectors
+_ELSEWHERE = "Choose another folder with --work-dir."
+
+
+def run_folder_findings(_recipe: Recipe, run: RunDir) -> list[Finding]:
+    """Whether the run folder is there, or can be made."""
+    place = _existing(run.path)
+    if not place.is_dir():
+        return [missing("run folder", f"{place} is no folder", _ELSEWHERE)]
+    if not os.access(place, os.W_OK | os.X_OK):
+        return [missing("run folder", f"{place} cannot be written", _ELSEWHERE)]
+    return [ready("run folder", f"{run.path}{'' if run.path.exists() else ' can be made'}")]
+
+
+def _existing(path: Path) -> Path:
+    """``path``, or the nearest folder above it that is there."""
+    whole = path.absolute()
+    return next(place for place in (whole, *whole.parents) if place.exists())
+
+
+def disk_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
+    """Whether the disk of the run folder has room for what the run writes."""
+    free = shutil.disk_usage(_existing(run.path)).free
+    needed = disk_needed(recipe, num_training_images(recipe, run))
+    told = f"{_gigabytes(free)} free; the run takes up to {_gigabytes(needed)}"
+    if free >= needed:
+        return [ready("disk", told)]
+    return [warning("disk", told, f"Free some space. {_ELSEWHERE}")]
+
+
+def disk_needed(recipe: Recipe, num_images: int) -> int:
+    """An estimate of the bytes that a run writes, at the moment when they are most.
+
+    That is the segmentor; the training's progress with the optimizer's two moments, twice while one replaces the
+    other; and the query embeddings, in shards and in one file.
+    """
+    weights = 4 * num_parameters(recipe.base)
+    vectors = num_images * recipe.queries.views * (_SEGMENTS_AN_IMAGE + recipe.queries.unmatched_per_image)
+    return weights + 2 * 3 * weights + 2 * vectors * recipe.base.channels * 4 + _REST
+
+
+def num_parameters(base: Base) -> int:
+    """Parameters of the segmentor, within a few per cent."""
+    c, backbone = base.channels, base.backbone
+    deepest = backbone.width * 8 * (4 if backbone.depth >= 50 else 1)  # channels of the last of four levels
+    resnet = _RESNET[backbone.depth] * (backbone.width / 64) ** 2
+    pixel_layer = 2 * c * c + 3 * 12 * base.heads * c + 2 * c * base.pixel_feedforward
+    decoder_layer = 8 * c * c + 2 * c * base.feedforward
+    joints = 2 * deepest * c + 20 * c * c + 2 * base.num_queries * c
+    return round(resnet + base.pixel_decoder_layers * pixel_layer + base.decoder_layers * decoder_layer + joints)
+
+
+def shared_memory_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
+    """Whether data loaders can hand over their batches; containers often have 64 MB for that."""
+    if not recipe.base.workers or not SHARED_MEMORY.is_dir():
+        return []
+    free, needed = shutil.disk_usage(SHARED_MEMORY).free, shared_memory_needed(recipe)
+    told = f"{_gigabytes(free)} free in {SHARED_MEMORY}; the data loaders take about {_gigabytes(needed)}"
+    if free >= needed:
+        return [ready("shared memory", told)]
+    mend = "More for the container (docker run --shm-size=8g), or fewer loaders: --set base.workers=0"
+    return [warning("shared memory", told, mend)]
+
+
+def shared_memory_needed(recipe: Recipe) -> int:
+    """Bytes of the batches that all loaders hold ready, two each: an image's three channels and its masks."""
+    sample = recipe.base.crop**2 * (3 + _SEGMENTS_AN_IMAGE)
+    return recipe.base.workers * 2 * -(-recipe.base.batch_size // recipe.nodes) * sample
+
+
+def _gigabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB"

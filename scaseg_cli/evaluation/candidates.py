@@ -1,0 +1,135 @@
+"""What one pass of the network scores: every candidate of every run, those that are equal once.
+
+Shapes: B images, Q queries, D visual width, N classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
+from scaseg_cli.evaluation.inference import Rule
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A classifier under a name, with what is added to its unseen logits.
+
+    Attributes:
+        name: unique among those of its run.
+        classifier: over all N classes, seen first.
+        increment: added to every unseen logit.
+    """
+
+    name: str
+    classifier: CosineClassifier
+    increment: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScoredEntry:
+    """One that is scored: which of the lineup's classifiers, what is added to unseen logits, and by which rule."""
+
+    classifier: int
+    increment: float
+    rule: Rule
+
+
+@dataclass
+class CandidateSet:
+    """All that are scored together.
+
+    Attributes:
+        classifiers: unlike each other.
+        entries: unlike each other.
+    """
+
+    classifiers: list[CosineClassifier] = field(default_factory=list)
+    entries: list[ScoredEntry] = field(default_factory=list)
+    _places: dict[str | ScoredEntry, int] = field(
+        default_factory=dict
+    )  # of a classifier by its digest, and of an entry
+
+    def add(self, candidates: Sequence[Candidate], rule: Rule) -> dict[str, int]:
+        """Take in a run's candidates; returns the place among the entries of each, by name.
+
+        Raises:
+            ValueError: two of them bear one name.
+        """
+        if len({candidate.name for candidate in candidates}) < len(candidates):
+            raise ValueError(f"candidates of one name: {[candidate.name for candidate in candidates]}")
+        places = {}
+        classifiers = {id(candidate.classifier): candidate.classifier for candidate in candidates}  # each hashed once
+        place_of = {key: self._place_of(classifier) for key, classifier in classifiers.items()}
+        for candidate in candidates:
+            entry = ScoredEntry(place_of[id(candidate.classifier)], candidate.increment, rule)
+            if entry not in self._places:
+                self._places[entry] = len(self.entries)
+                self.entries.append(entry)
+            places[candidate.name] = self._places[entry]
+        return places
+
+    def _place_of(self, classifier: CosineClassifier) -> int:
+        digest = _digest(classifier)
+        if digest not in self._places:
+            self._places[digest] = len(self.classifiers)
+            self.classifiers.append(classifier)
+        return self._places[digest]
+
+    @property
+    def rules(self) -> list[Rule]:
+        """Of each entry."""
+        return [entry.rule for entry in self.entries]
+
+    def probabilities(self, visual_BQD: Tensor, num_seen: int) -> list[Tensor]:
+        """The class shares [B, Q, N + 1] of each entry, no-object last."""
+        logits = [classifier(visual_BQD) for classifier in self.classifiers]
+        return [_probabilities(logits[entry.classifier], entry.increment, num_seen) for entry in self.entries]
+
+    def as_state(self) -> dict[str, Any]:
+        """Tensors, numbers and lists alone, from which `from_state` makes it anew in another process."""
+        classifiers = [
+            {"tensors": dict(c.state_dict()), "embeddings": c.embeddings, "tau": c.tau} for c in self.classifiers
+        ]
+        entries = [[entry.classifier, entry.increment, list(entry.rule)] for entry in self.entries]
+        return {"classifiers": classifiers, "entries": entries}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> CandidateSet:
+        """What `as_state` took down."""
+        classifiers = [_classifier(**item) for item in state["classifiers"]]
+        return cls(
+            classifiers, [ScoredEntry(place, increment, tuple(rule)) for place, increment, rule in state["entries"]]
+        )
+
+
+def probabilities_of(candidate: Candidate, visual_BQD: Tensor, num_seen: int) -> Tensor:
+    """The class shares [B, Q, N + 1] of one candidate, no-object last."""
+    return _probabilities(candidate.classifier(visual_BQD), candidate.increment, num_seen)
+
+
+def _probabilities(logits_BQN1: Tensor, increment: float, num_seen: int) -> Tensor:
+    raised = logits_BQN1.clone()
+    raised[..., num_seen:-1] += increment
+    return raised.softmax(-1)
+
+
+def _digest(classifier: CosineClassifier) -> str:
+    """A hash of all that the logits depend on."""
+    found = hashlib.sha256(repr(classifier.tau).encode())
+    for name, tensor in [*sorted(classifier.state_dict().items()), ("embeddings", classifier.embeddings)]:
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _classifier(tensors: dict[str, Tensor], embeddings: Tensor, tau: float) -> CosineClassifier:
+    embedding_dim, visual_dim = tensors["projector.2.weight"].shape
+    classifier = CosineClassifier(ClassProjector(visual_dim, embedding_dim), embeddings, tau)
+    classifier.load_state_dict(tensors)
+    return classifier.requires_grad_(False).eval()

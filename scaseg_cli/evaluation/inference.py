@@ -1,0 +1,73 @@
+"""How a task turns masks and class probabilities into predictions, and counts them with its measure.
+
+`inference_of` alone knows which task has which inference. Shapes: Q queries, N classes, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scaseg_cli.evaluation.panoptic_inference import PanopticInference
+from scaseg_cli.evaluation.semantic_inference import SemanticInference
+from scaseg_cli.measures.measure import Counts, Measure
+from scaseg_cli.measures.panoptic import PanopticMeasure
+from scaseg_cli.measures.semantic import SemanticMeasure
+from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    from scaseg_cli.measures.fusion import Prediction
+    from scaseg_cli.recipe.schema import Evaluation, Recipe
+    from scaseg_cli.split import ClassList, SegmentArrays
+
+Rule = tuple[float, ...]  # the values of a recipe's inference on which a candidate's figures depend
+Counted = TypeVar("Counted", bound=Counts, contravariant=True)
+
+
+class PreparedImage(Protocol[Counted]):
+    """One image's label and masks."""
+
+    def add(self, counts: Sequence[Counted], probabilities: Sequence[Tensor], rules: Sequence[Rule]) -> None:
+        """Count the image once for each candidate, by its class probabilities [Q, N + 1] (no-object last) and rule."""
+
+    def predict(self, probabilities_QN1: Tensor, rule: Rule) -> Prediction:
+        """The prediction of one candidate, as it is counted."""
+
+
+class Inference(Protocol):
+    """The inference of one task, over a run's classes."""
+
+    @property
+    def measure(self) -> Measure[Any]:
+        """The measure that counts the predictions."""
+
+    def rule_of(self, config: Evaluation) -> Rule:
+        """The values of a recipe's inference on which a candidate's figures depend."""
+
+    def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_QHW: Tensor) -> PreparedImage[Any]:
+        """An image's label and masks, ready for any number of classifiers.
+
+        Args:
+            label_HW: segment ids, 0 = no label.
+            segments: the listed segments.
+            masks_QHW: probabilities (after the sigmoid), on the CPU.
+        """
+
+
+def inference_of(recipe: Recipe, classes: ClassList, device: torch.device | None = None) -> Inference:
+    """The inference of the recipe's task.
+
+    Args:
+        recipe: the recipe.
+        classes: the run's.
+        device: for matrix products; the CPU if not given.
+    """
+    is_seen = np.arange(len(classes)) < classes.num_seen
+    if task_of(recipe).measure == "iou":
+        return SemanticInference(SemanticMeasure(is_seen), device or torch.device("cpu"))
+    return PanopticInference(PanopticMeasure(is_seen, classes.isthing))

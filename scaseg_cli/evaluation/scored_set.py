@@ -1,0 +1,131 @@
+"""An image set and the frozen base model that segments it: the one loop over images of every pass of the network.
+
+Background threads read the next images while the network works on a batch; a batch is forgotten when the next begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scaseg_cli.base.device import choose_device
+from scaseg_cli.base.segmentor import Segmentor, load_segmentor
+from scaseg_cli.data.images import read_image, read_label
+from scaseg_cli.data.prefetch import prefetched
+from scaseg_cli.evaluation.inference import Inference, PreparedImage, inference_of
+from scaseg_cli.measures.measure import Measure
+from scaseg_cli.recipe.schema import Recipe
+from scaseg_cli.results.console import meter
+from scaseg_cli.run_dir import RunDir
+from scaseg_cli.split import ClassList, open_set, read_classes
+from scaseg_cli.split.lists import Part
+
+if TYPE_CHECKING:
+    from scaseg_cli.data.records import ImageRecord, LabelledSet
+
+_READERS = 2  # threads that read images and labels, each one batch ahead
+
+
+@dataclass(frozen=True)
+class ScoredSet:
+    """One image set and the frozen base model: opened once for all that look at it, each when it is first used.
+
+    Attributes:
+        recipe: with the data and the base model; its batch size is taken.
+        run: the run folder with the finished base stage.
+        part: ``selection`` for choices, ``validation`` for what is reported.
+    """
+
+    recipe: Recipe
+    run: RunDir
+    part: Part
+
+    @cached_property
+    def images(self) -> LabelledSet:
+        """The images, in the split's order.
+
+        Raises:
+            ScasegError: the data has not been split, its annotations are wrong, or files are missing.
+        """
+        return open_set(self.recipe, self.run, self.part)
+
+    @cached_property
+    def classes(self) -> ClassList:
+        """The run's classes."""
+        return read_classes(self.run)
+
+    @cached_property
+    def segmentor(self) -> Segmentor:
+        """The base model.
+
+        Raises:
+            ScasegError: it is missing, of another recipe, or damaged.
+        """
+        return load_segmentor(self.recipe, self.run)
+
+    @cached_property
+    def inference(self) -> Inference:
+        """The inference of the recipe's task."""
+        return inference_of(self.recipe, self.classes, choose_device(self.recipe))
+
+    @property
+    def measure(self) -> Measure[Any]:
+        """The measure of the recipe's task."""
+        return self.inference.measure
+
+    def batches(
+        self, records: Sequence[ImageRecord], title: str, rank: int = 0, size: int = 1
+    ) -> Iterator[list[Labelled]]:
+        """Read images batch by batch under a progress bar: background threads read ahead of the caller.
+
+        Args:
+            records: the images, in order.
+            title: of the progress bar.
+            rank: of this process; batch b goes to process b % size.
+            size: the number of processes.
+
+        Raises:
+            ScasegError: an image or its label cannot be read or does not fit its annotation.
+        """
+        batch_size = self.recipe.evaluation.batch_size
+        own = [records[first : first + batch_size] for first in range(0, len(records), batch_size)][rank::size]
+        with meter(title, sum(map(len, own)), unit="images") as shown:
+            for batch in prefetched(self.read, own, _READERS, depth=1):
+                yield batch
+                shown.advance(len(batch))
+
+    def read(self, records: Sequence[ImageRecord]) -> list[Labelled]:
+        """Images and labels from their files.
+
+        Raises:
+            ScasegError: an image or its label cannot be read or does not fit its annotation.
+        """
+        return [
+            Labelled(record, read_image(self.images.image_path(record), record), read_label(self.images, record))
+            for record in records
+        ]
+
+    def segment(self, batch: Sequence[Labelled]) -> tuple[Tensor, list[PreparedImage[Any]]]:
+        """Visual embeddings v [B, Q, D] of a batch of images, and each one's label and masks, ready to be scored."""
+        segmented = self.segmentor.segment([item.image_HW3 for item in batch])
+        visual_BQD = torch.stack([visual for visual, _ in segmented])
+        return visual_BQD, [self.prepared(item, masks) for item, (_, masks) in zip(batch, segmented, strict=True)]
+
+    def prepared(self, item: Labelled, masks_QHW: Tensor) -> PreparedImage[Any]:
+        """An image's label and its masks, as `Segmentor.segment` gives them, ready to be scored."""
+        return self.inference.prepare(item.label_HW, self.classes.arrays_of(item.record.segments), masks_QHW)
+
+
+class Labelled(NamedTuple):
+    """An image and its label, read."""
+
+    record: ImageRecord
+    image_HW3: NDArray[np.uint8]
+    label_HW: NDArray[np.int32]

@@ -1,0 +1,1 @@
+"""Predictions made by other methods: reading them from files, and scoring them."""

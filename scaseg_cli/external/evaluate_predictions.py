@@ -1,0 +1,85 @@
+"""The result table of predictions that anyone made, from files in COCO's panoptic format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.prefetch import num_cores
+from scaseg_cli.data.records import LabelledSet
+from scaseg_cli.external.predicted_set import PredictedSet, read_predictions
+from scaseg_cli.external.score_files import Scored, score_files
+from scaseg_cli.measures.measure import LETTERS
+from scaseg_cli.measures.panoptic import PanopticMeasure
+from scaseg_cli.measures.result_table import class_table
+from scaseg_cli.measures.summary import Summary
+from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.results.stage_report import StageReport
+from scaseg_cli.results.table import Column, Table
+from scaseg_cli.split.classes import class_list
+from scaseg_cli.split.unseen import check_unseen, unseen_names
+
+_TOGETHER = {"all": ("", ""), "things": ("th_", "Th"), "stuff": ("st_", "St")}  # before a measure's key and its title
+
+
+def evaluate_predictions(
+    folder: Path,
+    annotations: Path,
+    labels: Path | None = None,
+    unseen: str | Sequence[str] | None = None,
+    per_class: bool = False,
+) -> StageReport:
+    """Score predictions in COCO's panoptic format; writes nothing.
+
+    Args:
+        folder: the predictions' PNGs; see `read_predictions` for their JSON.
+        annotations: COCO's panoptic JSON of the labels.
+        labels: the folder of the labels' PNGs; None: as COCO has it, the annotation file's name without ``.json``.
+        unseen: the unseen classes: a known split, a file of names, or names; None: all classes count as seen.
+        per_class: add the table by class.
+
+    Raises:
+        ScasegError: annotations or unseen names are wrong; or predictions, which are then named by image, all at once.
+    """
+    where = ImageSet(images=".", annotations=str(annotations), labels=str(labels or annotations.with_suffix("")))
+    labelled = read_panoptic_set(Path(), where)
+    hidden = unseen_names(unseen) if unseen is not None else ()
+    if unseen is not None:
+        check_unseen(unseen, hidden, labelled.categories)
+    classes = class_list(labelled.categories, hidden)
+    predicted = read_predictions(folder, labelled)
+    scored = score_files(labelled, predicted, classes.class_ids, len(classes), num_cores())
+    measure = PanopticMeasure(np.arange(len(classes)) < classes.num_seen, classes.isthing)
+    summary = measure.summarise(scored.quality)
+    notes = _notes(labelled, predicted, scored)
+    tables = [Table(f"{folder}: {measure.title}", *_table(measure, summary, bool(hidden)), notes)]
+    if per_class:
+        tables.append(class_table(f"{folder}: by class", measure, summary, classes.names))
+    return StageReport("evaluation", tables, [], None, {"json": str(predicted.json_file), **summary.as_json_value()})
+
+
+def _table(measure: PanopticMeasure, summary: Summary, is_split: bool) -> tuple[list[Column], list[dict[str, Any]]]:
+    """Columns and the one row: seen, unseen and harmonic where classes are split, then all, things and stuff."""
+    prefixes = {group: (letter, letter) for group, letter in LETTERS.items()} if is_split else {}
+    columns, row = [], {}
+    for place, quantity in enumerate(measure.quantities):
+        for group, (key, title) in {**prefixes, **_TOGETHER}.items():
+            columns.append(Column(f"{key}{quantity.key}", f"{title}{quantity.title}", "percent", is_detail=place > 0))
+            row[columns[-1].key] = summary.groups[group][quantity.key]
+    return columns, [row]
+
+
+def _notes(labelled: LabelledSet, predicted: PredictedSet, scored: Scored) -> list[str]:
+    notes = [f"{len(labelled.images)} images. Predictions: {predicted.json_file}. Th: things, St: stuff."]
+    if predicted.num_others:
+        notes.append(f"{predicted.num_others} predictions are of images that the annotations lack, and count nowhere.")
+    if scored.num_other_areas:
+        notes.append(
+            f"{scored.num_other_areas} labelled segments have another area in the annotations than in their PNG, which "
+            "counts here; panopticapi takes the one in the annotations."
+        )
+    return notes

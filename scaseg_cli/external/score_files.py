@@ -1,0 +1,141 @@
+"""Panoptic quality of predictions that lie in files: each image is read, counted and forgotten.
+
+Label and prediction of an image are decoded, compared and checked in a background thread; what comes back of an image
+is a small table of pixels. Shapes: G labelled segments, S predicted segments.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaseg_cli.data.mistakes import Mistakes
+from scaseg_cli.data.prefetch import prefetched
+from scaseg_cli.data.records import ImageRecord, LabelledSet
+from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.external.predicted_set import Predicted, PredictedSet
+from scaseg_cli.measures.panoptic_quality import PanopticQuality, label_segments
+from scaseg_cli.measures.shared_pixels import shared_pixels
+from scaseg_cli.results.console import meter
+
+_SHOWN = 50  # images with mistakes that are named; more are counted
+
+
+class Compared(NamedTuple):
+    """What was found in one image's two PNGs.
+
+    Attributes:
+        areas: [1 + G] pixels of void and of each labelled segment.
+        pixels: [S][1 + G] that each predicted segment shares with these; empty where something is wrong.
+        problems: what is wrong, in words.
+    """
+
+    areas: list[int]
+    pixels: list[list[int]]
+    problems: list[str]
+
+
+@dataclass
+class Scored:
+    """What was counted, and of how many labelled segments the annotation says another area than the PNG shows."""
+
+    quality: PanopticQuality
+    num_other_areas: int
+
+
+def score_files(
+    labels: LabelledSet, predicted: PredictedSet, class_ids: dict[int, int], num_classes: int, workers: int
+) -> Scored:
+    """Count TP, FP, FN and IoU over all images.
+
+    Args:
+        labels: the images with their labels.
+        predicted: their predictions.
+        class_ids: category_id to class_id.
+        num_classes: N.
+        workers: threads that read ahead; 0: none.
+
+    Raises:
+        ScasegError: predictions are missing, or PNGs of predictions or labels are missing, broken, or hold other
+            segments than their JSON names. All images are looked at, and each with a mistake is named.
+    """
+    if not labels.labels_dir.is_dir():
+        raise ScasegError(f"the folder of labels {labels.labels_dir} does not exist", "Name it with --labels FOLDER.")
+    scored = Scored(PanopticQuality(num_classes), 0)
+    mistakes = Mistakes(f"the predictions of {predicted.json_file}", at_most=_SHOWN)
+
+    thread = _Readers()
+
+    def compare(record: ImageRecord) -> tuple[ImageRecord, Compared | None]:
+        found = predicted.images.get(record.image_id)
+        return record, compared(labels.label_path(record), record, found, thread) if found is not None else None
+
+    with meter("scoring predictions", len(labels.images)) as shown, one_thread_a_call():
+        for record, found in prefetched(compare, labels.images, workers):
+            problems = predicted.mistakes.get(record.image_id, []) + (found.problems if found is not None else [])
+            if problems:
+                mistakes.add(f"image {record.image_id} ({record.file_name}): {'; '.join(problems)}")
+            elif found is not None:
+                _count(scored, record, found, predicted.images[record.image_id], class_ids)
+            shown.advance()
+    mistakes.stop_if_any("Each image needs one prediction: a panoptic PNG of its size, and its segments in the JSON.")
+    return scored
+
+
+class _Readers(threading.local):
+    """A reader of predictions and one of labels, each thread having its own."""
+
+    def __init__(self) -> None:
+        self.prediction, self.label = CodeReader(), CodeReader()
+
+
+def compared(label_path: Path, record: ImageRecord, predicted: Predicted, readers: _Readers) -> Compared:
+    """Read and compare one image's two PNGs; what is wrong with either is told, not raised."""
+    label_ids = _codes([segment.id for segment in record.segments])
+    prediction_ids = _codes(predicted.segment_ids)
+    problems: list[str] = []
+    maps = []
+    for reader, path in ((readers.prediction, predicted.path), (readers.label, label_path)):
+        try:
+            maps.append(reader.read(path, record.width, record.height).reshape(-1))
+        except ScasegError as error:
+            problems.append(error.message)
+    if problems:
+        return Compared([], [], problems)
+    shared = shared_pixels(maps[0], prediction_ids, maps[1], label_ids)
+    problems += _disagreements(predicted.path, prediction_ids, shared.pixels.sum(axis=1), shared.stray_prediction)
+    problems += _disagreements(label_path, label_ids, shared.pixels.sum(axis=0), shared.stray_label)
+    return Compared(shared.pixels.sum(axis=0).tolist(), shared.pixels[1:].tolist(), problems)
+
+
+def _codes(ids: Sequence[int]) -> NDArray[np.uint32]:
+    """The codes of void and of these segments."""
+    return np.array([0, *ids], dtype=np.uint32) + np.uint32(OPAQUE)
+
+
+def _disagreements(path: Path, codes: NDArray[np.uint32], areas: NDArray[np.int64], stray: list[int]) -> list[str]:
+    """Where a PNG and its JSON do not name the same segments."""
+    if not stray and areas[1:].all():
+        return []
+    missing = [int(code) - OPAQUE for code in codes[1:][areas[1:] == 0]]
+    return [
+        *(f"{path} has no pixel of segment {segment_id}, which its JSON names" for segment_id in missing),
+        *(f"{path} has pixels of segment {code - OPAQUE}, which its JSON does not name" for code in stray),
+    ]
+
+
+def _count(
+    scored: Scored, record: ImageRecord, found: Compared, predicted: Predicted, class_ids: dict[int, int]
+) -> None:
+    segments = record.segments
+    classes = [class_ids[segment.category_id] for segment in segments]
+    label = label_segments(found.areas, classes, [bool(segment.iscrowd) for segment in segments])
+    scored.quality.add_counts(label, found.pixels, [class_ids[category_id] for category_id in predicted.category_ids])
+    scored.num_other_areas += sum(segment.area != area for segment, area in zip(segments, found.areas[1:], strict=True))

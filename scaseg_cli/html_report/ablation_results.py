@@ -1,0 +1,60 @@
+"""The ablations that lie in a run folder: tables, the direction of effects, and the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.results.table import Table, read_table
+from scaseg_cli.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class AblationResult:
+    """One ablation.
+
+    Attributes:
+        name: its folder's.
+        results: our figures beside the published ones.
+        effects: the direction of each effect; None where nothing is said of any.
+        plot: the text of its picture, SVG; None where it is gone.
+    """
+
+    name: str
+    results: Table
+    effects: Table | None
+    plot: str | None
+
+    def as_json_value(self) -> dict[str, Any]:
+        """Both tables."""
+        effects = self.effects.as_json_value() if self.effects is not None else None
+        return {"results": self.results.as_json_value(), "effects": effects}
+
+
+def read_ablations(run: RunDir) -> list[AblationResult]:
+    """Those with a table, by name.
+
+    Raises:
+        ScasegError: a table is damaged.
+    """
+    found = sorted((run.path / "ablations").glob("*/results.json"))
+    return [_read(path.parent) for path in found if path.parent.name != "stages"]
+
+
+def _read(folder: Path) -> AblationResult:
+    effects, plot = folder / "effects.json", folder / "plot.svg"
+    return AblationResult(
+        folder.name,
+        _table(folder / "results.json"),
+        _table(effects) if effects.is_file() else None,
+        plot.read_text(encoding="utf-8") if plot.is_file() else None,
+    )
+
+
+def _table(path: Path) -> Table:
+    try:
+        return read_table(path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ScasegError(f"{path} is not what `scaseg ablate` writes", "Run the ablation again.") from error

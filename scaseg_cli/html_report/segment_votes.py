@@ -1,0 +1,83 @@
+"""What the prediction makes of each labelled segment of an image, and which query is the segment's.
+
+Shapes: H W image, X = H * W pixels, G labelled segments, Q queries, N classes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scaseg_cli.measures.fusion import Prediction
+from scaseg_cli.measures.panoptic_quality import dense_index
+
+
+class Parts(NamedTuple):
+    """An image's labelled segments.
+
+    Attributes:
+        index_X: each pixel's column: 0 where none of them is, 1 + g on segment g.
+        class_ids: [G].
+    """
+
+    index_X: NDArray[np.intp]
+    class_ids: NDArray[np.int64]
+
+
+def labelled_parts(
+    label_HW: NDArray[np.integer],
+    ids: NDArray[np.int64],
+    class_ids: NDArray[np.int64],
+    iscrowd: NDArray[np.bool_],
+    by_class: bool,
+) -> Parts:
+    """The labelled segments that have a pixel, crowd regions left out.
+
+    Args:
+        label_HW: segment ids, 0 = no label.
+        ids: [G].
+        class_ids: [G].
+        iscrowd: [G].
+        by_class: take all segments of one class as one, as a semantic label has them.
+
+    Raises:
+        ValueError: the map has a segment that is not listed.
+    """
+    index_X = dense_index(label_HW, ids, "label")
+    parts_G = np.unique(class_ids, return_inverse=True)[1] if by_class else np.arange(len(ids))
+    wanted_G = np.ones(len(ids), dtype=bool) if by_class else ~iscrowd
+    there_G = np.bincount(index_X, minlength=len(ids) + 1)[1:] > 0
+    kept = np.unique(parts_G[wanted_G & there_G])
+    column_of = np.zeros(len(ids) + 1, dtype=np.intp)
+    is_kept = wanted_G & np.isin(parts_G, kept)
+    column_of[1:][is_kept] = 1 + np.searchsorted(kept, parts_G[is_kept])
+    first = [int(np.flatnonzero(parts_G == part)[0]) for part in kept]
+    return Parts(column_of[index_X], class_ids[first])
+
+
+def votes_of(parts: Parts, found: Prediction, num_classes: int) -> NDArray[np.int64]:
+    """The class [G] that most pixels of each segment are given; ``num_classes`` where most are given none.
+
+    Of classes with equally many pixels the first wins, and a class wins against none.
+    """
+    class_of = np.concatenate([[num_classes], found.class_ids])
+    predicted_X = class_of[found.segment_map_HW.reshape(-1)]
+    columns, num_parts = num_classes + 1, len(parts.class_ids)
+    pixels = np.bincount(parts.index_X * columns + predicted_X, minlength=(num_parts + 1) * columns)
+    return pixels.reshape(num_parts + 1, columns)[1:].argmax(1)
+
+
+def queries_of(parts: Parts, masks_QHW: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The query [G] whose mask, where it is >= 0.5, has the largest IoU with each segment; and that IoU [G]."""
+    inside_QX = masks_QHW.flatten(1) >= 0.5
+    index_X = torch.from_numpy(parts.index_X).to(inside_QX.device)
+    segments_G1 = torch.arange(1, len(parts.class_ids) + 1, device=inside_QX.device)[:, None]
+    is_segment_GX = index_X == segments_G1
+    shared_GQ = is_segment_GX.float() @ inside_QX.float().T  # whole numbers, exact below 2^24 pixels
+    union_GQ = is_segment_GX.sum(1)[:, None] + inside_QX.sum(1) - shared_GQ
+    iou_GQ = (shared_GQ.double() / union_GQ).cpu().numpy()
+    return iou_GQ.argmax(1), iou_GQ.max(1, initial=0.0)

@@ -1,0 +1,148 @@
+"""The pass of the frozen network that a `Survey` is made from. Inference is the same as in the evaluation.
+
+Shapes: B images, Q queries, D visual width, N classes of which U are unseen, G labelled segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scaseg_cli.cat.generators import NoGenerator, load_generator
+from scaseg_cli.embeddings.store import load_embeddings
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
+from scaseg_cli.evaluation.evaluate import table_rows
+from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
+from scaseg_cli.html_report.embedding_map import choose, laid_out
+from scaseg_cli.html_report.finished_run import FinishedRun
+from scaseg_cli.html_report.segment_votes import Parts, labelled_parts, queries_of, votes_of
+from scaseg_cli.html_report.survey import GENERATED, KEPT, Survey, keep_survey, kept_survey
+from scaseg_cli.measures.result_table import MAIN
+from scaseg_cli.results.console import say
+from scaseg_cli.seeds import seeded
+from scaseg_cli.stages import require
+from scaseg_cli.tasks import task_of
+
+_LEAST_IOU = 0.5
+
+
+def survey_of(finished: FinishedRun, at_most: int) -> Survey:
+    """The survey that the run folder keeps, if it fits; otherwise a new one, which the run folder then keeps.
+
+    Args:
+        finished: the run.
+        at_most: the largest number of validation images.
+
+    Raises:
+        ScasegError: weights or images that it needs are missing or of another recipe, or the machine lacks a device.
+    """
+    kept = kept_survey(finished, at_most)
+    if kept is not None:
+        return kept
+    if not finished.is_own:
+        raise ScasegError(f"{finished.run.recipe_file} is not the recipe that the evaluation was made with")
+    stages = [stage for stage in finished.records if stage not in ("data", "evaluation")]
+    require(finished.recipe, finished.run, *finished.doubts, *stages)
+    survey = take_survey(finished, at_most)
+    keep_survey(finished, survey)
+    return survey
+
+
+@torch.no_grad()
+def take_survey(finished: FinishedRun, at_most: int) -> Survey:
+    """Look at ``at_most`` validation images of a run; where there are more, at some that are drawn at random.
+
+    Raises:
+        ScasegError: an image cannot be read, or the weights.
+    """
+    scored = ScoredSet(finished.recipe, finished.run, "validation")
+    there = scored.images.images
+    order = torch.randperm(len(there), generator=seeded(finished.recipe.seed, "report-images"))
+    records = [there[place] for place in sorted(order[:at_most].tolist())]
+    rows = [row for row in table_rows(finished.recipe, finished.run) if row.name in MAIN]
+    seen = _Seen(scored, {row.name: row.candidate for row in rows})
+    for batch in scored.batches(records, f"{finished.label}: survey of validation"):
+        seen.add(batch)
+    real, ids = seen.sample(finished.recipe.seed)
+    generated, generated_ids = _generated(finished, scored, real.shape[1])
+    num_seen = scored.classes.num_seen
+    chosen = choose(ids, generated_ids, num_seen)
+    say(f"{finished.label}: a map of {len(chosen)} embeddings")
+    points_K2 = laid_out(real[chosen.real], generated[chosen.generated])
+    return Survey(len(records), len(there), seen.votes, real, ids, generated, generated_ids, points_K2, num_seen)
+
+
+@dataclass
+class _Seen:
+    """What has been seen so far."""
+
+    scored: ScoredSet
+    candidates: dict[str, Candidate]
+    votes: dict[str, NDArray[np.int64]] = field(init=False)
+    embeddings: list[Tensor] = field(default_factory=list)
+    class_ids: list[NDArray[np.int64]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        num_classes = len(self.scored.classes)
+        self.votes = {name: np.zeros((num_classes, num_classes + 1), np.int64) for name in self.candidates}
+
+    def add(self, batch: Sequence[Labelled]) -> None:
+        """Look at a batch of images."""
+        segmented = self.scored.segmentor.segment([item.image_HW3 for item in batch])
+        visual_BQD = torch.stack([visual for visual, _ in segmented])
+        num_seen = self.scored.classes.num_seen
+        probabilities = {name: probabilities_of(one, visual_BQD, num_seen) for name, one in self.candidates.items()}
+        for b, (item, (visual_QD, masks_QHW)) in enumerate(zip(batch, segmented, strict=True)):
+            parts = self._parts(item)
+            self._vote(
+                item,
+                parts,
+                masks_QHW,
+                {name: probabilities_BQN1[b] for name, probabilities_BQN1 in probabilities.items()},
+            )
+            query_G, iou_G = queries_of(parts, masks_QHW)
+            good = iou_G > _LEAST_IOU
+            self.embeddings.append(visual_QD[torch.from_numpy(query_G[good])])
+            self.class_ids.append(parts.class_ids[good])
+
+    def _vote(self, item: Labelled, parts: Parts, masks_QHW: Tensor, probabilities: dict[str, Tensor]) -> None:
+        scored = self.scored
+        prepared, rule = scored.prepared(item, masks_QHW), scored.inference.rule_of(scored.recipe.evaluation)
+        for name, probabilities_QN1 in probabilities.items():
+            found = prepared.predict(probabilities_QN1, rule)
+            np.add.at(self.votes[name], (parts.class_ids, votes_of(parts, found, len(scored.classes))), 1)
+
+    def _parts(self, item: Labelled) -> Parts:
+        return labelled_parts(
+            item.label_HW,
+            *self.scored.classes.arrays_of(item.record.segments),
+            by_class=task_of(self.scored.recipe).labels == "semantic",
+        )
+
+    def sample(self, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """At most `KEPT` embeddings of each class, drawn evenly, in the order in which they were seen."""
+        ids = np.concatenate(self.class_ids) if self.class_ids else np.zeros(0, np.int64)
+        order = torch.randperm(len(ids), generator=seeded(seed, "report-sample")).numpy()
+        chosen = [order[ids[order] == class_id][:KEPT] for class_id in range(len(self.scored.classes))]
+        places = np.sort(np.concatenate(chosen)) if len(ids) else np.zeros(0, np.int64)
+        return torch.cat(self.embeddings)[torch.from_numpy(places)].float().numpy(), ids[places]
+
+
+def _generated(
+    finished: FinishedRun, scored: ScoredSet, visual_dim: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Generated embeddings of the unseen classes; none where the run has no generator."""
+    classes = scored.classes
+    generator = load_generator(finished.recipe, finished.run) if "cat" in finished.records else NoGenerator()
+    if isinstance(generator, NoGenerator):
+        return np.zeros((0, visual_dim), np.float32), np.zeros(0, np.int64)
+    vectors_UC = load_embeddings(finished.recipe, finished.run).vectors_NC[classes.num_seen :]
+    random = seeded(finished.recipe.seed, "report-generated")
+    samples = generator.sample(vectors_UC.repeat_interleave(GENERATED, 0), random)
+    return samples.float().numpy(), np.arange(classes.num_seen, len(classes)).repeat(GENERATED)

@@ -1,0 +1,1 @@
+"""Panoptic quality, mean IoU and their means over seen and unseen classes; NumPy alone, no network, no files."""

@@ -1,0 +1,260 @@
+"""Panoptic inference as Mask2Former's: from class scores and masks of queries to one map of segments.
+
+The rule: queries whose best class is a real one with a score above the object threshold are kept; each pixel goes to
+the kept query with the largest score * mask; a query's segment is its pixels where its own mask is at least 0.5; it
+stays if the pixels it won are at least the overlap threshold of the pixels where its mask is at least 0.5; segments of
+one stuff class become one. What is a thing is told by a table, since seen and unseen classes are mixed.
+
+What does not depend on the class scores is taken once by `MaskSet`, so that many classifiers can be scored on the
+same masks. Shapes: Q queries, K kept queries, H W image, X = H * W pixels, G labelled segments, S segments, N classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import add
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel
+
+_BLOCK = 65_536  # score * mask products made at a time: they stay in the cache, and large images need no more memory
+
+
+@dataclass(frozen=True, eq=False)
+class FusionRule:
+    """The thresholds and which classes are things.
+
+    Attributes:
+        isthing: [N] bool; N is also the label that means no object.
+        object_threshold: a query is kept when its class score is above.
+        overlap_threshold: a segment is kept when it won at least this part of its own mask.
+    """
+
+    isthing: NDArray[np.bool_]
+    object_threshold: float
+    overlap_threshold: float
+
+    @property
+    def num_classes(self) -> int:
+        """N."""
+        return len(self.isthing)
+
+
+class Prediction(NamedTuple):
+    """What a person is shown: segment ids 1..S in the map (0: none), and the class of each, S class ids."""
+
+    segment_map_HW: NDArray[np.int32]
+    class_ids: NDArray[np.int64]
+
+
+class Fused(NamedTuple):
+    """A panoptic prediction: segment ids 1..S in the map (0: none), and S ids, class ids and class scores."""
+
+    segment_map_HW: NDArray[np.int32]
+    ids: NDArray[np.int64]
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+def fuse(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    masks_QHW: NDArray[np.floating],
+    isthing: NDArray[np.bool_],
+    object_threshold: float,
+    overlap_threshold: float,
+    num_classes: int,
+) -> Fused:
+    """Fuse the queries of one image.
+
+    Args:
+        scores: [Q], the largest class probability, no-object included.
+        labels: [Q], its class id; ``num_classes`` for no object.
+        masks_QHW: probabilities (after the sigmoid) at the size of the result.
+        isthing: [N] bool.
+        object_threshold: see `FusionRule`.
+        overlap_threshold: see `FusionRule`.
+        num_classes: N.
+
+    Raises:
+        ValueError: shapes that do not fit together.
+    """
+    if len(isthing) != num_classes:
+        raise ValueError(f"isthing has {len(isthing)} entries for {num_classes} classes")
+    return MaskSet(masks_QHW).fuse(scores, labels, FusionRule(isthing, object_threshold, overlap_threshold))
+
+
+class MaskSet:
+    """The masks of one image's queries, made ready to be fused with any number of class scores.
+
+    Args:
+        masks_QHW: probabilities (after the sigmoid) at the size of the result. A float32 array is kept, not copied.
+
+    Raises:
+        ValueError: masks that are not [Q, H, W], or none.
+    """
+
+    def __init__(self, masks_QHW: NDArray[np.floating]) -> None:
+        if masks_QHW.ndim != 3 or not masks_QHW.size:
+            raise ValueError(f"masks have the shape {masks_QHW.shape}, not [Q, H, W] with at least one of each")
+        self.num_queries, height, width = masks_QHW.shape
+        self.shape = (height, width)
+        self._masks_QX = np.ascontiguousarray(masks_QHW, dtype=np.float32).reshape(self.num_queries, -1)
+        inside_QX = self._masks_QX >= 0.5
+        self._areas: list[int] = [int(np.count_nonzero(row)) for row in inside_QX]
+        # A pixel's code says which query won it and whether that query's own mask is at least 0.5 there. The first
+        # query has the largest, so that of equals the first wins. One byte does for 128 queries.
+        first_code = 2 * (self.num_queries - 1)
+        codes = np.arange(first_code, -1, -2, dtype=np.uint8 if first_code < 255 else np.uint32)
+        self._codes_QX = codes[:, None] | inside_QX
+
+    def fuse(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> Fused:
+        """Fuse with these class scores; see `fuse`."""
+        kept = self._kept(scores, labels, rule)
+        return _fused(self._winners(scores, kept).reshape(self.shape), self._areas, kept, scores, labels, rule)
+
+    def add_to(
+        self,
+        quality: PanopticQuality,
+        label: PreparedLabel,
+        scores: NDArray[np.floating],
+        labels: NDArray[np.integer],
+        rule: FusionRule,
+    ) -> None:
+        """Fuse with these class scores and count the result against ``label``, without making the map.
+
+        Raises:
+            ValueError: the label's size is not the masks'.
+        """
+        if self.shape != label.shape:
+            raise ValueError(f"masks are {self.shape}, label is {label.shape}")
+        kept = self._kept(scores, labels, rule)
+        code_X = self._winners(scores, kept).astype(np.intp)
+        code_X *= label.num_columns
+        code_X += label.index_X
+        segments = _segments(_pixels(code_X, self.num_queries, label.num_columns), self._areas, kept, labels, rule)
+        quality.add_counts(label, [s.pixels for s in segments], [s.class_id for s in segments])
+
+    def _kept(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> NDArray[np.intp]:
+        if scores.shape != (self.num_queries,) or labels.shape != (self.num_queries,):
+            raise ValueError(f"{scores.shape} scores and {labels.shape} labels for {self.num_queries} queries")
+        return kept_queries(scores, labels, rule)
+
+    def _winners(self, scores: NDArray[np.floating], kept: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
+        """The code [X] of the kept query with the largest score * mask; 0 where none is kept."""
+        num_pixels = self._masks_QX.shape[1]
+        code_X: NDArray[np.unsignedinteger] = np.zeros(num_pixels, dtype=self._codes_QX.dtype)
+        weights_K1 = scores[kept].astype(np.float32)[:, None]
+        step = max(1024, _BLOCK // max(1, len(kept)))
+        for start in range(0, num_pixels if len(kept) else 0, step):
+            block = slice(start, start + step)
+            weighted = self._masks_QX[kept, block]
+            weighted *= weights_K1
+            # argmax along the first axis is several times slower than this
+            is_best = weighted == weighted.max(axis=0)
+            (is_best.view(np.uint8) * self._codes_QX[kept, block]).max(axis=0, out=code_X[block])
+        return code_X
+
+
+class _Segment(NamedTuple):
+    """A predicted segment: its class, its queries and its pixels by column of the label."""
+
+    class_id: int
+    queries: list[int]
+    pixels: list[int]
+
+
+def kept_queries(scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> NDArray[np.intp]:
+    """The queries whose best class is a real one with a score above the object threshold."""
+    return np.flatnonzero((labels != rule.num_classes) & (scores > rule.object_threshold))
+
+
+def fuse_in_blocks(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    blocks: Iterable[NDArray[np.floating]],
+    rule: FusionRule,
+) -> Fused:
+    """`fuse` with masks that come a block of rows at a time, for images whose masks are too large for the memory.
+
+    Args:
+        scores: [Q].
+        labels: [Q].
+        blocks: masks [Q, h, W] of the rows from top to bottom.
+        rule: thresholds and things.
+    """
+    kept = kept_queries(scores, labels, rule)
+    areas, codes = [0] * len(scores), []
+    for masks_QhW in blocks:
+        block = MaskSet(masks_QhW)
+        areas = list(map(add, areas, block._areas))
+        codes.append(block._winners(scores, kept).reshape(block.shape))
+    return _fused(np.concatenate(codes), areas, kept, scores, labels, rule)
+
+
+def _fused(
+    code_HW: NDArray[np.unsignedinteger],
+    areas: list[int],
+    kept: NDArray[np.intp],
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    rule: FusionRule,
+) -> Fused:
+    """The segments of a map of codes (`MaskSet`), in the order of their first query."""
+    num_queries = len(scores)
+    segments = _segments(_pixels(code_HW.reshape(-1), num_queries, 1), areas, kept, labels, rule)
+    id_of_code = np.zeros(2 * num_queries, dtype=np.int32)
+    for segment_id, segment in enumerate(segments, start=1):
+        for query in segment.queries:
+            id_of_code[2 * (num_queries - 1 - query) + 1] = segment_id
+    return Fused(
+        id_of_code[code_HW],
+        np.arange(1, len(segments) + 1),
+        np.array([segment.class_id for segment in segments], dtype=np.int64),
+        np.array([max(float(scores[query]) for query in segment.queries) for segment in segments]),
+    )
+
+
+def _pixels(index_X: NDArray[np.integer], num_queries: int, columns: int) -> NDArray[np.intp]:
+    """Pixels [Q, 2, columns] that each query won: outside and inside its own mask, by column of the label."""
+    counts = np.bincount(index_X, minlength=2 * num_queries * columns)
+    return counts.reshape(num_queries, 2, columns)[::-1]
+
+
+def _segments(
+    pixels_Q2G: NDArray[np.intp],
+    areas: list[int],
+    kept: NDArray[np.intp],
+    labels: NDArray[np.integer],
+    rule: FusionRule,
+) -> list[_Segment]:
+    """The kept queries that are segments, stuff of one class merged; in the order of their first query.
+
+    Args:
+        pixels_Q2G: what `_pixels` counts.
+        areas: [Q] pixels of each query's own mask.
+        kept: [K] queries.
+        labels: [Q] class ids.
+        rule: thresholds and things.
+    """
+    segments: list[_Segment] = []
+    stuff: dict[int, _Segment] = {}
+    rows = zip(kept.tolist(), labels[kept].tolist(), pixels_Q2G[kept].tolist(), strict=True)
+    for query, class_id, (outside, inside) in rows:
+        num_inside = sum(inside)
+        won = num_inside + sum(outside)
+        if not num_inside or won / areas[query] < rule.overlap_threshold:
+            continue
+        if class_id in stuff:
+            merged = stuff[class_id]
+            merged.queries.append(query)
+            merged.pixels[:] = map(add, merged.pixels, inside)
+            continue
+        segments.append(_Segment(class_id, [query], inside))
+        if not rule.isthing[class_id]:
+            stuff[class_id] = segments[-1]
+    return segments

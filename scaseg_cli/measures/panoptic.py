@@ -1,0 +1,51 @@
+"""Panoptic quality over a run's classes: the measure of zero-shot panoptic segmentation. Shape: N classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaseg_cli.measures.panoptic_quality import PanopticQuality
+from scaseg_cli.measures.summary import Quantity, Summary, group_means, seen_and_unseen, with_harmonic
+from scaseg_cli.results.table import Column
+
+
+@dataclass(frozen=True, eq=False)
+class PanopticMeasure:
+    """Panoptic quality over a run's classes.
+
+    Attributes:
+        is_seen, isthing: [N] bool.
+    """
+
+    is_seen: NDArray[np.bool_]
+    isthing: NDArray[np.bool_]
+
+    title = "panoptic quality"
+    quantities = (Quantity("pq", "PQ"), Quantity("sq", "SQ"), Quantity("rq", "RQ"))
+    class_columns = (
+        Column("class", "Class"),
+        Column("seen", "Seen", "flag"),
+        Column("isthing", "Thing", "flag"),
+        Column("pq", "PQ", "percent"),
+        Column("sq", "SQ", "percent"),
+        Column("rq", "RQ", "percent"),
+        Column("tp", "TP", "count"),
+        Column("fp", "FP", "count"),
+        Column("fn", "FN", "count"),
+    )
+    class_note = "A class that no label and no predicted segment has counts nowhere."
+
+    def new_counts(self) -> PanopticQuality:
+        """Nothing counted yet."""
+        return PanopticQuality(len(self.isthing))
+
+    def summarise(self, counts: PanopticQuality) -> Summary:
+        """Means over the classes that are present, by group."""
+        found = counts.per_class()
+        groups = {**seen_and_unseen(self.is_seen), "things": self.isthing, "stuff": ~self.isthing}
+        means = group_means({"pq": found.pq, "sq": found.sq, "rq": found.rq}, groups)
+        columns = {key: getattr(found, key) for key in ("pq", "sq", "rq", "tp", "fp", "fn")}
+        return Summary("pq", with_harmonic(means), {"seen": self.is_seen, "isthing": self.isthing, **columns})

@@ -1,0 +1,82 @@
+"""The result table and the table by class, of whatever the task measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaseg_cli.measures.measure import LETTERS, Measure
+from scaseg_cli.measures.summary import Summary
+from scaseg_cli.results.table import Column, Table
+
+MAIN = ("inductive", "transductive")  # the rows that stand for the two settings
+CHOSEN = "best increment"
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One line of the result table before it is scored.
+
+    Attributes:
+        name: its key in the JSON.
+        setting: inductive, transductive or control.
+        model: what it is, in words.
+        increment: added to the logits of unseen classes.
+    """
+
+    name: str
+    setting: str
+    model: str
+    increment: float
+
+
+def columns_of(measure: Measure[Any]) -> list[Column]:
+    """The table's columns: the main measure for seen, unseen and their harmonic mean, then the others in detail."""
+    return [
+        Column("setting", "setting"),
+        Column("model", "model"),
+        Column("increment", "increment", "number"),
+        *(
+            Column(f"{letter}{quantity.key}", f"{letter}{quantity.title}", "percent", is_detail=place > 0)
+            for place, quantity in enumerate(measure.quantities)
+            for letter in LETTERS.values()
+        ),
+    ]
+
+
+def result_table(
+    name: str, measure: Measure[Any], num_images: int, rows: Sequence[ResultRow], summaries: Mapping[str, Summary]
+) -> Table:
+    """The table of a run.
+
+    Args:
+        name: the recipe's.
+        measure: the task's.
+        num_images: of the validation images.
+        rows: in the table's order.
+        summaries: by the rows' names.
+    """
+    values: list[dict[str, Any]] = []
+    for place, row in enumerate(rows):
+        groups = summaries[row.name].groups
+        cells = {
+            f"{letter}{quantity.key}": groups[group][quantity.key]
+            for group, letter in LETTERS.items()
+            for quantity in measure.quantities
+        }
+        style = {"_style": "bold"} if row.name in MAIN else {}
+        ends = place + 1 < len(rows) and rows[place + 1].setting != row.setting
+        value = {"setting": row.setting, "model": row.model, "increment": row.increment, **cells, **style}
+        values.append({**value, "_section": True} if ends else value)
+    notes = [
+        f"{num_images} validation images. s: seen, u: unseen, h: harmonic mean of both. Increment: added to the unseen "
+        "logits. Best: chosen on the selection images, none of which is reported.",
+        "Transductive: fine-tuned with generated unseen embeddings. No generator: fine-tuned alike without them.",
+    ]
+    return Table(f"{name}: {measure.title}", columns_of(measure), values, notes)
+
+
+def class_table(title: str, measure: Measure[Any], summary: Summary, names: Sequence[str]) -> Table:
+    """The figures of one row by class."""
+    return Table(title, list(measure.class_columns), summary.rows(names), [measure.class_note])

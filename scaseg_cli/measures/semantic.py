@@ -1,0 +1,54 @@
+"""Mean IoU over a run's classes: the measure of zero-shot semantic segmentation. Shape: N classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaseg_cli.measures.mean_iou import Confusion
+from scaseg_cli.measures.summary import Quantity, Summary, group_means, seen_and_unseen, with_harmonic
+from scaseg_cli.results.table import Column
+
+
+@dataclass(frozen=True, eq=False)
+class SemanticMeasure:
+    """Mean IoU over a run's classes.
+
+    Attributes:
+        is_seen: [N] bool.
+    """
+
+    is_seen: NDArray[np.bool_]
+
+    title = "intersection over union"
+    quantities = (Quantity("iou", "IoU"), Quantity("acc", "Acc"), Quantity("pixel_acc", "PixAcc"))
+    class_columns = (
+        Column("class", "Class"),
+        Column("seen", "Seen", "flag"),
+        Column("iou", "IoU", "percent"),
+        Column("acc", "Acc", "percent"),
+        Column("right", "Right", "count"),
+        Column("labelled", "Labelled", "count"),
+        Column("predicted", "Predicted", "count"),
+    )
+    class_note = (
+        "Right, labelled, predicted: pixels, of those that have a label. A class that no label and no prediction has "
+        "counts nowhere; one that no label has, not in Acc."
+    )
+
+    def new_counts(self) -> Confusion:
+        """Nothing counted yet."""
+        return Confusion(len(self.is_seen))
+
+    def summarise(self, counts: Confusion) -> Summary:
+        """Means over the classes of each group; ``pixel_acc`` is of the group's pixels, whatever their class."""
+        found = counts.per_class()
+        groups = seen_and_unseen(self.is_seen)
+        means = group_means({"iou": found.iou, "acc": found.acc}, groups)
+        for name, group in groups.items():
+            labelled = int(found.labelled[group].sum())
+            means[name]["pixel_acc"] = int(found.right[group].sum()) / labelled if labelled else float("nan")
+        columns = {key: getattr(found, key) for key in ("iou", "acc", "right", "labelled", "predicted")}
+        return Summary("iou", with_harmonic(means), {"seen": self.is_seen, **columns})

@@ -1,0 +1,99 @@
+"""The generated embeddings of one fine-tuning step, drawn back towards the nearest seen classes where asked for.
+
+Shapes: N classes of which S are seen and U unseen, M real matched queries, P generated embeddings a step, D visual
+width, C embedding width, k nearest seen classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scaseg_cli.cat.generators import Generator
+from scaseg_cli.cat.ridge import class_means
+from scaseg_cli.queries.store import QueryStore
+from scaseg_cli.recipe.schema import Union
+from scaseg_cli.seeds import seeded
+
+MEAN_SAMPLES = 256  # generated embeddings a class from which its mean is taken
+
+
+class Neighbours:
+    """The k seen classes nearest to each unseen class in VISUAL space, and their real embeddings.
+
+    A generator overshoots: real unseen queries lie between the generated mean and the nearest seen class, since the
+    segmentor was never rewarded for telling the two apart. Ours, not published.
+
+    Args:
+        unseen_means_UD: means of the generated embeddings of the unseen classes.
+        store: V with its classes.
+        k: nearest seen classes; at most those that occur in the store are taken.
+    """
+
+    def __init__(self, unseen_means_UD: Tensor, store: QueryStore, k: int) -> None:
+        present, means = class_means(store.matched_MD, store.class_ids_M)
+        distances_US = torch.cdist(unseen_means_UD, means)
+        nearest_Uk = distances_US.topk(min(k, len(present)), largest=False).indices
+        self.matched_MD = store.matched_MD
+        self.order_M = store.class_ids_M.argsort(stable=True)  # the classes one after another
+        counts = torch.bincount(store.class_ids_M)[present]
+        starts = counts.cumsum(0) - counts
+        self.class_ids_Uk, self.counts_Uk, self.starts_Uk = present[nearest_Uk], counts[nearest_Uk], starts[nearest_Uk]
+
+    def draw(self, unseen_P: Tensor, generator: torch.Generator) -> Tensor:
+        """A real embedding [P, D] for each: one of the k classes evenly, then one of its members evenly.
+
+        Args:
+            unseen_P: unseen classes, counted from 0.
+            generator: of the draws.
+        """
+        column = torch.randint(self.counts_Uk.shape[1], (len(unseen_P),), generator=generator)
+        part = torch.rand(len(unseen_P), generator=generator, dtype=torch.float64)
+        unseen, column, part = unseen_P, column.to(unseen_P), part.to(unseen_P.device)
+        counts = self.counts_Uk[unseen, column]
+        member = (part * counts).long().clamp_max(counts - 1)
+        return self.matched_MD[self.order_M[self.starts_Uk[unseen, column] + member]]
+
+
+class GeneratedEmbeddings:
+    """n_u generated embeddings of each unseen class and n_s of each seen one, a step.
+
+    Args:
+        config: the recipe's section.
+        generator: stage 2's.
+        embeddings_NC: semantic embeddings of all classes.
+        num_seen: S.
+        store: V with its classes, for the pull.
+        seed: the recipe's.
+
+    Raises:
+        ScasegError: embeddings are asked for and the recipe has no generator.
+    """
+
+    def __init__(
+        self, config: Union, generator: Generator, embeddings_NC: Tensor, num_seen: int, store: QueryStore, seed: int
+    ) -> None:
+        self.config, self.generator, self.embeddings_NC, self.seed = config, generator, embeddings_NC, seed
+        self.num_seen, classes = num_seen, torch.arange(len(embeddings_NC), device=embeddings_NC.device)
+        self.unseen_ids = classes[num_seen:].repeat_interleave(config.pseudo_unseen)
+        self.class_ids = torch.cat([self.unseen_ids, classes[:num_seen].repeat_interleave(config.pseudo_seen)])
+        self.neighbours: Neighbours | None = None
+        if config.unseen_pull.beta > 0 and len(self.unseen_ids):
+            self.neighbours = Neighbours(self._unseen_means(), store, config.unseen_pull.k)
+
+    def _unseen_means(self) -> Tensor:
+        a_UC = self.embeddings_NC[self.num_seen :]
+        samples = self.generator.sample(a_UC.repeat_interleave(MEAN_SAMPLES, 0), seeded(self.seed, "union-means"))
+        return samples.unflatten(0, (len(a_UC), MEAN_SAMPLES)).mean(1)
+
+    def draw(self, step: int) -> tuple[Tensor, Tensor]:
+        """Generated embeddings [P, D] of ``step`` and their class ids [P]: unseen ones first."""
+        if not len(self.class_ids):
+            return self.embeddings_NC.new_zeros(0, 0), self.class_ids
+        random = seeded(self.seed, "union-pseudo", step)
+        v_PD = self.generator.sample(self.embeddings_NC[self.class_ids], random)
+        if self.neighbours is not None:
+            beta, num_unseen = self.config.unseen_pull.beta, len(self.unseen_ids)
+            near = self.neighbours.draw(self.unseen_ids - self.num_seen, random)
+            v_PD = torch.cat([(1.0 - beta) * v_PD[:num_unseen] + beta * near, v_PD[num_unseen:]])
+        return v_PD, self.class_ids

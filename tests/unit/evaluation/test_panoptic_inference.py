@@ -1,0 +1,76 @@
+"""The measure of zero-shot panoptic segmentation, from class shares and masks to its tables."""
+
+import numpy as np
+import pytest
+import torch
+
+from scaseg_cli.evaluation.inference import inference_of
+from scaseg_cli.evaluation.panoptic_inference import PanopticInference
+from scaseg_cli.measures.panoptic import PanopticMeasure
+from scaseg_cli.measures.panoptic_quality import PanopticQuality
+from scaseg_cli.measures.result_table import class_table
+from scaseg_cli.recipe import load_recipe
+from scaseg_cli.split.classes import ClassList, SegmentArrays, SplitClass
+
+# class: TP, FP, FN, sum of IoU; class 3 is absent
+COUNTS = [(1, 0, 0, 0.75), (1, 1, 1, 0.5), (0, 2, 0, 0.0), (0, 0, 0, 0.0), (3, 0, 2, 2.5)]
+NAMES = ["sky", "dog", "cow", "cup", "river"]
+IS_SEEN = np.array([True, True, True, False, False])
+ISTHING = np.array([False, True, True, True, False])
+
+
+def segment_arrays(ids, class_ids):
+    return SegmentArrays(np.array(ids), np.array(class_ids), np.zeros(len(ids), bool))
+
+
+@pytest.fixture
+def measure():
+    return PanopticMeasure(IS_SEEN, ISTHING)
+
+
+@pytest.fixture
+def summary(measure):
+    counts = measure.new_counts()
+    counts.array[:] = [[values[i] for values in COUNTS] for i in range(3)] + [[int(v[3] * 2**40) for v in COUNTS]]
+    return measure.summarise(counts)
+
+
+def test_means_are_over_present_classes(summary):
+    # by class: PQ .75, .25, 0, absent, .625; SQ .75, .5, 0, absent, .8333; RQ 1, .5, 0, absent, .75
+    assert summary.groups["seen"] == pytest.approx({"pq": 1 / 3, "sq": 1.25 / 3, "rq": 0.5})
+    assert summary.groups["unseen"] == pytest.approx({"pq": 0.625, "sq": 2.5 / 3, "rq": 0.75})
+    assert summary.groups["things"] == pytest.approx({"pq": 0.125, "sq": 0.25, "rq": 0.25})
+    assert summary.groups["stuff"] == pytest.approx({"pq": 0.6875, "sq": (0.75 + 2.5 / 3) / 2, "rq": 0.875})
+    assert list(summary.as_json_value()) == ["seen", "unseen", "harmonic", "all", "things", "stuff"]
+    assert (summary.main, summary.unseen) == ("pq", 0.625)
+
+
+def test_rows_fit_the_table_by_class(measure, summary):
+    table = class_table("By class", measure, summary, NAMES)
+    assert table.to_csv().splitlines()[2] == "dog,true,true,0.25,0.5,0.5,1,1,1"
+    assert table.shown_rows()[3] == ["cup", "no", "yes", "-", "-", "-", "0", "0", "0"]
+
+
+def test_each_candidate_is_counted_by_its_own_rule(measure):
+    masks = torch.full((2, 2, 4), 0.1)
+    masks[0, :, :2], masks[1, :, 2:] = 0.9, 0.9
+    label = np.array([[1, 1, 2, 2]] * 2)
+    image = PanopticInference(measure).prepare(label, segment_arrays([1, 2], [0, 4]), masks)
+    probabilities = torch.tensor([[0.7, 0.1, 0.0, 0.0, 0.1, 0.1], [0.1, 0.0, 0.0, 0.1, 0.6, 0.2]])
+    counts = [measure.new_counts() for _ in range(3)]
+    image.add(counts, [probabilities, probabilities, probabilities], [(0.5, 0.5), (0.65, 0.5), (0.75, 0.5)])
+    assert [c.tp.tolist() for c in counts] == [[1, 0, 0, 0, 1], [1, 0, 0, 0, 0], [0] * 5]
+    assert [int(c.fn.sum()) for c in counts] == [0, 1, 2]
+    drawn = image.predict(probabilities, (0.65, 0.5))
+    assert drawn.class_ids.tolist() == [0]
+    assert drawn.segment_map_HW.tolist() == [[1, 1, 0, 0]] * 2
+    assert isinstance(counts[0], PanopticQuality)
+
+
+def test_the_recipe_says_which_measure_and_which_rule():
+    recipe = load_recipe("shapes-zps", ("evaluation.object_threshold=0.3",))
+    classes = ClassList(tuple(SplitClass(n, i, True, seen=i < 3) for i, n in enumerate(NAMES)))
+    inference = inference_of(recipe, classes)
+    assert isinstance(inference.measure, PanopticMeasure)
+    assert inference.measure.is_seen.tolist() == IS_SEEN.tolist()
+    assert inference.rule_of(recipe.evaluation) == (0.3, recipe.evaluation.overlap_threshold)

@@ -1,0 +1,264 @@
+"""Predictions in files: hand-worked figures, those of a plain reference, and every mistake by image, all at once."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from plain_panoptic_quality import PlainQuality
+from prediction_files import CATEGORIES, Pair, change_json, segment, strips, write_map, write_pairs
+
+from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.external.predicted_set import read_predictions
+from scaseg_cli.external.score_files import score_files
+from scaseg_cli.recipe.schema import ImageSet
+
+CLASS_IDS = {category["id"]: place for place, category in enumerate(CATEGORIES)}
+CAT, DOG, COW, GRASS = CLASS_IDS
+
+
+def opened(folder):
+    return read_panoptic_set(folder, ImageSet(images=".", annotations="labels.json", labels="labels"))
+
+
+def scored(folder, workers=0):
+    labels = opened(folder)
+    return score_files(labels, read_predictions(folder / "predictions", labels), CLASS_IDS, len(CLASS_IDS), workers)
+
+
+def counts(folder, category_id):
+    """(tp, fp, fn, PQ, SQ, RQ) of one category."""
+    found, n = scored(folder).quality.per_class(), CLASS_IDS[category_id]
+    whole = (int(found.tp[n]), int(found.fp[n]), int(found.fn[n]))
+    return (*whole, *(round(float(value[n]), 10) for value in (found.pq, found.sq, found.rq)))
+
+
+ABSENT = (0, 0, 0, *(pytest.approx(np.nan, nan_ok=True),) * 3)
+
+
+@pytest.mark.parametrize(
+    ("pair", "category_id", "expected"),
+    [
+        # 3 shared, 3 more on void: 3 / 3
+        (strips("111...2222", {1: CAT, 2: DOG}, "111111....", {1: CAT}), CAT, (1, 0, 0, 1.0, 1.0, 1.0)),
+        # 7 of 10 shared, nothing predicted elsewhere
+        (strips("1111111111", {1: CAT}, "1111111...", {1: CAT}), CAT, (1, 0, 0, 0.7, 0.7, 1.0)),
+        # a half is no match
+        (strips("1111222222", {1: CAT, 2: DOG}, "11........", {1: CAT}), CAT, (0, 1, 1, 0.0, 0.0, 0.0)),
+        # on a crowd region of the same category: neither hit nor mistake; of another: a mistake
+        (strips("1111", {1: (CAT,)}, "1111", {1: CAT}), CAT, ABSENT),
+        (strips("1111", {1: (CAT,)}, "1111", {1: DOG}), DOG, (0, 1, 0, 0.0, 0.0, 0.0)),
+        # 2 on void, 2 on crowd, 3 elsewhere: 4 of 7 are forgiven; of two crowd regions the last one forgives
+        (strips("..11222", {1: (CAT,), 2: DOG}, "1111111", {1: CAT}), CAT, ABSENT),
+        (strips("111222", {1: (CAT,), 2: (CAT,)}, "111222", {1: CAT, 2: CAT}), CAT, (0, 1, 0, 0.0, 0.0, 0.0)),
+        # nothing predicted; nothing labelled; neither
+        (strips("1122", {1: CAT, 2: DOG}, "....", {}), CAT, (0, 0, 1, 0.0, 0.0, 0.0)),
+        (strips("....", {}, "1122", {1: CAT, 2: DOG}), CAT, ABSENT),
+        (strips("....", {}, "....", {}), CAT, ABSENT),
+        # the same ids stand for other segments in label and prediction
+        (strips("1122", {1: CAT, 2: DOG}, "2211", {1: DOG, 2: CAT}), CAT, (1, 0, 0, 1.0, 1.0, 1.0)),
+        # single pixels, in an image and as an image
+        (strips("1222", {1: CAT, 2: DOG}, "1222", {1: CAT, 2: DOG}), CAT, (1, 0, 0, 1.0, 1.0, 1.0)),
+        (strips("1", {1: CAT}, "2", {2: CAT}), CAT, (1, 0, 0, 1.0, 1.0, 1.0)),
+        # a hit of 4 / 5, a miss and a mistake
+        (strips("1111122222", {1: CAT, 2: CAT}, "11113.....", {1: CAT, 3: CAT}), CAT, (1, 1, 1, 0.4, 0.8, 0.5)),
+    ],
+)
+def test_hand_worked_figures(tmp_path, pair, category_id, expected):
+    write_pairs(tmp_path, [pair])
+    assert counts(tmp_path, category_id) == expected
+
+
+def rectangles(rng, side, num_ids):
+    """Rectangles of ids over each other, some of them void; ids are large, and some stand in every map."""
+    ids = np.concatenate([[256, 65_536], rng.choice(np.arange(1, 1 << 24), num_ids, replace=False)])
+    drawn = np.zeros((side, side + 1), dtype=np.int64)
+    for value in [*ids, 0, *ids[::-1], 0]:
+        top, left = rng.integers(0, side, 2)
+        high, wide = rng.integers(1, side, 2)
+        drawn[top : top + high, left : left + wide] = value
+    return drawn
+
+
+def random_pair(rng):
+    label = rectangles(rng, 12, rng.integers(0, 6))
+    prediction = np.where(rng.random(label.shape) < 0.1, 0, label)
+    if rng.random() < 0.4:
+        prediction = rectangles(rng, 12, rng.integers(0, 6))
+    categories = {i: int(rng.choice(list(CLASS_IDS))) for i in {*label.flat, *prediction.flat} - {0}}
+    truths = [segment(int(i), categories[i], int(rng.random() < 0.25)) for i in set(label.flat) - {0}]
+    guesses = [segment(int(i), categories[i]) for i in set(prediction.flat) - {0}]
+    return Pair(label, [truths[i] for i in rng.permutation(len(truths))], prediction, guesses)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_random_files_equal_the_plain_reference(tmp_path, workers):
+    rng = np.random.default_rng(7)
+    pairs = [random_pair(rng) for _ in range(40)]
+    pairs.append(strips("....", {}, "1122", {1: CAT, 2: DOG}))
+    write_pairs(tmp_path, pairs)
+    plain = PlainQuality()
+    for pair in pairs:
+        plain.add(pair.label, pair.labelled, pair.prediction, pair.predicted)
+    found = scored(tmp_path, workers).quality.per_class()
+    for category_id, n in CLASS_IDS.items():
+        count = plain.counts[category_id]
+        assert (found.tp[n], found.fp[n], found.fn[n]) == (count.tp, count.fp, count.fn)
+        assert min(count.tp, count.fp, count.fn) > 2
+        ours = (found.pq[n], found.sq[n], found.rq[n])
+        assert np.abs(np.subtract(ours, count.quality())).max() < 1e-9
+
+
+def test_predictions_of_other_images_count_nowhere(tmp_path):
+    write_pairs(tmp_path, [strips("11", {1: CAT}, "11", {1: CAT})])
+    other = {"image_id": 99, "file_name": "none.png", "segments_info": []}
+    change_json(tmp_path / "predictions.json", lambda content: content["annotations"].append(other))
+    labels = opened(tmp_path)
+    assert read_predictions(tmp_path / "predictions", labels).num_others == 1
+    assert counts(tmp_path, CAT)[:3] == (1, 0, 0)
+
+
+def test_areas_that_the_annotations_have_otherwise_are_counted(tmp_path):
+    write_pairs(tmp_path, [strips("112", {1: CAT, 2: DOG}, "112", {1: CAT, 2: DOG})])
+    assert scored(tmp_path).num_other_areas == 0
+    change_json(tmp_path / "labels.json", lambda content: content["annotations"][0]["segments_info"][0].update(area=3))
+    assert scored(tmp_path).num_other_areas == 1
+    assert counts(tmp_path, CAT)[3] == 1.0
+
+
+@pytest.fixture
+def nine(tmp_path):
+    """Nine right predictions."""
+    write_pairs(tmp_path, [strips("1122", {1: CAT, 2: GRASS}, "3344", {3: CAT, 4: GRASS}) for _ in range(9)])
+    assert counts(tmp_path, GRASS)[:3] == (9, 0, 0)
+    return tmp_path
+
+
+def said(folder, workers=0):
+    with pytest.raises(ScasegError) as caught:
+        scored(folder, workers)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_all_that_is_wrong_is_said_by_image_at_once(nine, workers):
+    def change(content):
+        items = content["annotations"]
+        items[2]["segments_info"][0]["category_id"] = 999
+        items[3]["segments_info"].append(segment(77, DOG))
+        del items[4]["segments_info"][0]
+        items[6]["segments_info"][0]["iscrowd"] = 1
+        del items[5]
+
+    change_json(nine / "predictions.json", change)
+    predictions = nine / "predictions"
+    (predictions / "1.png").unlink()
+    write_map(predictions / "2.png", np.ones((2, 2), int))
+    (predictions / "8.png").write_bytes((predictions / "8.png").read_bytes()[:-9])
+    lines = said(nine, workers).splitlines()
+    assert lines[0] == f"the predictions of {nine / 'predictions.json'} has 8 mistakes:"
+    assert [line.strip() for line in lines[1:]] == [
+        f"image 1 (1.jpg): {predictions / '1.png'} does not exist",
+        f"image 2 (2.jpg): {predictions / '2.png'} is 2 x 2 pixels, not 4 x 1",
+        "image 3 (3.jpg): segment 3 has category_id 999, which the annotations do not have",
+        f"image 4 (4.jpg): {predictions / '4.png'} has no pixel of segment 77, which its JSON names",
+        f"image 5 (5.jpg): {predictions / '5.png'} has pixels of segment 3, which its JSON does not name",
+        "image 6 (6.jpg): it has no prediction",
+        "image 7 (7.jpg): segment 3 is marked as a crowd, which only a label can be",
+        f"image 8 (8.jpg): {predictions / '8.png'} is cut short",
+    ]
+
+
+def test_several_mistakes_of_one_image_stand_in_its_line(nine):
+    change_json(nine / "predictions.json", lambda c: c["annotations"][0]["segments_info"][0].update(category_id=9))
+    (nine / "predictions" / "1.png").unlink()
+    (nine / "labels" / "1.png").unlink()
+    message = said(nine)
+    assert message.count("image 1") == 1
+    for part in ("category_id 9", "predictions/1.png does not exist", "labels/1.png does not exist"):
+        assert part in message
+
+
+def test_labels_that_do_not_fit_their_annotations_are_named_too(nine):
+    write_map(nine / "labels" / "3.png", np.array([[1, 1, 2, 5]]))
+    assert f"image 3 (3.jpg): {nine / 'labels/3.png'} has pixels of segment 5" in said(nine)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda item: item.pop("file_name"), "its prediction has no file_name"),
+        (lambda item: item.pop("segments_info"), "its prediction has no list of segments_info"),
+        (lambda item: item.update(file_name="../2.png"), "which leads out of"),
+        (lambda item: item["segments_info"].append({"id": 4}), "a segment has no id or category_id"),
+        (lambda item: item["segments_info"].append("4"), "a segment has no id or category_id"),
+        (lambda item: item["segments_info"].append(segment(4, CAT)), "segment id 4 stands twice"),
+        (lambda item: item["segments_info"].append(segment(0, CAT)), "segment id 0 is not in 1..16777215"),
+        (lambda item: item["segments_info"].append(segment(1 << 24, CAT)), "segment id 16777216 is not in"),
+        (lambda item: item.update(image_id=3), "image 3 (3.jpg): it has two predictions"),
+    ],
+)
+def test_a_json_that_is_wrong_for_an_image_names_it(nine, change, says):
+    change_json(nine / "predictions.json", lambda content: change(content["annotations"][1]))
+    message = said(nine)
+    assert says in message
+    assert "image 2" in message
+
+
+def test_more_than_fifty_images_with_mistakes_are_counted(tmp_path):
+    write_pairs(tmp_path, [strips("11", {1: CAT}, "11", {1: CAT})] * 60)
+    (tmp_path / "predictions.json").write_text('{"annotations": []}')
+    lines = said(tmp_path).splitlines()
+    assert len(lines) == 52
+    assert lines[-1].strip() == "and 10 more"
+
+
+def test_the_json_may_lie_in_the_folder(nine):
+    (nine / "predictions.json").rename(nine / "predictions" / "result.json")
+    assert counts(nine, CAT)[:3] == (9, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f: (f / "predictions.json").unlink(), "have no JSON file"),
+        (lambda f: (f / "predictions/a.json").write_text("{}"), r"have 2 JSON files: .*predictions\.json, .*a\.json"),
+        (lambda f: (f / "predictions.json").write_text("[]"), "it has no list of 'annotations'"),
+        (lambda f: (f / "predictions.json").write_text('{"annotations": [{}]}'), r"annotations\[0\] has no image_id"),
+        (lambda f: (f / "predictions").rename(f / "else"), "the folder of predictions .* does not exist"),
+        (lambda f: (f / "labels").rename(f / "else"), "the folder of labels .* does not exist"),
+    ],
+)
+def test_what_is_wrong_with_all_is_told_first(nine, change, says):
+    change(nine)
+    with pytest.raises(ScasegError, match=says):
+        scored(nine)
+
+
+def test_categories_that_mean_something_else_are_refused(nine):
+    def change(content):
+        content["categories"] = [*CATEGORIES[:2], {"id": COW, "name": "horse", "isthing": 1}, {"id": 5, "name": "new"}]
+
+    change_json(nine / "predictions.json", change)
+    assert "calls category 7 'horse', and the annotations call it 'cow'" in said(nine)
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    side, num = 200, 32
+    label = np.repeat(np.arange(1, 3), side * side // 2).reshape(side, side)
+    segments = [segment(1, CAT, 0), segment(2, DOG, 0)]
+    write_pairs(tmp_path, [Pair(label, segments, label, [segment(1, CAT), segment(2, DOG)])] * num)
+    labels = opened(tmp_path)
+    predicted = read_predictions(tmp_path / "predictions", labels)
+
+    def peak(number, workers):
+        first = labels.only(range(1, number + 1))
+        score_files(first, predicted, CLASS_IDS, len(CLASS_IDS), workers)
+        tracemalloc.start()
+        score_files(first, predicted, CLASS_IDS, len(CLASS_IDS), workers)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    for workers in (0, 2):
+        assert peak(num, workers) < peak(num // 4, workers) + 4 * side * side  # a map: four bytes a pixel
