@@ -15,23 +15,25 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.ablation_table import mark_best
 from scaseg_cli.files import replaced, write_text
 from scaseg_cli.results.console import in_words, say_plainly
 from scaseg_cli.results.table import Column, Table
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 PAGE = Path(__file__).parents[1] / "docs" / "ablations.md"
 MARK = "<!-- results: written by benchmarks/ablations_page.py -->\n"
 _SOME_FAILED = 3  # exit code of `scaseg ablate` when some cells failed
 
-StageReport = dict[str, Any]
+AblationReport = dict[str, Any]
 
 
-def run(words: str) -> StageReport:
+def run(words: str) -> AblationReport:
     """Run `scaseg ablate` and return its JSON report; its progress output is passed through."""
     command = [sys.executable, "-m", "scaseg_cli", "ablate", *shlex.split(words), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -40,7 +42,7 @@ def run(words: str) -> StageReport:
     return json.loads(done.stdout)
 
 
-def page(text: str, commands: Sequence[str], reports: Sequence[StageReport], pictures: dict[str, str]) -> str:
+def page(text: str, commands: Sequence[str], reports: Sequence[AblationReport], pictures: dict[str, str]) -> str:
     """Return the page with its results replaced.
 
     Args:
@@ -65,7 +67,7 @@ def page(text: str, commands: Sequence[str], reports: Sequence[StageReport], pic
     return above + "\n" + "\n".join(parts)
 
 
-def latest(reports: Iterable[StageReport]) -> list[dict[str, Any]]:
+def latest(reports: Iterable[AblationReport]) -> list[dict[str, Any]]:
     """Each ablation once, as reported by the last command that ran it."""
     return list({ablation["name"]: ablation for report in reports for ablation in report["ablations"]}.values())
 
@@ -78,7 +80,7 @@ def as_table(value: dict[str, Any]) -> Table:
     return table
 
 
-def counts_table(commands: Sequence[str], reports: Sequence[StageReport]) -> Table:
+def counts_table(commands: Sequence[str], reports: Sequence[AblationReport]) -> Table:
     """Table of the number of stages run, compared with a plain loop over the cells."""
     rows = [
         {
@@ -106,7 +108,7 @@ def counts_table(commands: Sequence[str], reports: Sequence[StageReport]) -> Tab
     return Table("Stages that were run", columns, rows, notes)
 
 
-def directions_table(reports: Iterable[StageReport]) -> Table:
+def directions_table(reports: Iterable[AblationReport]) -> Table:
     """Table of the number of effects in each direction, for each ablation with published figures."""
     rows: list[dict[str, Any]] = []
     for ablation in latest(reports):
@@ -124,7 +126,7 @@ def directions_table(reports: Iterable[StageReport]) -> Table:
     return Table("Direction of the published effects", columns, rows, [])
 
 
-def copy_pictures(reports: Iterable[StageReport], folder: Path) -> dict[str, str]:
+def copy_pictures(reports: Iterable[AblationReport], folder: Path) -> dict[str, str]:
     """Copy each ablation's picture into ``folder``; return its path relative to the page, by ablation."""
     found = {}
     for ablation in latest(reports):
