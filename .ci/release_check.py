@@ -9,8 +9,11 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 WHEELS = ROOT / "build" / "release"
@@ -68,10 +71,9 @@ def main() -> int:
     found += reasons(version, *files)
     if _git("tag", "--list", f"v{version}"):
         found.append(f"git: the tag v{version} already exists")
-    for reason in found:
-        print(reason, file=sys.stderr)
+    sys.stderr.writelines(f"{reason}\n" for reason in found)
     if not found:
-        print(f"{wheel.relative_to(ROOT)} can be released as {version}")
+        sys.stdout.write(f"{wheel.relative_to(ROOT)} can be released as {version}\n")
     return 1 if found else 0
 
 
