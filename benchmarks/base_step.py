@@ -9,10 +9,9 @@ backward, update.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +28,6 @@ from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matc
 from scaseg_cli.base.network import build_network
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Base, Recipe
 from scaseg_cli.tasks import ZPS
 
 from mmdet.models import DetDataPreprocessor  # isort: skip  after network, which makes mmdet's models importable
@@ -38,6 +36,11 @@ from mmdet.models.dense_heads import Mask2FormerHead  # isort: skip
 from mmdet.models.detectors import Mask2Former  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip
 from mmdet.structures.mask import BitmapMasks  # isort: skip
+
+if TYPE_CHECKING:
+    import argparse
+
+    from scaseg_cli.recipe.schema import Base, Recipe
 
 RECIPES = {"small": "shapes-zps", "published": "coco-zps"}
 NUM_SEEN = {"small": 32, "published": 119}

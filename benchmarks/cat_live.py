@@ -8,13 +8,12 @@ are synthetic and weights random, neither of which changes the time.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -32,12 +31,17 @@ from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.queries.collect import live_batches
 from scaseg_cli.queries.store import QueryStore, load_queries, save_queries
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import ClassList, read_classes, split_dataset
 from scaseg_cli.split.unseen import COCO_ZPS
 from scaseg_cli.stages import recording
 from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from scaseg_cli.recipe.schema import Recipe
 
 RECIPES = {"small": "shapes-zps", "published": "coco-zps"}
 IMAGES = {"small": (64, 64), "published": (640, 480)}

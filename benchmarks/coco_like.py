@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scaseg_cli.data.class_lists import coco_panoptic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 SEGMENTS = 11.0  # average per image: COCO's training set has 1.3 million in 118,287 images
 _MAX_SEGMENT_ID = 256**3 - 1

@@ -8,9 +8,8 @@ mmcv with CUDA has the operator; without it, the benchmark times the plain form 
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from measuring import Outcome, in_turns, machine_of, prepare, run_benchmark, seconds_of
@@ -24,6 +23,10 @@ from mmcv.ops.multi_scale_deform_attn import (  # noqa: E402
     MultiScaleDeformableAttnFunction,
     multi_scale_deformable_attn_pytorch,
 )
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
 
 CROP = {"small": 256, "published": 1024}
 BATCH = 2

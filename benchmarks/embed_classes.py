@@ -8,8 +8,8 @@ The loop is timed on a part of the prompts, since all of them would take too lon
 
 from __future__ import annotations
 
-import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from measuring import Outcome, in_turns, machine_of, prepare, run_benchmark, seconds_of
 
@@ -18,6 +18,9 @@ from scaseg_cli.data.class_lists import coco_stuff
 from scaseg_cli.embeddings.encode import encode_classes
 from scaseg_cli.embeddings.prompts import fill, read_templates, spoken_names
 from scaseg_cli.recipe.schema import Clip, Embeddings
+
+if TYPE_CHECKING:
+    import argparse
 
 NUM_CLASSES = {"small": 3, "published": 171}
 NUM_LOOPED = {"small": 24, "published": 240}

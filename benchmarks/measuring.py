@@ -13,13 +13,15 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import say_plainly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Size = Literal["small", "published"]
 

@@ -7,7 +7,6 @@ Times are CPU seconds on one core. Scoring and the reference must give the same 
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -21,15 +20,21 @@ from PIL import Image
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.prefetch import num_cores
-from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.external.predicted_set import read_predictions
 from scaseg_cli.external.score_files import score_files
 from scaseg_cli.files import read_json
-from scaseg_cli.measures.panoptic_quality import PanopticQuality
 from scaseg_cli.recipe.schema import ImageSet
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from typing import TYPE_CHECKING
+
 from plain_panoptic_quality import PlainQuality
+
+if TYPE_CHECKING:
+    import argparse
+
+    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.measures.panoptic_quality import PanopticQuality
 
 NUM_IMAGES = {"small": 40, "published": 1000}
 NUM_PLAIN = {"small": 10, "published": 50}  # number of images for the plain reference, which is slow

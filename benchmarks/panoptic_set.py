@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WIDTH, HEIGHT = 640, 480
 NUM_THINGS, NUM_CATEGORIES = 80, 133

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from measuring import Outcome, shown_goal, shown_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TITLES = {
     "split_dataset": "split-dataset at COCO's size",

@@ -13,8 +13,8 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from measuring import Outcome, outcome_from
 from performance_page import command_of, page
@@ -22,6 +22,9 @@ from performance_page import command_of, page
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json, write_json, write_text
 from scaseg_cli.results.console import say_plainly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "performance.md"

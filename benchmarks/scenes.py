@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from scaseg_cli.data.images import ids_to_rgb
 from scaseg_cli.data.records import Category, ImageRecord, Segment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NUM_SEGMENTS = 11
 

@@ -18,9 +18,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shapes_page import Results, page
 
@@ -30,11 +30,15 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
 from scaseg_cli.launch import end_with_parent
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say_plainly
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done, stage_key, stages_for
 from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from scaseg_cli.recipe.schema import Recipe
 
 PAGE = Path(__file__).parents[1] / "docs" / "shapes-benchmark.md"
 NO_PULL = ("union.unseen_pull.beta=0",)

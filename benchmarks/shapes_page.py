@@ -6,15 +6,18 @@ The same rule words every comparison, whichever way it comes out. Figures are fr
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.table import Column, Table, shown
 from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scaseg_cli.recipe.schema import Recipe
 
 GROUPS = {"seen": "s", "unseen": "u", "harmonic": "h"}
 MEASURES = {"pq": "PQ", "iou": "IoU"}  # name in tables, by the task's main measure

@@ -8,18 +8,21 @@ empty files, so no PNG is checked (--check-png 0).
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coco_like import write_annotations
 from measuring import Goal, Outcome, Timings, machine_of, run_benchmark
 
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    import argparse
 
 NUM_IMAGES = {"small": 2_000, "published": 118_287}
 NUM_VALIDATION = {"small": 100, "published": 500}  # few, since orjson reads only the training file

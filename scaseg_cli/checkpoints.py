@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +12,9 @@ from torch import Tensor, nn
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import replaced
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, Any] | None = None) -> None:

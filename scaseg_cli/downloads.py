@@ -8,9 +8,12 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ANSWER_WITHIN = 5.0  # seconds for anything at all to answer
 _STALLED_AFTER = 60.0  # seconds without a byte

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.launch import this_node
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import in_words, say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table, read_table
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, is_done, needs_of, stages_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 _LOOK_EVERY = 2.0  # seconds between looks at what another node has finished
 

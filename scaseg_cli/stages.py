@@ -9,20 +9,23 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.version import __version__
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, hash_value, write_text
 from scaseg_cli.recipe import save_recipe
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
+from scaseg_cli.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 @dataclass(frozen=True)

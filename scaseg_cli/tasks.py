@@ -7,9 +7,10 @@ data/semantic.py, the host network in base/, the measure in evaluation/.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from scaseg_cli.recipe.schema import Recipe
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
 
 Setting = Literal["inductive", "transductive"]  # whether training knows the names of unseen classes
 SETTINGS: tuple[Setting, ...] = ("inductive", "transductive")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scaseg_cli.base.aligned_network import AlignedNetwork
 from scaseg_cli.base.augmentation import panoptic_sample, semantic_sample
 from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.network import build_network
 from scaseg_cli.clip.load import load_clip
-from scaseg_cli.clip.model import ClipModel
 from scaseg_cli.data.records import ImageRecord, Segment
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Base, Recipe
 from scaseg_cli.tasks import ZPS, Task
+
+if TYPE_CHECKING:
+    from scaseg_cli.base.aligned_network import AlignedNetwork
+    from scaseg_cli.clip.model import ClipModel
+    from scaseg_cli.recipe.schema import Base, Recipe
 
 NAMES = ("red ring", "red square", "green ring", "blue dots", "green stripes")
 NUM_SEEN = 4

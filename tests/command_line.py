@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from scaseg_cli.cli.app import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import Outcome, assert_nothing_lost, contents, scaseg
@@ -16,6 +14,10 @@ from scaseg_cli.cli.app import main
 from scaseg_cli.files import hash_file
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.shapes.make import make_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 RECIPE = """
 extends: shapes-zps

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from scaseg_cli.recipe.schema import ImageSet
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CATEGORIES = ({"id": 1, "name": "cat", "isthing": 1}, {"id": 3, "name": "dog", "isthing": 1},
               {"id": 7, "name": "cow", "isthing": 1}, {"id": 100, "name": "grass", "isthing": 0},

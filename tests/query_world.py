@@ -6,10 +6,9 @@ towards the nearest seen class. Shapes: N classes, D visual width, C embedding w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +17,19 @@ from torch import Tensor
 from scaseg_cli.base.classifier import BASE_KIND, ClassProjector, CosineClassifier
 from scaseg_cli.checkpoints import save_tensors
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
-from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.measures.summary import Summary, harmonic_mean, with_harmonic
 from scaseg_cli.queries.store import QueryStore, save_queries
 from scaseg_cli.recipe.load import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, SplitClass, write_classes
 from scaseg_cli.stages import recording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.evaluation.candidates import Candidate
+    from scaseg_cli.recipe.schema import Recipe
 
 COLOURS, SHAPES = 5, 4
 UNSEEN_PAIRS = ((0, 0), (1, 1), (2, 2))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from scaseg_cli.recipe.schema import ImageSet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 CLASSES = ({"id": 0, "name": "cat", "isthing": 1}, {"id": 1, "name": "cow", "isthing": 1, "color": [9, 8, 7]},
            {"id": 2, "name": "grass"}, {"id": 300, "name": "sky"})  # fmt: skip

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.ablation_table import result_table
 from scaseg_cli.ablations.cells import Ablation, make_ablation
@@ -14,19 +12,24 @@ from scaseg_cli.ablations.effects import effects_table
 from scaseg_cli.ablations.figures import Figures, read_figures
 from scaseg_cli.ablations.find import find_sweep, sweep_files
 from scaseg_cli.ablations.forecast import totals
-from scaseg_cli.ablations.jobs.launcher import JobLauncher
 from scaseg_cli.ablations.jobs.schedule import Schedule
 from scaseg_cli.ablations.plan import Plan, make_plan
 from scaseg_cli.ablations.plot import draw
 from scaseg_cli.ablations.store import Store
-from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say_plainly
 from scaseg_cli.results.table import Table, write
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import SETTINGS, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.ablations.jobs.launcher import JobLauncher
+    from scaseg_cli.ablations.sweep import Sweep
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 ALL = "all"
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import GROUPS, LABEL
-from scaseg_cli.ablations.rows import AblationRow
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.tasks import Setting
+
+if TYPE_CHECKING:
+    from scaseg_cli.ablations.rows import AblationRow
+    from scaseg_cli.tasks import Setting
 
 _PUBLISHED = LABEL.replace(" ", "\n")  # narrower so, above a column
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from scaseg_cli.ablations.published import PublishedTable, label_of, published_tables
 from scaseg_cli.ablations.rows import AblationRow, Change, RowMaker
-from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.recipe.yaml_text import read_yaml
 from scaseg_cli.tasks import SETTINGS, Setting, task_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from scaseg_cli.ablations.sweep import Sweep
+    from scaseg_cli.recipe.schema import Recipe
 
 
 @dataclass(frozen=True)

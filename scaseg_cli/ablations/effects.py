@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import LABEL, label_of
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.tasks import Setting
+
+if TYPE_CHECKING:
+    from scaseg_cli.tasks import Setting
 
 _EQUAL = 0.0005  # half of the last digit that tables show, a tenth of a per cent: less is no difference
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import mean, stdev
+from typing import TYPE_CHECKING
 
-from scaseg_cli.ablations.cells import Ablation
-from scaseg_cli.ablations.jobs.stage_job import Failure
-from scaseg_cli.ablations.plan import AblationCell, Plan
 from scaseg_cli.ablations.published import GROUPS
-from scaseg_cli.ablations.rows import AblationRow
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.tasks import Setting, task_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scaseg_cli.ablations.cells import Ablation
+    from scaseg_cli.ablations.jobs.stage_job import Failure
+    from scaseg_cli.ablations.plan import AblationCell, Plan
+    from scaseg_cli.ablations.rows import AblationRow
 
 BySeed = dict[int, float]
 TITLES = {"pq": "PQ", "iou": "IoU"}

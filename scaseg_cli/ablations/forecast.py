@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.ablations.plan import Plan
 from scaseg_cli.results.table import Column, Table, json_value
 from scaseg_cli.stages import STAGES
+
+if TYPE_CHECKING:
+    from scaseg_cli.ablations.plan import Plan
 
 
 def forecast_tables(plan: Plan) -> list[Table]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.ablate import make_ablations
-from scaseg_cli.ablations.cells import Ablation
 from scaseg_cli.ablations.find import sweep_files
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.stages import STAGES, stage_key
+
+if TYPE_CHECKING:
+    from scaseg_cli.ablations.cells import Ablation
+    from scaseg_cli.recipe.schema import Recipe
 
 
 def list_table(recipe: Recipe) -> Table:

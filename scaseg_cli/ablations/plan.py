@@ -6,14 +6,18 @@ in which cells that differ only after a stage meet in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import TYPE_CHECKING
 
-from scaseg_cli.ablations.cells import Ablation
 from scaseg_cli.ablations.store import StageNode, State, Store
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.stages import STAGES, needs_of, stage_key, stages_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from scaseg_cli.ablations.cells import Ablation
+    from scaseg_cli.recipe.schema import Recipe
 
 # These take any number of cells with one base model at a time, for one pass of the network.
 JOINT = ("union", "evaluation")

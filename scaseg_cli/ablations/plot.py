@@ -5,18 +5,20 @@ Matplotlib is loaded when a picture is drawn, not before. The same figures give 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import GROUPS, LABEL
-from scaseg_cli.ablations.rows import AblationRow
 from scaseg_cli.files import replaced
-from scaseg_cli.tasks import Setting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from scaseg_cli.ablations.rows import AblationRow
+    from scaseg_cli.tasks import Setting
 
 # Okabe and Ito's colours, which people who see colours otherwise tell apart too, and a marker for each.
 _LOOKS = {"harmonic": ("#0072B2", "o"), "seen": ("#E69F00", "s"), "unseen": ("#009E73", "^")}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.published import label_of
-from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.load import check_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.tasks import SETTINGS, Setting
+
+if TYPE_CHECKING:
+    from scaseg_cli.ablations.sweep import Sweep
+    from scaseg_cli.recipe.schema import Recipe
 
 OWN = "the recipe"
 

@@ -16,14 +16,17 @@ import contextlib
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.files import write_json
 from scaseg_cli.recipe import save_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
 
 State = Literal["there", "shared", "missing"]
 _ORIGIN = "shared.json"  # says that a stage was taken over, and from where

@@ -6,14 +6,15 @@ Shapes: B images, Q queries, D decoder channels, h w pixels of the mask logits, 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from scaseg_cli.base.head import CosineHead
-from scaseg_cli.base.v2c import V2CAlignment
+if TYPE_CHECKING:
+    from scaseg_cli.base.head import CosineHead
+    from scaseg_cli.base.v2c import V2CAlignment
 
 
 class AlignedNetwork(BaseModel):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from scaseg_cli.data.records import ImageRecord
     from scaseg_cli.recipe.schema import Base
 

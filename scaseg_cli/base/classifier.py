@@ -5,15 +5,19 @@ Shapes: D visual width (decoder channels), C embedding width (CLIP), K number of
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaseg_cli.checkpoints import load_module, load_tensors
 from scaseg_cli.embeddings.store import load_embeddings
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 BASE_KIND = "base model"
 BASE_REMEDY = "Run `scaseg train-base` again with this recipe."

@@ -6,7 +6,6 @@ before, nor on the number of processes. So a resumed run sees what an uninterrup
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from scaseg_cli.split import open_set, read_classes
 from scaseg_cli.tasks import Task, task_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scaseg_cli.data.records import LabelledSet
     from scaseg_cli.recipe.schema import Base, Recipe
     from scaseg_cli.run_dir import RunDir

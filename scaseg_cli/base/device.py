@@ -7,12 +7,15 @@ import resource
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
 
 from scaseg_cli.errors import DOCTOR, ScasegError
 from scaseg_cli.launch import in_worker
-from scaseg_cli.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
 
 
 @dataclass(frozen=True)

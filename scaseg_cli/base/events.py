@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.visualization import TensorboardVisBackend, WandbVisBackend
 
@@ -16,6 +14,10 @@ from scaseg_cli.base.device import memory_gib
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 

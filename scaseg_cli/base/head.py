@@ -7,18 +7,21 @@ Shapes: B images, Q queries, G segments, D decoder channels, H W pixels of the p
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
-from scaseg_cli.base.classifier import CosineClassifier
 
 mmcv_ops.install()  # before anything of mmdet's models
 
 from mmdet.models.dense_heads import Mask2FormerHead  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmengine.structures import InstanceData
+
+    from scaseg_cli.base.classifier import CosineClassifier
 
 Matches = list[tuple[Tensor, Tensor]]  # per image, indices of queries and of the segments that they hold
 

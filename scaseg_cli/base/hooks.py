@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +19,9 @@ from scaseg_cli.results.console import Meter
 from scaseg_cli.seeds import drawn_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from scaseg_cli.base.device import World
     from scaseg_cli.recipe.schema import Base
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NAME = "mmcv._ext"
 

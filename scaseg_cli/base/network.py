@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from scaseg_cli.base.aligned_network import AlignedNetwork
 from scaseg_cli.base.backbone_weights import REMEDY, read_backbone
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.base.mask2former import resnet_config
 from scaseg_cli.base.v2c import V2CAlignment
 from scaseg_cli.checkpoints import load_module
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.tasks import Task
 
 from mmdet.models.backbones import ResNet  # isort: skip  after aligned, which makes mmdet's models importable
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from scaseg_cli.base.aligned_network import AlignedNetwork
     from scaseg_cli.clip.model import ClipModel
     from scaseg_cli.recipe.schema import Backbone, Base
+    from scaseg_cli.tasks import Task
 
 
 def build_backbone(backbone: Backbone) -> ResNet:

@@ -6,7 +6,6 @@ digits in 16 bits to tell near classes apart, and Hungarian matching refuses a c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ from torch import nn
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scaseg_cli.recipe.schema import Recipe
 
 

@@ -6,9 +6,9 @@ unseen class in any role, so that what starts from these weights has seen none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from scaseg_cli.shapes.crops import Picture, stream, stuff_patch, thing_crop
 from scaseg_cli.shapes.fitting import fit, save_half, seeded_module
 from scaseg_cli.shapes.scenes import draw_scene
 from scaseg_cli.shapes.world import SEEN_STUFF, SEEN_THINGS, ShapeClass
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SEEN = (*SEEN_THINGS, *SEEN_STUFF)
 CROP = 32  # pixels: a thing of a 64-pixel scene fills it

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 KIND = "projector"
 _REMEDY = "Run `scaseg union-finetune` again: it writes the projectors anew."

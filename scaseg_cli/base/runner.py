@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-from torch.utils.data import DataLoader
-
-from scaseg_cli.base.device import World
 from scaseg_cli.base.events import Events
 from scaseg_cli.base.hooks import LearningRate, Losses, ResumableLoop, Seeding, learning_rate_factor
 from scaseg_cli.base.precision import wrapper_type
-from scaseg_cli.recipe.schema import Base, Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import stage_key
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.utils.data import DataLoader
+
+    from scaseg_cli.base.device import World
+    from scaseg_cli.recipe.schema import Base, Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 def build_runner(

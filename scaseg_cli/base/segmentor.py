@@ -20,13 +20,13 @@ from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.network import build_network
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
 from scaseg_cli.embeddings.store import load_embeddings
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 def save_base(run: RunDir, network: AlignedNetwork, recipe: Recipe) -> None:

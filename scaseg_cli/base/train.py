@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from scaseg_cli import launch
-from scaseg_cli.base.aligned_network import AlignedNetwork
 from scaseg_cli.base.dataset import SampleOrder, collate, training_views
 from scaseg_cli.base.device import World, choose_device, join_world, world_size
 from scaseg_cli.base.events import check_wandb
@@ -23,14 +21,19 @@ from scaseg_cli.checkpoints import load_state
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.embeddings.store import check_clip, load_embeddings
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.base.aligned_network import AlignedNetwork
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 NEXT = "scaseg train-cat"
 

@@ -6,13 +6,15 @@ Shapes: M matched queries, U queries without a segment, D visual width.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from scaseg_cli.queries.store import QueryStore
 from scaseg_cli.seeds import seeded
+
+if TYPE_CHECKING:
+    from scaseg_cli.queries.store import QueryStore
 
 
 class QueryBatch(NamedTuple):

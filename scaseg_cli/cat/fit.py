@@ -6,21 +6,24 @@ Shapes: N classes, C embedding width, D visual width.
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from scaseg_cli.base.classifier import CosineClassifier
-from scaseg_cli.cat.batches import BatchSource
 from scaseg_cli.cat.network import VariationalGenerator
 from scaseg_cli.cat.objective import CatObjective
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Cat
 from scaseg_cli.results.console import meter, say
 from scaseg_cli.seeds import seeded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.base.classifier import CosineClassifier
+    from scaseg_cli.cat.batches import BatchSource
+    from scaseg_cli.recipe.schema import Cat
 
 CURVE_POINTS = 200
 MIN_MATCHED = 2  # BatchNorm has no statistics of one

@@ -5,18 +5,20 @@ Shapes: n samples, D visual width, C embedding width.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Protocol, Self
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from scaseg_cli.cat.network import VariationalGenerator
 from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 KIND = "generator"
 _REMEDY = "Run `scaseg train-cat` again: it makes the generator anew."

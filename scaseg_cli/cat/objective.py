@@ -6,14 +6,18 @@ N classes of which S are seen.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.cat.losses import embedding_contrast, kl_divergence, mmd, reconstruction, semantic_cross_entropy
-from scaseg_cli.cat.network import VariationalGenerator
-from scaseg_cli.recipe.schema import Cat
+
+if TYPE_CHECKING:
+    from scaseg_cli.base.classifier import CosineClassifier
+    from scaseg_cli.cat.network import VariationalGenerator
+    from scaseg_cli.recipe.schema import Cat
 
 
 def mix_shares(alpha: float, size: int, generator: torch.Generator) -> Tensor:

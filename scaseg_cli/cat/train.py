@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.cat.batches import BatchSource, StoredBatches
@@ -11,12 +13,14 @@ from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
 from scaseg_cli.queries.store import QueryStore, load_queries
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import recording, require, stage_key
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 NEXT = "scaseg union-finetune"
 

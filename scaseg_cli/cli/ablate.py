@@ -55,7 +55,9 @@ def ablate(
             help="Seeds of every cell, for mean and spread. Without it: the recipe's.",
         ),
     ] = None,
-    setting: Annotated[SettingsOption, typer.Option("--setting", help="In which setting to report.")] = SettingsOption.BOTH,
+    setting: Annotated[
+        SettingsOption, typer.Option("--setting", help="In which setting to report.")
+    ] = SettingsOption.BOTH,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show which stages would run and which are shared; nothing is written.")
     ] = False,

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from scaseg_cli.version import __version__
 from scaseg_cli.cli import failures, options
 from scaseg_cli.cli.ablate import ablate, ablate_job
 from scaseg_cli.cli.doctor import doctor
@@ -28,6 +27,7 @@ from scaseg_cli.cli.train_base import train_base
 from scaseg_cli.cli.train_cat import train_cat
 from scaseg_cli.cli.union_finetune import union_finetune
 from scaseg_cli.cli.visualize import visualize
+from scaseg_cli.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,

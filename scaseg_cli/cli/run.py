@@ -35,8 +35,10 @@ def run(options: NodeOptions) -> None:
 
     def work(recipe: Recipe, folder: RunDir) -> StageReport:
         reports = pipeline.run_all(recipe, folder)
-        for report in reports:
-            stages.append({"stage": report.stage, "ran": report.summary["ran"], "seconds": report.summary["seconds"]})
+        stages.extend(
+            {"stage": report.stage, "ran": report.summary["ran"], "seconds": report.summary["seconds"]}
+            for report in reports
+        )
         return reports[-1]
 
     run_stage(options, "split", work, lambda: {"stages": stages})

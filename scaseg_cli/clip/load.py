@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -15,7 +15,11 @@ from scaseg_cli.clip.model import ClipModel, Tokenizer
 from scaseg_cli.clip.tags import read_tag
 from scaseg_cli.clip.weights import Weights, put_weights, read_weights
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scaseg_cli.recipe.schema import Clip
 
 SHAPES_CLIP = "shapes-clip"
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from scaseg_cli.checkpoints import load_module, plain_state, read_state_dict, unreadable
 from scaseg_cli.files import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _REMEDY = "Give the weights that belong to clip.model, whole: --set clip.checkpoint=PATH (or another --set clip.model)."
 # OpenAI's archives carry these beside the weights; the architecture says the same.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.other_formats import check_is_panoptic
 from scaseg_cli.data.records import MAX_SEGMENT_ID, Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import inside, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 _HINT = "Mend the annotation file, or make it again; its format is COCO's panoptic one."
 _NUMBERS = {int, float}

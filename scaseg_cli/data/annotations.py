@@ -9,12 +9,10 @@ too much, and must never accept too much.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from operator import attrgetter
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import orjson
@@ -22,7 +20,12 @@ import orjson
 from scaseg_cli.data.annotation_mistakes import are_plain, read_categories, read_closely
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
-from scaseg_cli.recipe.schema import ImageSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import ImageSet
 
 _WholeNumber = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # the close reading knows no larger ones
 _ID, _CATEGORY_ID = attrgetter("id"), attrgetter("category_id")

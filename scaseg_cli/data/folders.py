@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.errors import DOCTOR, ScasegError
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 def data_root(recipe: Recipe, run: RunDir) -> Path:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.data.decode import opened
 from scaseg_cli.data.label_maps import read_label_map
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import VOID, ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 def ids_to_rgb(ids_HW: NDArray[np.integer]) -> NDArray[np.uint8]:

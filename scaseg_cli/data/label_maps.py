@@ -5,15 +5,19 @@ Shape letters: H, W pixels of the image.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from scaseg_cli.data.decode import opened
 from scaseg_cli.data.records import IGNORED, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
 
 MapPixels = NDArray[np.uint8] | NDArray[np.uint16]
 # Pillow's words. Of a palette image the indices are read; "I" is what older versions make of 16 bits.

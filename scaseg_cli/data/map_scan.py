@@ -6,21 +6,24 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scaseg_cli.data.decode import opened
 from scaseg_cli.data.label_maps import count_values, read_map
-from scaseg_cli.data.map_pairs import Pair
 from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import track
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from scaseg_cli.data.map_pairs import Pair
 
 _CHUNK = 50  # label maps a piece of work: less than a tenth of a second at COCO's size, so that Ctrl-C ends it soon
 _A_PROCESS = 2000  # label maps for which one more process is worth its start

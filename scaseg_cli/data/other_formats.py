@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # (a key of the first annotation, what such a file is), the most telling key first
 _KINDS = (

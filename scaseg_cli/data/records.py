@@ -6,17 +6,20 @@ pixel, has a segment for each class in it, so that what works from segments need
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 VOID = 0  # the segment id of pixels that belong to no segment
 MAX_SEGMENT_ID = 256**3 - 1  # of a panoptic PNG

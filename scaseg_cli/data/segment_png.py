@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 OPAQUE = 0xFF000000  # the code of void, and what a code is more than its segment's id
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

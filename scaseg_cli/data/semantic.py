@@ -7,9 +7,9 @@ read it and not the folders, so files that come later change nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,7 +21,11 @@ from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
-from scaseg_cli.recipe.schema import ImageSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaseg_cli.recipe.schema import ImageSet
 
 
 def scan_semantic_set(root: Path, where: ImageSet, classes: str, part: str) -> LabelledSet:

@@ -6,8 +6,10 @@ import json
 import mmap
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _CATEGORIES_AT_MOST = 4_000_000  # bytes in which the list of categories must end
 _ENDS = 64  # bytes at either end in which the outermost braces must be

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.data.class_lists import read_class_list
 from scaseg_cli.data.folders import data_root, files_in
@@ -20,10 +20,14 @@ from scaseg_cli.doctor.coco import (
 )
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import ImageSet, Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.unseen import check_unseen, unseen_names
 from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import ImageSet, Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 def data_findings(recipe: Recipe, run: RunDir) -> list[Finding]:

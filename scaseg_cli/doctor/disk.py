@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.doctor.data import num_training_images
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
-from scaseg_cli.recipe.schema import Base, Recipe
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Base, Recipe
+    from scaseg_cli.run_dir import RunDir
 
 SHARED_MEMORY = Path("/dev/shm")
 _RESNET = {18: 11.2e6, 34: 21.3e6, 50: 23.5e6, 101: 42.5e6}  # parameters at width 64, without the classifier

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from scaseg_cli.results.table import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 State = Literal["ready", "warning", "missing"]
 

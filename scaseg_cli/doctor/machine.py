@@ -6,10 +6,13 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 _LIBRARIES = ("mmdet", "mmsegmentation", "mmengine", "open_clip_torch", "torchvision", "numpy")
 _INSTALL = "pip install -c constraints.txt -e .   (in the checkout of scaseg)"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
-from scaseg_cli.data.records import LabelledSet
-from scaseg_cli.split import ClassList
+
+if TYPE_CHECKING:
+    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.split import ClassList
 
 _TONES = ((0.85, 0.95), (0.5, 0.85), (0.8, 0.6))  # saturation and value
 _HUE_STEP = (

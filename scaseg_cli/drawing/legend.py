@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
@@ -10,6 +10,9 @@ from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.regions import lifted
 from scaseg_cli.drawing.tags import DARK, LIGHT
 from scaseg_cli.drawing.text import font, shortened, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _SIZE, _LINE = 13, 24  # of names, from one line to the next
 _SWATCH = 28, 16

@@ -5,15 +5,20 @@ Shapes: H W pixels of the image, h w of the cell it is shown in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from scaseg_cli.drawing.class_styles import ClassStyle, Colour
 from scaseg_cli.drawing.tags import DARK, LIGHT, name_regions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.drawing.class_styles import ClassStyle, Colour
 
 CELL = 256  # pixels, the longer side of an image in a sheet
 _STRENGTH = 0.75  # of a class's colour over the image's grey

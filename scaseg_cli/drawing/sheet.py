@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.legend import draw_legend, legend_height
 from scaseg_cli.drawing.regions import CELL, hatched, pale_grey
 from scaseg_cli.drawing.tags import draw_tag, tag_size
 from scaseg_cli.drawing.text import font, shortened, width_of, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaseg_cli.drawing.class_styles import ClassStyle
 
 _GAP, _MARGIN = 10, 18
 _LEAST_WIDTH = 900  # pixels, in which the key has room

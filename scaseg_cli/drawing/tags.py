@@ -5,8 +5,7 @@ Shapes: h w pixels of a cell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
@@ -15,6 +14,9 @@ from PIL import Image, ImageDraw
 
 from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.text import font, shortened, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DARK, LIGHT = (25, 25, 25), (255, 255, 255)
 _RED_ON_DARK, _RED_ON_LIGHT = (255, 130, 120), (200, 0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,14 @@ from scaseg_cli.clip.load import load_clip
 from scaseg_cli.embeddings.encode import encode_classes
 from scaseg_cli.embeddings.prompts import read_templates
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import recording, require
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 _COLUMNS = [
     Column("model", "CLIP"),

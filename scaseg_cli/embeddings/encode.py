@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaseg_cli.clip.model import ClipModel
 from scaseg_cli.embeddings.prompts import fill, spoken_names
 from scaseg_cli.results.console import meter
+
+if TYPE_CHECKING:
+    from scaseg_cli.clip.model import ClipModel
 
 
 def encode_classes(clip: ClipModel, names: list[str], templates: tuple[str, ...], batch_size: int) -> Tensor:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from scaseg_cli.checkpoints import load_tensors, save_tensors
-from scaseg_cli.clip.model import ClipModel
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Clip, Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import read_classes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from scaseg_cli.clip.model import ClipModel
+    from scaseg_cli.run_dir import RunDir
 
 KIND = "class embeddings"
 REMEDY = "Run `scaseg embed-classes` with this recipe (`scaseg run` does all in order)."

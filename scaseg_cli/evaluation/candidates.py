@@ -6,14 +6,17 @@ Shapes: B images, Q queries, D visual width, N classes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
-from scaseg_cli.evaluation.inference import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from scaseg_cli.evaluation.inference import Rule
 
 
 @dataclass(frozen=True)

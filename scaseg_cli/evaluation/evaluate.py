@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
@@ -15,12 +14,16 @@ from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
 from scaseg_cli.files import read_json
 from scaseg_cli.measures.result_table import CHOSEN, MAIN, ResultRow, class_table, result_table
-from scaseg_cli.measures.summary import Summary
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import write
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import needs_of, recording, require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaseg_cli.measures.summary import Summary
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 @dataclass(frozen=True)

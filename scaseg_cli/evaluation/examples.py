@@ -6,11 +6,8 @@ out. Inference is that of the scores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
-
-from PIL import Image
 
 from scaseg_cli.data.images import read_image
 from scaseg_cli.drawing.class_styles import class_styles
@@ -18,16 +15,20 @@ from scaseg_cli.drawing.regions import draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
 from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
-from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.files import replaced
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import ClassList
 from scaseg_cli.split.rules import holds_unseen
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
     from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.evaluation.scored_set import ScoredSet
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
+    from scaseg_cli.split import ClassList
 
 NUM_EXAMPLES = 6
 

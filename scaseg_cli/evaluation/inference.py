@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.evaluation.panoptic_inference import PanopticInference
@@ -21,6 +19,10 @@ from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from scaseg_cli.measures.fusion import Prediction
     from scaseg_cli.recipe.schema import Evaluation, Recipe
     from scaseg_cli.split import ClassList, SegmentArrays

@@ -5,19 +5,21 @@ Shapes: Q queries, N classes, H W pixels, G labelled segments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.measures.fusion import FusionRule, MaskSet, Prediction
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from scaseg_cli.measures.panoptic import PanopticMeasure
     from scaseg_cli.recipe.schema import Evaluation
     from scaseg_cli.split import SegmentArrays

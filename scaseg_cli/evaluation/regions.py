@@ -6,21 +6,23 @@ has an IoU with it above a half. Of a semantic prediction the region of each cla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.data.images import read_label
-from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.regions import Region
-from scaseg_cli.measures.fusion import Prediction
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
-from scaseg_cli.split import ClassList
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.drawing.class_styles import ClassStyle
+    from scaseg_cli.measures.fusion import Prediction
+    from scaseg_cli.split import ClassList
 
 
 def labelled_regions(

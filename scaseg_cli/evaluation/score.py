@@ -7,8 +7,6 @@ has ended. Counts are whole numbers, so no order of images and no number of proc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +17,15 @@ from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
 from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
 from scaseg_cli.launch import launch_workers
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from scaseg_cli.measures.measure import Counts
     from scaseg_cli.measures.summary import Summary
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
     from scaseg_cli.split.lists import Part
 
 STAGE_OF: dict[Part, str] = {"selection": "union", "validation": "evaluation"}

@@ -5,14 +5,11 @@ Background threads read the next images while the network works on a batch; a ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.base.device import choose_device
@@ -20,15 +17,20 @@ from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.data.images import read_image, read_label
 from scaseg_cli.data.prefetch import prefetched
 from scaseg_cli.evaluation.inference import Inference, PreparedImage, inference_of
-from scaseg_cli.measures.measure import Measure
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import meter
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import ClassList, open_set, read_classes
-from scaseg_cli.split.lists import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.measures.measure import Measure
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
+    from scaseg_cli.split.lists import Part
 
 _READERS = 2  # threads that read images and labels, each one batch ahead
 

@@ -7,19 +7,21 @@ sums the first class wins, so every pixel gets a class. Shapes: Q queries, N cla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.measures.fusion import Prediction
 from scaseg_cli.measures.mean_iou import Confusion, SemanticLabel, semantic_label
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from scaseg_cli.measures.semantic import SemanticMeasure
     from scaseg_cli.recipe.schema import Evaluation
     from scaseg_cli.split import SegmentArrays

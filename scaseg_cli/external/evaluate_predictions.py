@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.prefetch import num_cores
-from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.external.predicted_set import PredictedSet, read_predictions
 from scaseg_cli.external.score_files import Scored, score_files
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.measures.panoptic import PanopticMeasure
 from scaseg_cli.measures.result_table import class_table
-from scaseg_cli.measures.summary import Summary
 from scaseg_cli.recipe.schema import ImageSet
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.classes import class_list
 from scaseg_cli.split.unseen import check_unseen, unseen_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.measures.summary import Summary
 
 _TOGETHER = {"all": ("", ""), "things": ("th_", "Th"), "stuff": ("st_", "St")}  # before a measure's key and its title
 

@@ -5,7 +5,6 @@ What is wrong with them is collected by image and told at once. Shape: H W image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +20,8 @@ from scaseg_cli.measures.fusion import Prediction
 from scaseg_cli.measures.panoptic_quality import dense_index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.split import ClassList
 

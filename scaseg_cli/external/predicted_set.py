@@ -6,14 +6,17 @@ that the labels do not have count nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scaseg_cli.data.records import Category, LabelledSet
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import inside, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from scaseg_cli.data.records import Category, LabelledSet
 
 _HINT = (
     "COCO's format of results: {'annotations': [{'image_id', 'file_name', 'segments_info': [{'id', 'category_id'}]}]}"

@@ -7,23 +7,27 @@ is a small table of pixels. Shapes: G labelled segments, S predicted segments.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.prefetch import prefetched
-from scaseg_cli.data.records import ImageRecord, LabelledSet
 from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.external.predicted_set import Predicted, PredictedSet
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, label_segments
 from scaseg_cli.measures.shared_pixels import shared_pixels
 from scaseg_cli.results.console import meter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.external.predicted_set import Predicted, PredictedSet
 
 _SHOWN = 50  # images with mistakes that are named; more are counted
 

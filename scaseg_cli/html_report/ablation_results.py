@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.table import Table, read_table
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.run_dir import RunDir
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from scaseg_cli.html_report.curves import Losses, Snapshots
 from scaseg_cli.html_report.svg import as_svg, chart_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+
+    from scaseg_cli.html_report.curves import Losses, Snapshots
 
 # Okabe and Ito's colours, which people who see colours otherwise tell apart too, with a line style for each.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

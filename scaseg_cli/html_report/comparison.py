@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.html_report.finished_run import FinishedRun
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.tasks import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scaseg_cli.html_report.finished_run import FinishedRun
 
 _TITLES = {"pq": "PQ", "iou": "IoU"}
 

@@ -6,12 +6,14 @@ Shapes: N classes of which S are seen and U unseen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.results.table import Column, Table, shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NOTHING = "nothing"
 _TOP = 3  # of what a class is taken for instead

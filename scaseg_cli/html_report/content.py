@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scaseg_cli.errors import ScasegError, explained
 from scaseg_cli.html_report.ablation_results import AblationResult, read_ablations
@@ -17,11 +16,15 @@ from scaseg_cli.html_report.curves import (
     read_snapshots,
 )
 from scaseg_cli.html_report.embedding_map import distance_table
-from scaseg_cli.html_report.finished_run import FinishedRun
 from scaseg_cli.html_report.pictures import Picture, read_examples, read_grids
 from scaseg_cli.html_report.provenance import Provenance, provenance
-from scaseg_cli.html_report.survey import Survey
 from scaseg_cli.results.table import Table, json_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scaseg_cli.html_report.finished_run import FinishedRun
+    from scaseg_cli.html_report.survey import Survey
 
 T = TypeVar("T")
 _NO_SURVEY = "no image was looked at (--images 0)"

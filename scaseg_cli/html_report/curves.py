@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from scaseg_cli.run_dir import RunDir
 
 STEP = "iteration"
 

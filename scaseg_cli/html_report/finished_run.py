@@ -6,21 +6,24 @@ Only files are read, no weights and no images, so that a run whose weights are g
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.table import Table, read_table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import stage_key, stages_for
 from scaseg_cli.tasks import Task, task_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
 
 
 @dataclass(frozen=True)

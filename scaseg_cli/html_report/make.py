@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
 from scaseg_cli.html_report.comparison import Comparison, compare
 from scaseg_cli.html_report.content import Content, gather
-from scaseg_cli.html_report.finished_run import FinishedRun
 from scaseg_cli.html_report.page import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.html_report.finished_run import FinishedRun
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.html_report.charts import COLOURS, Chart
-from scaseg_cli.html_report.survey import Survey
 from scaseg_cli.html_report.svg import as_svg, chart_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from scaseg_cli.html_report.survey import Survey
 
 _SIDE = 5.0  # inches
 _REAL, _GENERATED = "osD^v", "x+1|_"  # markers; another pair where the colours begin anew

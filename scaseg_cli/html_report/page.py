@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
-from scaseg_cli.version import __version__
 from scaseg_cli.html_report.charts import Chart, loss_charts, snapshot_charts
-from scaseg_cli.html_report.comparison import Comparison
-from scaseg_cli.html_report.content import Content
 from scaseg_cli.html_report.map_chart import map_chart
 from scaseg_cli.html_report.svg import inlined
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.console import in_words
 from scaseg_cli.results.table import Column, Table, header, json_value, shown
+from scaseg_cli.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markupsafe import Markup
+
+    from scaseg_cli.html_report.comparison import Comparison
+    from scaseg_cli.html_report.content import Content
 
 
 class PageCell(NamedTuple):

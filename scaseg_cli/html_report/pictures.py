@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.run_dir import RunDir
 
 _LARGE = 900_000  # bytes of a picture that is taken as it is
 _WIDTH = 1600  # pixels, of a larger one

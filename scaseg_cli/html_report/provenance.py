@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.html_report.finished_run import FinishedRun
 from scaseg_cli.recipe.load import recipe_text
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.stages import STAGES
+
+if TYPE_CHECKING:
+    from scaseg_cli.html_report.finished_run import FinishedRun
 
 _COMMIT = 10  # letters of a commit that are shown
 

@@ -5,15 +5,18 @@ Shapes: H W image, X = H * W pixels, G labelled segments, Q queries, N classes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from scaseg_cli.measures.fusion import Prediction
 from scaseg_cli.measures.panoptic_quality import dense_index
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from scaseg_cli.measures.fusion import Prediction
 
 
 class Parts(NamedTuple):

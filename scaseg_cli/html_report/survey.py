@@ -8,18 +8,21 @@ N classes, R real and P generated embeddings, D visual width, K embeddings on th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.html_report.embedding_map import Chosen, choose
-from scaseg_cli.html_report.finished_run import FinishedRun
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.console import say_plainly
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from scaseg_cli.html_report.finished_run import FinishedRun
 
 KIND = "look at the validation images"
 KEPT = 60  # real embeddings of a class

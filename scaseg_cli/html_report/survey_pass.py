@@ -5,12 +5,11 @@ Shapes: B images, Q queries, D visual width, N classes of which U are unseen, G 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.cat.generators import NoGenerator, load_generator
@@ -20,7 +19,6 @@ from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
 from scaseg_cli.evaluation.evaluate import table_rows
 from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
 from scaseg_cli.html_report.embedding_map import choose, laid_out
-from scaseg_cli.html_report.finished_run import FinishedRun
 from scaseg_cli.html_report.segment_votes import Parts, labelled_parts, queries_of, votes_of
 from scaseg_cli.html_report.survey import GENERATED, KEPT, Survey, keep_survey, kept_survey
 from scaseg_cli.measures.result_table import MAIN
@@ -28,6 +26,13 @@ from scaseg_cli.results.console import say
 from scaseg_cli.seeds import seeded
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.html_report.finished_run import FinishedRun
 
 _LEAST_IOU = 0.5
 

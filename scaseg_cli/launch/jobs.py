@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.launch.processes import end_with_parent
-from scaseg_cli.recipe.schema import Recipe, Slurm
-from scaseg_cli.run_dir import RunDir
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import submitit
+
+    from scaseg_cli.recipe.schema import Recipe, Slurm
+    from scaseg_cli.run_dir import RunDir
 
 _RETURNS = 50  # times that a job whose time is up is queued again
 _YEAR = 365 * 24 * 60  # minutes; a job on this machine has no limit, and submitit wants one

@@ -11,12 +11,15 @@ import re
 import signal
 import sys
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.launch.nodes import this_node
 from scaseg_cli.results.console import Meter, Progress, say_plainly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 _ERROR, _PROGRESS = "scaseg-error ", "scaseg-progress "
 _LINE = re.compile(r"\[default(\d+)\]:(?:\[rank\d+\]: )?(.*)")
@@ -36,7 +39,8 @@ def tell_progress(progress: Progress) -> None:
 
 
 def _tell(mark: str, value: object) -> None:
-    print(f"\n{mark}{json.dumps(value)}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"\n{mark}{json.dumps(value)}\n")
+    sys.stderr.flush()
 
 
 class Listener:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scaseg_cli.recipe.schema import Recipe
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.launch.listener import Listener
 from scaseg_cli.launch.nodes import this_node
 from scaseg_cli.recipe import save_recipe
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 _WORKER = "scaseg_cli.launch.worker"
 _MARK = "SCASEG_WORKER"  # RANK and its like are set by some clusters for every process

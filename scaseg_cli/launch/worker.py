@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from scaseg_cli import launch
 from scaseg_cli.errors import explained
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import progress_to
 from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scaseg_cli.recipe.schema import Recipe
 
 
 def main(recipe_file: str, folder: str, target: str) -> int:
@@ -42,7 +45,7 @@ def _leave() -> None:
 
 def _function(target: str) -> Callable[[Recipe, RunDir], object]:
     module, _, name = target.partition(":")
-    return cast(Callable[[Recipe, RunDir], object], getattr(importlib.import_module(module), name))
+    return cast("Callable[[Recipe, RunDir], object]", getattr(importlib.import_module(module), name))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,18 @@ same masks. Shapes: Q queries, K kept queries, H W image, X = H * W pixels, G la
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import add
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel
 
 _BLOCK = 65_536  # score * mask products made at a time: they stay in the cache, and large images need no more memory
 

@@ -6,13 +6,14 @@ business of `evaluation/inference.py`. Shapes: N classes.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-from scaseg_cli.measures.summary import Quantity, Summary
-from scaseg_cli.results.table import Column
+    from scaseg_cli.measures.summary import Quantity, Summary
+    from scaseg_cli.results.table import Column
 
 LETTERS = {"seen": "s", "unseen": "u", "harmonic": "h"}  # the prefix of a measure's title for each group of classes
 

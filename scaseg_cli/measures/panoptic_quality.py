@@ -22,13 +22,16 @@ Shapes: H W image, X = H * W pixels, G labelled segments, S predicted segments, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaseg_cli.measures.shared_pixels import run_starts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.measures.measure import LETTERS, Measure
-from scaseg_cli.measures.summary import Summary
 from scaseg_cli.results.table import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from scaseg_cli.measures.summary import Summary
 
 MAIN = ("inductive", "transductive")  # the rows that stand for the two settings
 CHOSEN = "best increment"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from scaseg_cli.measures.mean_iou import Confusion
 from scaseg_cli.measures.summary import Quantity, Summary, group_means, seen_and_unseen, with_harmonic
 from scaseg_cli.results.table import Column
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)

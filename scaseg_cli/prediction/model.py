@@ -6,14 +6,12 @@ image needs little more memory than its own. Shapes: Q queries, K classes, D vis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
@@ -23,10 +21,16 @@ from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
 from scaseg_cli.evaluation.semantic_inference import pixel_classes
 from scaseg_cli.measures.fusion import FusionRule, fuse_in_blocks, kept_queries
 from scaseg_cli.prediction.vocabulary import Vocabulary, vectors_of
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import Setting, task_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 _BLOCK_BYTES = 1 << 28  # of the masks that are brought to the image's size at a time
 

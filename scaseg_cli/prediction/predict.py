@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaseg_cli.version import __version__
 from scaseg_cli.data.prefetch import num_cores, prefetched
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_bytes, write_json
@@ -22,13 +19,19 @@ from scaseg_cli.prediction.read_image import read_any_image
 from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, segments_info, styles_of
 from scaseg_cli.prediction.sources import Source, as_text
 from scaseg_cli.prediction.vocabulary import vocabulary_of
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import meter, say, say_plainly
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import Setting, task_of
+from scaseg_cli.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 _ROWS = 30  # images in the table that a person reads; all are in the JSON
 _NAMED = 50  # images that cannot be read and are named; more are counted

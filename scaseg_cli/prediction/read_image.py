@@ -6,13 +6,17 @@ sees it. Shapes: H W image.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _WHITE = (255, 255, 255)
 

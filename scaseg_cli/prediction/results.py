@@ -5,21 +5,25 @@ Shapes: H W image, S segments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
 from scaseg_cli.drawing.class_styles import ClassStyle, palette_colour
 from scaseg_cli.drawing.regions import Region, draw_regions
-from scaseg_cli.prediction.model import Segments
 from scaseg_cli.prediction.vocabulary import Vocabulary, key_of
 from scaseg_cli.shapes.world import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.prediction.model import Segments
 
 _LARGE, _SMALL = 1024, 512  # pixels of an overlay's longer side: at most, and of an image that is small itself
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 STDIN = "-"
 

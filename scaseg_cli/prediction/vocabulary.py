@@ -7,13 +7,12 @@ embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scaseg_cli.clip.load import load_clip
@@ -23,10 +22,16 @@ from scaseg_cli.embeddings.prompts import spoken_name
 from scaseg_cli.embeddings.store import check_clip, load_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.prediction.names import EXAMPLE
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, read_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ Shapes: B images, Q queries, D visual width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,14 +17,19 @@ from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore, save_queries
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import Meter, meter, say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.seeds import drawn_seed, seeded
 from scaseg_cli.split import open_set
 from scaseg_cli.stages import recording, require, stage_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 Rows = tuple[Tensor, Tensor, Tensor]  # matched [M, D], their class ids [M], without a segment [U, D]
 _COLUMNS = ("matched", "classes", "null")

@@ -6,15 +6,17 @@ Shapes: M matched queries, U queries without a segment, D visual width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import require
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 KIND = "query embeddings"
 _REMEDY = "Run `scaseg train-cat` again: it writes the query embeddings anew."

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from scaseg_cli.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LONGEST = 60  # characters of a wrong value that are shown
 

@@ -7,12 +7,14 @@ keys wins. A recipe that was misread so would train something else.
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _TAG = "tag:yaml.org,2002:"
 _INT = re.compile(r"[-+]?[0-9]+$|0x[0-9a-fA-F]+$|0o[0-7]+$")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import rich.box
 import rich.progress
@@ -26,6 +24,10 @@ from rich.progress import (
 from rich.text import Text
 
 from scaseg_cli.results.table import Table, header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)

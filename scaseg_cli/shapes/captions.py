@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from scaseg_cli.shapes.world import CLASSES, ShapeClass
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
 
 # The bare name and the plainest template come first and are drawn more often than the others.
 TEMPLATES = (

@@ -7,15 +7,19 @@ draw the same picture.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.shapes.drawing import Floats, Stuff, develop, paint_thing, random_stuff, random_thing, stuff_colours
 from scaseg_cli.shapes.scenes import draw_scene
 from scaseg_cli.shapes.world import STUFF, THINGS, ShapeClass
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 MEAN_COLOUR = (0.31, 0.28, 0.21)  # of the embedded world's pixels, RGB 0..1; also what hides a masked part
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from scaseg_cli.checkpoints import load_state, save_state, save_tensors
 from scaseg_cli.results.console import meter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _WARMUP = 30  # iterations
 _SAVE_EVERY = 100

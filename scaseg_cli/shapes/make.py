@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.data.images import ids_to_rgb
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
-from scaseg_cli.recipe.schema import ShapesData
 from scaseg_cli.results.console import track
 from scaseg_cli.shapes.scenes import Scene, draw_scene
 from scaseg_cli.shapes.world import (
@@ -27,6 +24,13 @@ from scaseg_cli.shapes.world import (
     THINGS,
     ShapeClass,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.recipe.schema import ShapesData
 
 SETS = ("train", "selection", "validation")
 _MARK = "shapes.json"  # says that a folder is ours, so that it may be written again

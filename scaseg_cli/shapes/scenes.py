@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaseg_cli.shapes.drawing import (
     Floats,
@@ -19,7 +18,13 @@ from scaseg_cli.shapes.drawing import (
     random_thing,
     stuff_colours,
 )
-from scaseg_cli.shapes.world import ShapeClass
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.shapes.world import ShapeClass
 
 MIN_VISIBLE = 12  # pixels; what shows less of itself is taken out of the scene, image and label alike
 

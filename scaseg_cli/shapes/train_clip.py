@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,6 +27,10 @@ from scaseg_cli.shapes.clip import (
 from scaseg_cli.shapes.crops import Picture, scene_picture, single, stream
 from scaseg_cli.shapes.fitting import fit, save_half, seeded_module
 from scaseg_cli.shapes.world import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 BATCH = 128
 _SINGLES = 96  # of a batch; the rest are scenes. More scenes, and stuff is learned badly

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scaseg_cli.data.records import Category, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json, write_json
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from scaseg_cli.data.records import Category, Segment
+    from scaseg_cli.run_dir import RunDir
 
 SPLIT_AGAIN = "Run `scaseg split-dataset` with this recipe (`scaseg run` does all in order)."
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from scaseg_cli.data.images import read_label
 from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.records import ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import track
-from scaseg_cli.split.lists import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.split.lists import Part
 
 NUM_CHECKED = 20  # of each list, unless a person asks for another number
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.folders import check_files, data_root
-from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import read_index
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import ImageSet, Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import SPLIT_AGAIN, read_split_file
 from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.recipe.schema import ImageSet, Recipe
+    from scaseg_cli.run_dir import RunDir
 
 Part = Literal["train", "selection", "validation"]
 PARTS: tuple[Part, ...] = ("train", "selection", "validation")

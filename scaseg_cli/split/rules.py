@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from scaseg_cli.data.records import ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.split.classes import ClassList
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.split.classes import ClassList
 
 
 def holds_unseen(record: ImageRecord, classes: ClassList) -> bool:

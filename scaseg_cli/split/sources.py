@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.class_lists import read_class_list
@@ -10,12 +10,16 @@ from scaseg_cli.data.folders import data_root
 from scaseg_cli.data.map_pairs import pair_files
 from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import scan_semantic_set
-from scaseg_cli.recipe.schema import ImageSet, Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.lists import PARTS, Part, part_source
 from scaseg_cli.split.rules import check_same_categories
 from scaseg_cli.split.unseen import check_unseen, unseen_names
 from scaseg_cli.stages import is_done, recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import ImageSet, Recipe
+    from scaseg_cli.run_dir import RunDir
 
 Sets = dict[Part, LabelledSet]
 _PARTS_AS_READ: tuple[Part, ...] = ("train", "validation", "selection")

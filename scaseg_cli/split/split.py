@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from scaseg_cli.data.folders import check_files, data_root
 from scaseg_cli.data.semantic import write_index
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.stage_report import StageReport
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, class_list, write_classes
 from scaseg_cli.split.label_sample import NUM_CHECKED, check_label_sample
 from scaseg_cli.split.lists import PARTS, Part, label_indexes
@@ -18,6 +18,10 @@ from scaseg_cli.split.table import ignored_share, split_table
 from scaseg_cli.split.unseen import check_unseen, unseen_names
 from scaseg_cli.stages import recording
 from scaseg_cli.tasks import task_of
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> StageReport:

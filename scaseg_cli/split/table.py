@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.label_maps import is_raw
-from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import ignored_pixels
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.split.classes import ClassList
 from scaseg_cli.split.lists import PARTS, Part
 from scaseg_cli.split.rules import holds_unseen, shared_images
-from scaseg_cli.split.sources import Sets
 from scaseg_cli.tasks import Task, task_of
+
+if TYPE_CHECKING:
+    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.split.classes import ClassList
+    from scaseg_cli.split.sources import Sets
 
 
 def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) -> Table:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scaseg_cli.data.records import Category
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from scaseg_cli.data.records import Category
 
 KNOWN_SPLITS = ("coco-zps", "coco-zss", "shapes-zps", "shapes-zss")
 # docs/method.md, Task: the unseen classes of COCO panoptic and of COCO-Stuff, in the data's own spelling.

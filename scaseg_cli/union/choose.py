@@ -7,16 +7,19 @@ flatter what was chosen: they are for the record, not for a result table.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from scaseg_cli.base.classifier import CosineClassifier
-from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate
-from scaseg_cli.measures.summary import Quantity, Summary
-from scaseg_cli.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from scaseg_cli.base.classifier import CosineClassifier
+    from scaseg_cli.base.projector import Snapshot
+    from scaseg_cli.measures.summary import Quantity, Summary
+    from scaseg_cli.recipe.schema import Recipe
 
 Model = Literal["base", "method", "control"]
 

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.projector import Snapshot, save_projector
 from scaseg_cli.cat.generators import load_generator
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.score import score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
 from scaseg_cli.files import write_json
 from scaseg_cli.measures.measure import LETTERS
-from scaseg_cli.measures.summary import Quantity, Summary
 from scaseg_cli.queries.store import QueryStore, load_queries
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.union.choose import Choices, Figure, Model, choose, figures_of, tried_of
 from scaseg_cli.union.generated import GeneratedEmbeddings
 from scaseg_cli.union.loss import FinetuneLoss
 from scaseg_cli.union.tuning import FineTuning, tune
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import torch
+
+    from scaseg_cli.evaluation.candidates import Candidate
+    from scaseg_cli.measures.summary import Quantity, Summary
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 def union_finetune(recipe: Recipe, run: RunDir) -> StageReport:

@@ -6,14 +6,18 @@ width, C embedding width, k nearest seen classes.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from scaseg_cli.cat.generators import Generator
 from scaseg_cli.cat.ridge import class_means
-from scaseg_cli.queries.store import QueryStore
-from scaseg_cli.recipe.schema import Union
 from scaseg_cli.seeds import seeded
+
+if TYPE_CHECKING:
+    from scaseg_cli.cat.generators import Generator
+    from scaseg_cli.queries.store import QueryStore
+    from scaseg_cli.recipe.schema import Union
 
 MEAN_SAMPLES = 256  # generated embeddings a class from which its mean is taken
 

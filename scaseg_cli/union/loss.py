@@ -6,12 +6,14 @@ Shapes: T embeddings of a step, N classes of which S are seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scaseg_cli.recipe.schema import Union
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Union
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,25 @@ Shapes: M real matched queries, U real ones without a segment, T embeddings of a
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.queries.store import QueryStore
-from scaseg_cli.recipe.schema import Union
 from scaseg_cli.results.console import meter, say
 from scaseg_cli.seeds import seeded
-from scaseg_cli.union.generated import GeneratedEmbeddings
-from scaseg_cli.union.loss import FinetuneLoss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.base.classifier import CosineClassifier
+    from scaseg_cli.queries.store import QueryStore
+    from scaseg_cli.recipe.schema import Union
+    from scaseg_cli.union.generated import GeneratedEmbeddings
+    from scaseg_cli.union.loss import FinetuneLoss
 
 NOTE_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
 

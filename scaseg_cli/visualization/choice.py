@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +12,8 @@ from scaseg_cli.evaluation.examples import chosen_images
 from scaseg_cli.split.rules import holds_unseen
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
     from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.split import ClassList
     from scaseg_cli.visualization.scored_images import ScoredImage

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.base.classifier import load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.evaluation.candidates import Candidate
-from scaseg_cli.external.peer import Peer
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
-from scaseg_cli.tasks import Setting
+
+if TYPE_CHECKING:
+    from scaseg_cli.external.peer import Peer
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
+    from scaseg_cli.tasks import Setting
 
 _TUNED = "fine-tuned with generated unseen queries"
 

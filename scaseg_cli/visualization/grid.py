@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from scaseg_cli.data.images import read_image
-from scaseg_cli.drawing.class_styles import ClassStyle
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
 from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
-from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.files import replaced
 from scaseg_cli.results.table import shown as as_text
-from scaseg_cli.visualization.columns import Column
-from scaseg_cli.visualization.scored_images import ScoredImage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
     from scaseg_cli.data.records import ImageRecord
+    from scaseg_cli.drawing.class_styles import ClassStyle
+    from scaseg_cli.evaluation.scored_set import ScoredSet
+    from scaseg_cli.visualization.columns import Column
+    from scaseg_cli.visualization.scored_images import ScoredImage
 
 SUFFIXES = (".png", ".pdf")
 ROWS_A_PAGE = 8  # of a PDF, at most

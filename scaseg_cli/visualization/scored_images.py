@@ -6,25 +6,27 @@ mean over the classes that label or prediction holds. Shapes: N classes, X = H *
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from scaseg_cli.data.images import read_label
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
-from scaseg_cli.evaluation.scored_set import ScoredSet
-from scaseg_cli.measures.fusion import Prediction
 from scaseg_cli.measures.mean_iou import Confusion, semantic_label
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, prepare_label
 from scaseg_cli.tasks import task_of
-from scaseg_cli.visualization.columns import Column
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
     from scaseg_cli.data.records import ImageRecord
+    from scaseg_cli.evaluation.scored_set import ScoredSet
+    from scaseg_cli.measures.fusion import Prediction
+    from scaseg_cli.visualization.columns import Column
 
 
 @dataclass

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.drawing.class_styles import class_styles
@@ -12,13 +10,10 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.external.peer import Peer, check_peer, open_peer, read_peer
 from scaseg_cli.prediction.model import choose_setting, needs_of_setting
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column as TableColumn
 from scaseg_cli.results.table import Table, json_value
-from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import ClassList
 from scaseg_cli.split.lists import read_image_ids
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import task_of
@@ -28,7 +23,13 @@ from scaseg_cli.visualization.grid import SUFFIXES, GridRow, Style, draw_row, sa
 from scaseg_cli.visualization.scored_images import ScoredImage, add_prediction, score_images
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from scaseg_cli.data.records import ImageRecord
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
+    from scaseg_cli.split import ClassList
 
 
 def visualize(

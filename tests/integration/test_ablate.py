@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from damaged_world import World
 
 from scaseg_cli.base.segmentor import Segmentor
 from scaseg_cli.evaluation.examples import NUM_EXAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from damaged_world import World
 
 WITHOUT_TRAINING = ("null-embedding", "pseudo-seen", "pseudo-unseen", "increment")
 FAILING = """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from damaged_world import World
 from tiny_runs import scaseg_json, signal_when
 
 from scaseg_cli.ablations.ablate import make_ablations
@@ -14,6 +14,9 @@ from scaseg_cli.ablations.plan import Plan, make_plan
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from damaged_world import World
 
 TINY = ("-r", "tiny.yaml", "-w", "run")
 LONG = """

@@ -6,9 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,9 @@ from PIL import Image
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.shapes.world import CLASSES
 from scaseg_cli.split import read_image_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _remove(path: Path) -> None:

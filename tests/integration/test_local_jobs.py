@@ -8,10 +8,13 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from damaged_world import World
 from tiny_runs import scaseg, start
+
+if TYPE_CHECKING:
+    from damaged_world import World
 
 TRAIN = (
     "train-base", "-r", "tiny.yaml", "-w", "run", "--set", "base.iterations=30", "--set", "base.checkpoint_every=1",

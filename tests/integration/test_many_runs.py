@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from damaged_world import World
 
 from scaseg_cli import pipeline
 from scaseg_cli.base.segmentor import Segmentor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.evaluate import evaluate, evaluate_all
 from scaseg_cli.evaluation.examples import NUM_EXAMPLES
-from scaseg_cli.evaluation.shared_pass import RecipeRun
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done
 from scaseg_cli.union.finetune import union_finetune_all
+
+if TYPE_CHECKING:
+    from damaged_world import World
+
+    from scaseg_cli.evaluation.shared_pass import RecipeRun
+    from scaseg_cli.recipe.schema import Recipe
 
 NUM_SELECTION, NUM_VALIDATION = 10, 13
 SMALL = (
@@ -147,7 +150,7 @@ def test_two_processes_give_the_panoptic_table_of_one(world: World) -> None:
 
 
 def test_what_a_process_meets_in_scoring_is_told_by_image(world: World) -> None:
-    broken = sorted(Path("data/validation").iterdir())[-1]
+    broken = max(Path("data/validation").iterdir())
     broken.write_bytes(b"no image")
     world.refuses("evaluate", "--processes", "2", saying=(broken.name,))
     assert not list(Path("run/evaluation").glob("scoring-*"))

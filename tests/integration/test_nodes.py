@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from damaged_world import World
 from tiny_runs import TinyRun, start
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from damaged_world import World
 
 _LIMIT = 240.0
 

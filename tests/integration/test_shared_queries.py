@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from damaged_world import World
 from safetensors.torch import load_file
 
 from scaseg_cli.checkpoints import load_state, save_state
@@ -13,6 +13,9 @@ from scaseg_cli.queries.collect import collect_shards
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import stage_key
+
+if TYPE_CHECKING:
+    from damaged_world import World
 
 CHANGES = ("queries.images_per_shard=5", "queries.batch_size=3")  # the last batch of a shard is short
 TWO = ("train-cat", "--processes", "2", *(word for change in CHANGES for word in ("--set", change)))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from logging import FileHandler
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from damaged_world import World
 from full_disk import room_for
 from mmengine.logging import MMLogger
 from safetensors.torch import load_file
@@ -23,6 +21,11 @@ from scaseg_cli.base.train import _network, losses_file, state_file, train_base
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from damaged_world import World
 
 CHANGES = ("base.iterations=4", "base.batch_size=4", "base.log_every=1", "base.warmup=0", "base.checkpoint_every=2")
 

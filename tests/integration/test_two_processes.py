@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -22,8 +23,10 @@ from scaseg_cli.base.device import World as Processes
 from scaseg_cli.base.train import _network
 from scaseg_cli.checkpoints import load_tensors
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
 
 TESTS = Path(__file__).parents[1]
 CHANGES = ("base.iterations=3", "base.batch_size=4", "base.log_every=1", "base.warmup=0")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,6 +10,10 @@ from full_disk import room_for
 
 from scaseg_cli.checkpoints import load_state, load_tensors, save_state, save_tensors
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 SMALL, LARGE = torch.ones(10), torch.zeros(1_000_000)
 

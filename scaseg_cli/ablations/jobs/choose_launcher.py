@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.ablations.jobs.cluster import NO_LIMIT, Cluster
 from scaseg_cli.ablations.jobs.job_files import log_file
-from scaseg_cli.ablations.jobs.launcher import Failures, JobLauncher, RunningJob
 from scaseg_cli.ablations.jobs.processes import Processes, visible_devices
 from scaseg_cli.ablations.jobs.stage_job import RecipeRun, run_stage_job
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.ablations.jobs.launcher import Failures, JobLauncher, RunningJob
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 @dataclass(frozen=True)

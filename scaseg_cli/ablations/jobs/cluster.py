@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.ablations.jobs.job_files import read_outcome, write_job
 from scaseg_cli.ablations.jobs.launcher import COMMAND, Failures, RunningJob
-from scaseg_cli.ablations.jobs.stage_job import RecipeRun
 from scaseg_cli.launch.jobs import SubmittedJob, submit
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.ablations.jobs.stage_job import RecipeRun
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 NO_LIMIT = 10_000  # jobs at once: a cluster has its own limit
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scaseg_cli.ablations.jobs.stage_job import Failure, RecipeRun
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMAND = "ablate-job"  # of `scaseg`: carries out what a job's file says
 Failures = dict[Path, Failure]  # by run folder

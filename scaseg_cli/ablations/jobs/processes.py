@@ -6,15 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli.ablations.jobs.job_files import read_outcome, write_job
 from scaseg_cli.ablations.jobs.launcher import COMMAND, Failures, RunningJob
-from scaseg_cli.ablations.jobs.stage_job import RecipeRun
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.launch import end_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.ablations.jobs.stage_job import RecipeRun
 
 _GRACE = 15.0  # seconds that a process has to end by itself
 

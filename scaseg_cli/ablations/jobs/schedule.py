@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scaseg_cli.ablations.jobs.launcher import JobLauncher, RunningJob
-from scaseg_cli.ablations.jobs.stage_job import Failure
-from scaseg_cli.ablations.plan import Plan, StageJob
-from scaseg_cli.ablations.store import Store
 from scaseg_cli.results.console import in_words, say_plainly
-from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.ablations.jobs.launcher import JobLauncher, RunningJob
+    from scaseg_cli.ablations.jobs.stage_job import Failure
+    from scaseg_cli.ablations.plan import Plan, StageJob
+    from scaseg_cli.ablations.store import Store
+    from scaseg_cli.run_dir import RunDir
 
 _POLL = 0.2  # seconds between two looks at the jobs
 

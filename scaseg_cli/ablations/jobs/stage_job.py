@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaseg_cli import pipeline
 from scaseg_cli.errors import ScasegError
@@ -16,6 +16,9 @@ from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.console import logging_to, say_plainly, say_to_log
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RecipeRun = tuple[Recipe, RunDir]
 

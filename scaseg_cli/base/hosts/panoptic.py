@@ -8,7 +8,6 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from scaseg_cli.base.aligned_network import AlignedNetwork
-from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.base.head import CosineHead
 from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
 
@@ -17,6 +16,7 @@ from mmdet.models.backbones import ResNet  # isort: skip
 from mmdet.models.detectors import Mask2Former  # isort: skip
 
 if TYPE_CHECKING:
+    from scaseg_cli.base.classifier import CosineClassifier
     from scaseg_cli.recipe.schema import Base
 
 

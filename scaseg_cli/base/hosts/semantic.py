@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from torch import Tensor
 
 from scaseg_cli.base.aligned_network import AlignedNetwork
 from scaseg_cli.base.augmentation import IGNORED
-from scaseg_cli.base.classifier import CosineClassifier
 from scaseg_cli.base.head import CosineHead
 from scaseg_cli.base.ignored_pixels import LABELLED, LabelledPixels, labelled_pixels
 from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
@@ -24,6 +22,9 @@ from mmseg.models.decode_heads import Mask2FormerHead  # isort: skip
 from mmseg.models.segmentors import EncoderDecoder  # isort: skip
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from scaseg_cli.base.classifier import CosineClassifier
     from scaseg_cli.recipe.schema import Base
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -14,8 +13,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from scaseg_cli.base.device import choose_device, memory_gib
 from scaseg_cli.base.events import Events
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
 
 CPU = torch.device("cpu")
 WANDB = """  # what mmengine calls of the package

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from base_world import SIDE, UNSEEN, base, fresh_network, largest_gradient, losses_of, recipe, stripes
 from torch import Tensor
 
-from scaseg_cli.base.aligned_network import AlignedNetwork
 from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.ignored_pixels import drawn, labelled_pixels, logits_at
 from scaseg_cli.base.v2c import masked_image
 from scaseg_cli.tasks import ZSS
+
+if TYPE_CHECKING:
+    from scaseg_cli.base.aligned_network import AlignedNetwork
 
 CELLS = SIDE // 2  # mask logits have half the resolution of the labels
 NUM_QUERIES = 6

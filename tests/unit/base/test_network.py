@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -36,11 +36,15 @@ from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, SplitClass, write_classes
 from scaseg_cli.stages import recording
 from scaseg_cli.tasks import ZPS, ZSS, Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
 
 both = pytest.mark.parametrize("task", [ZPS, ZSS], ids=lambda task: task.name)
 CPU = torch.device("cpu")

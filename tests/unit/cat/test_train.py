@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -18,9 +18,13 @@ from scaseg_cli.cat.train import train_generator
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore, save_queries
-from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done, recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 Batch = tuple[Tensor, Tensor, Tensor]
 

@@ -12,7 +12,9 @@ from scaseg_cli.cli.app import app
 
 PAGE = Path(__file__).parents[3] / "docs" / "predict.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.M | re.S) for line in block.splitlines()]
+COMMANDS = [
+    line for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+]
 
 
 @pytest.mark.parametrize("line", COMMANDS)

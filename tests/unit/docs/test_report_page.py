@@ -14,7 +14,9 @@ from scaseg_cli.html_report.survey import KEPT
 
 PAGE = Path(__file__).parents[3] / "docs" / "report.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.M | re.S) for line in block.splitlines()]
+COMMANDS = [
+    line for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+]
 REPORT = get_command(app).commands["report"]  # type: ignore[attr-defined]
 
 
@@ -34,7 +36,7 @@ def test_numbers_are_those_of_the_code() -> None:
 
 def test_the_sections_are_the_pages() -> None:
     template = (PAGE.parents[1] / "scaseg_cli" / "html_report" / "templates" / "run.html").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| ([A-Z][\w ]+) \|", TEXT, re.M)
+    listed = re.findall(r"^\| ([A-Z][\w ]+) \|", TEXT, re.MULTILINE)
     assert listed == re.findall(r"<h3>([A-Z][\w ]+)</h3>", template.replace("<h3>Left out</h3>", ""))
 
 

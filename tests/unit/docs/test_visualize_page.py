@@ -15,7 +15,9 @@ from scaseg_cli.visualization.grid import ROWS_A_PAGE
 
 PAGE = Path(__file__).parents[3] / "docs" / "visualize.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.M | re.S) for line in block.splitlines()]
+COMMANDS = [
+    line for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+]
 
 
 @pytest.mark.parametrize("line", COMMANDS)

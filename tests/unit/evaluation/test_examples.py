@@ -19,9 +19,9 @@ from scaseg_cli.evaluation.examples import Shown, chosen_images, draw_rows, save
 from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.semantic_inference import SemanticInference
-from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.measures.fusion import Prediction
 from scaseg_cli.measures.panoptic_quality import prepare_label
+from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import class_list, write_classes

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,9 +21,13 @@ from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.semantic_inference import SemanticInference
 from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import class_list, write_classes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import Recipe
 
 NUM_IMAGES, NUM_QUERIES = 7, 5
 
@@ -97,7 +100,9 @@ def scored(tmp_path: Path, recipe: Recipe, segmentor: Stripes, monkeypatch: pyte
 def either_task(request: pytest.FixtureRequest, scored: ScoredSet, monkeypatch: pytest.MonkeyPatch) -> ScoredSet:
     if request.param == "semantic":
         is_seen = np.arange(len(scored.classes)) < scored.classes.num_seen
-        monkeypatch.setattr(scored_set, "inference_of", lambda *_: SemanticInference(SemanticMeasure(is_seen), torch.device("cpu")))
+        monkeypatch.setattr(
+            scored_set, "inference_of", lambda *_: SemanticInference(SemanticMeasure(is_seen), torch.device("cpu"))
+        )
     return scored
 
 

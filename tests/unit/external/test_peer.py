@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.external.peer import Peer, check_peer, open_peer, read_peer
 from scaseg_cli.recipe.schema import ImageSet
 from scaseg_cli.split.classes import ClassList, class_list
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CAT, DOG, COW, GRASS = (item["id"] for item in CATEGORIES)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +13,9 @@ from scaseg_cli.recipe import load_recipe, save_recipe
 from scaseg_cli.results.table import Column, Table, write
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, stage_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Make = Callable[..., FinishedRun]
 CLASSES = [("cat", True), ("d<o>g", True), ("cow", False), ("yak", False)]

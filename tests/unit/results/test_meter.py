@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
 from scaseg_cli.results import console
 from scaseg_cli.results.console import Meter, Progress, in_words, logging_to
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,16 +12,21 @@ from scaseg_cli.base.projector import load_projector
 from scaseg_cli.cat.train import train_generator
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.candidates import Candidate
-from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.files import read_json
-from scaseg_cli.measures.summary import Summary
-from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done
 from scaseg_cli.union import finetune
 from scaseg_cli.union.finetune import union_finetune, union_finetune_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scaseg_cli.evaluation.candidates import Candidate
+    from scaseg_cli.evaluation.scored_set import ScoredSet
+    from scaseg_cli.measures.summary import Summary
+    from scaseg_cli.recipe.schema import Recipe
 
 passes: list[int] = []
 

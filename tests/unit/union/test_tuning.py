@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from query_world import query_recipe, query_world
 from torch import Tensor
 
-from scaseg_cli.base.projector import Snapshot
 from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore
@@ -17,6 +16,11 @@ from scaseg_cli.recipe.schema import Union
 from scaseg_cli.union.generated import GeneratedEmbeddings
 from scaseg_cli.union.loss import FinetuneLoss
 from scaseg_cli.union.tuning import FineTuning, snapshot_steps, tune
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.base.projector import Snapshot
 
 
 def _config(**changes: object) -> Union:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
@@ -14,6 +14,9 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.visualization.columns import Column
 from scaseg_cli.visualization.grid import GridRow, Style, pages, save, sheet_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOOKS = [ClassStyle(name, (200, 10, 10), name == "cow") for name in ("cat", "dog", "cow")]
 STYLE = Style(LOOKS, 64, False, "PQ")

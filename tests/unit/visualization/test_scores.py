@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import class_list, write_classes
 from scaseg_cli.visualization.scored_images import score_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CATEGORIES = [
     Category(0, "cat", True),
