@@ -86,7 +86,7 @@ def _stacked(pictures: Sequence[Picture]) -> Tensor:
     return ((images - torch.tensor(PIXEL_MEAN)) / torch.tensor(PIXEL_STD)).permute(0, 3, 1, 2).contiguous()
 
 
-def _shares(pictures: Sequence[Picture]) -> Tensor:
+def _class_targets(pictures: Sequence[Picture]) -> Tensor:
     """The target [B, seen classes]: equal shares for the named classes of each picture."""
     named = torch.tensor([[float(cls in picture.classes) for cls in SEEN] for picture in pictures])
     return named / named.sum(1, keepdim=True)
@@ -94,7 +94,7 @@ def _shares(pictures: Sequence[Picture]) -> Tensor:
 
 def _loss(namer: CropNamer, seed: int, step: int) -> Tensor:
     pictures = training_crops(seed, step)
-    return F.cross_entropy(namer(_stacked(pictures)), _shares(pictures))
+    return F.cross_entropy(namer(_stacked(pictures)), _class_targets(pictures))
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Cat
 
 
-def mix_shares(alpha: float, size: int, generator: torch.Generator) -> Tensor:
+def mixing_weights(alpha: float, size: int, generator: torch.Generator) -> Tensor:
     """Shares of the first of each pair: Beta(alpha, alpha), [size]."""
     seed = int(torch.randint(2**62, (), generator=generator))  # torch's own Beta takes no generator
     return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, size)).float()
@@ -105,7 +105,7 @@ class CatObjective:
         if self.config.mixup == 0:
             return v_MD, a_MC, class_ids_M, torch.ones_like(v_MD[:, 0])
         partner = torch.randperm(len(v_MD), generator=generator).to(class_ids_M)
-        share = mix_shares(self.config.mixup, len(v_MD), generator).to(v_MD)
+        share = mixing_weights(self.config.mixup, len(v_MD), generator).to(v_MD)
         mixed = [share[:, None] * x + (1.0 - share[:, None]) * x[partner] for x in (v_MD, a_MC)]
         ids = torch.cat([class_ids_M, class_ids_M[partner]])
         return mixed[0], mixed[1], ids, torch.cat([share, 1.0 - share])

@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
         failures.tell(f"ended by {error}", failures.GO_ON)
         return 128 + error.number
     except Exception as error:
-        return failures.report(error, "--debug" in arguments)
+        return failures.report_error(error, "--debug" in arguments)
 
 
 def _run(arguments: list[str]) -> int:

@@ -22,7 +22,7 @@ def tell(text: str, hint: str | None = None) -> None:
         console.print(Text(hint), soft_wrap=True)
 
 
-def report(error: Exception, debug: bool) -> int:
+def report_error(error: Exception, debug: bool) -> int:
     """Tell the person what went wrong; returns the exit code."""
     if debug:
         traceback.print_exception(error, file=sys.stderr)

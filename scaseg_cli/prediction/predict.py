@@ -113,7 +113,7 @@ def predict(
                 shown.advance()
     finally:  # of a call that was cut short too: what is there is named
         write_json(written.folder.json_file, written.document())
-    return PredictOutcome(written.report(len(broken)), written.document(), _error_of(broken, len(sources)))
+    return PredictOutcome(written.stage_report(len(broken)), written.document(), _error_of(broken, len(sources)))
 
 
 def _with_threshold(model: Model, object_threshold: float) -> Model:
@@ -218,7 +218,7 @@ class _Written:
             "categories": categories_of(self.model.vocabulary),
         }
 
-    def report(self, num_broken: int) -> StageReport:
+    def stage_report(self, num_broken: int) -> StageReport:
         """A table of the first images, and counts."""
         rows = []
         for image, annotation in zip(self.images[:_ROWS], self.annotations, strict=False):

@@ -8,7 +8,7 @@ from query_world import EMBEDDING_DIM, VISUAL_DIM, query_world
 
 from scaseg_cli.cat.losses import embedding_contrast, mmd, reconstruction, semantic_cross_entropy
 from scaseg_cli.cat.network import VariationalGenerator
-from scaseg_cli.cat.objective import CatObjective, mix_shares
+from scaseg_cli.cat.objective import CatObjective, mixing_weights
 from scaseg_cli.recipe.schema import Cat
 from scaseg_cli.seeds import seeded
 
@@ -107,10 +107,10 @@ def test_without_mixup_pairs_stay_as_they_are() -> None:
 
 
 def test_mix_shares_follow_the_beta_distribution() -> None:
-    shares = mix_shares(0.4, 20000, seeded(0, "test"))
+    shares = mixing_weights(0.4, 20000, seeded(0, "test"))
     assert float(shares.mean()) == pytest.approx(0.5, abs=0.01)
     assert float(shares.var()) == pytest.approx(1 / (4 * (2 * 0.4 + 1)), abs=0.005)
-    assert torch.equal(shares[:5], mix_shares(0.4, 20000, seeded(0, "test"))[:5])
+    assert torch.equal(shares[:5], mixing_weights(0.4, 20000, seeded(0, "test"))[:5])
 
 
 def test_the_frozen_projector_takes_no_gradient_and_the_generator_does() -> None:

@@ -19,13 +19,13 @@ from scaseg_cli.results.stage_report import StageReport
 
 
 def test_a_mistake_is_two_lines_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    code = failures.report(ScasegError("the file [a].yaml is wrong", "Mend it."), debug=False)
+    code = failures.report_error(ScasegError("the file [a].yaml is wrong", "Mend it."), debug=False)
     assert code == 2
     assert tuple(capsys.readouterr()) == ("", "error: the file [a].yaml is wrong\nMend it.\n")
 
 
 def test_a_bug_is_one_line_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert failures.report(KeyError("x\ny"), debug=False) == 1
+    assert failures.report_error(KeyError("x\ny"), debug=False) == 1
     out, err = capsys.readouterr()
     assert (out, err) == ("", "error: this is a bug of scaseg: KeyError: 'x\\ny'; --debug shows the traceback\n")
 
@@ -33,7 +33,7 @@ def test_a_bug_is_one_line_that_says_so(capsys: pytest.CaptureFixture[str]) -> N
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError) as caught:
         raise RuntimeError("inside")
-    assert failures.report(caught.value, debug=True) == 1
+    assert failures.report_error(caught.value, debug=True) == 1
     err = capsys.readouterr().err
     assert "Traceback (most recent call last)" in err
     assert "test_debug_shows_the_traceback" in err
