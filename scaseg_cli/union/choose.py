@@ -1,7 +1,7 @@
-"""What is chosen on the selection images: a snapshot and increments, by the harmonic mean of the task's measure.
+"""The choice of a snapshot and of increments on the selection images, by the harmonic mean of the task's measure.
 
-Selection images are never those that results are reported on. The figures here have been looked at to choose, so they
-flatter what was chosen: they are for the record, not for a result table.
+No result is reported on selection images. The figures here were used to choose, so they flatter what was chosen: they
+are kept for the record and enter no result table.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Model = Literal["base", "method", "control"]
 
 @dataclass(frozen=True)
 class Figure:
-    """The task's main measure of one candidate on the selection images, fractions.
+    """The task's main measure of one candidate on the selection images, as fractions.
 
     Attributes:
         model: the base, the method, or the control.
         step: fine-tuning steps; 0 for the base.
         increment: added to the unseen logits.
-        seen, unseen, harmonic: its mean over seen, over unseen classes, and the harmonic mean of both.
+        seen, unseen, harmonic: the mean over seen classes, the mean over unseen classes, and their harmonic mean.
     """
 
     model: Model
@@ -45,15 +45,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Choices:
-    """The best of each kind.
+    """The best figure of the base, of the method and of the control.
 
     Attributes:
-        measure: the task's main measure, its key ("pq") and its title ("PQ").
+        measure: the task's main measure, with its key ("pq") and title ("PQ").
         base: the base at its best increment.
-        method: the method's best snapshot with no logit raised, as published for the transductive setting.
-        method_increment: the method's best snapshot and increment together.
-        control: the control's best snapshot and increment together; None where it was not trained.
-        figures: all that was seen.
+        method: the method's best snapshot at increment 0, as published for the transductive setting.
+        method_increment: the method's best pair of snapshot and increment.
+        control: the control's best pair of snapshot and increment; None if there is no control.
+        figures: every figure that was compared.
     """
 
     measure: Quantity
@@ -65,14 +65,14 @@ class Choices:
 
     @property
     def note(self) -> str:
-        """What whoever reads the figures must know."""
+        """The warning that accompanies the figures."""
         return (
             f"Chosen on the selection images, by h{self.measure.title}. These figures flatter what was chosen: report "
             "validation figures."
         )
 
     def as_json_value(self) -> dict[str, Any]:
-        """For `RunDir.choices_file`."""
+        """Return the contents of `RunDir.choices_file`."""
         chosen = {name: getattr(self, name) for name in ("base", "method", "method_increment", "control")}
         return {
             "image_set": "selection",
@@ -84,10 +84,10 @@ class Choices:
 
 
 def best(figures: Iterable[Figure]) -> Figure:
-    """The highest harmonic mean; of equal ones the fewest steps, then the smallest increment.
+    """Return the figure with the highest harmonic mean; ties go to fewer steps, then to the smaller increment.
 
     Raises:
-        ScasegError: it is not defined, since the selection images hold no unseen (or no seen) class.
+        ScasegError: a harmonic mean is undefined because the selection images hold no seen or no unseen class.
     """
     found = sorted(figures, key=lambda figure: (-figure.harmonic, figure.step, abs(figure.increment)))
     if any(math.isnan(figure.harmonic) for figure in found):
@@ -99,7 +99,7 @@ def best(figures: Iterable[Figure]) -> Figure:
 
 
 def choose(figures: list[Figure], measure: Quantity) -> Choices:
-    """The best of each kind among ``figures``, which are of ``measure``."""
+    """Choose the best of ``figures`` for the base, the method and the control; ``measure`` names their measure."""
 
     def of(model: Model) -> list[Figure]:
         return [figure for figure in figures if figure.model == model]
@@ -116,7 +116,7 @@ def choose(figures: list[Figure], measure: Quantity) -> Choices:
 
 @dataclass(frozen=True)
 class Tried:
-    """One that is tried on the selection images: its candidate, and what it is."""
+    """A candidate tried on the selection images, with the model and the step that it comes from."""
 
     model: Model
     step: int
@@ -124,12 +124,12 @@ class Tried:
 
 
 def tried_of(recipe: Recipe, base: CosineClassifier, snapshots: dict[Model, list[Snapshot]]) -> list[Tried]:
-    """The base and every snapshot at every increment.
+    """List the base and every snapshot, each at every increment.
 
     Args:
-        recipe: its increments, and 0, are tried.
+        recipe: gives the increments; 0 is always added.
         base: the base's classifier over all classes, on the CPU.
-        snapshots: of the method, and of the control where there is one.
+        snapshots: of the method, and of the control if there is one.
     """
     models: list[tuple[Model, int, CosineClassifier]] = [("base", 0, base)]
     models += [(name, snap.step, snap.classifier(base)) for name, snaps in snapshots.items() for snap in snaps]
@@ -141,6 +141,6 @@ def tried_of(recipe: Recipe, base: CosineClassifier, snapshots: dict[Model, list
 
 
 def figures_of(tried: list[Tried], summaries: Mapping[str, Summary]) -> list[Figure]:
-    """What was found of each."""
+    """Return the figure of each tried candidate, from the summaries by candidate name."""
     found = [(one, summaries[one.candidate.name]) for one in tried]
     return [Figure(o.model, o.step, o.candidate.increment, s.seen, s.unseen, s.harmonic) for o, s in found]

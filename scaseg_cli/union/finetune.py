@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 
 def union_finetune(recipe: Recipe, run: RunDir) -> StageReport:
-    """Fine-tune the class projector, with a control, and choose among the snapshots on the selection images.
+    """Fine-tune the class projector and a control, and choose among the snapshots on the selection images.
 
-    Writes the chosen projectors, the last one, and every figure that was seen. Nothing is written for finished before
-    all of it is.
+    Writes the chosen projectors, the last one, and every figure that was compared. The stage counts as finished only
+    once every output is written.
 
     Raises:
         ScasegError: an earlier stage is missing, the loss diverged, or nothing can be chosen on the selection images.
@@ -49,23 +49,22 @@ def union_finetune(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def union_finetune_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
-    """`union_finetune` for many runs, which have the base model and the data in common, with one pass for all.
+    """Run `union_finetune` for many runs on the same base model and data, with one pass of the network for all.
 
-    The fine-tunings run one after another; then one pass of the network over the selection images scores the
-    snapshots of all. Each run folder gets what its own command would write. The seconds of a record are the run's own
-    and an equal share of the pass.
+    The fine-tunings run one after another. Then one pass over the selection images scores the snapshots of all runs.
+    Each run folder gets the files that its own command would write. A record's seconds are the run's own time plus an
+    equal part of the pass.
 
     Args:
-        cells: recipes and run folders. How the pass runs (processes, batch size) is taken from the first that got
-            so far.
+        cells: recipes and run folders. The first cell that reaches the pass sets its processes and batch size.
 
     Returns:
-        By cell its report, or the error that ended this cell alone, such as a loss that diverged.
+        For each cell, its report or the error that ended this cell alone, such as a diverged loss.
 
     Raises:
-        ScasegError: an image cannot be read, or the base model: that ends all, and what is fine-tuned is kept as
+        ScasegError: an image or the base model cannot be read. This ends all cells; finished fine-tunings are kept as
             progress.
-        ValueError: the cells do not agree on their base model or data, or two have one run folder.
+        ValueError: the cells differ in their base model or data, or two cells have the same run folder.
     """
     check_cells(cells)
 
@@ -78,7 +77,7 @@ def union_finetune_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
 
 
 def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity, dict[str, Summary]]]:
-    """One run's fine-tuning and choice, but for the pass."""
+    """One run's fine-tuning and choice; it yields its candidates to the shared pass."""
     require(recipe, run, "split", "embeddings", "base", "queries", "cat")
     outputs = [run.projector_file, run.last_projector_file, run.best_increment_file, run.choices_file]
     if recipe.union.control:
@@ -99,7 +98,7 @@ def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity,
 
 
 def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: list[Path]) -> dict[Model, list[Snapshot]]:
-    """Snapshots of the method and of the control; ``progress`` takes in the files that resuming needs."""
+    """Snapshots of the method and of the control; the progress files are appended to ``progress``."""
     config, device = recipe.union, choose_device(recipe)
     num_seen = read_classes(run).num_seen
     store = _store(recipe, run, device)
@@ -140,7 +139,7 @@ def _write(recipe: Recipe, run: RunDir, snapshots: dict[Model, list[Snapshot]], 
 
 
 def _table(choices: Choices) -> Table:
-    """The base and each snapshot, with no logit raised and at its own best increment; what was chosen is marked."""
+    """The base and each snapshot, at increment 0 and at its own best increment; chosen ones are marked."""
     title = choices.measure.title
     columns = [
         Column("model", "model"),

@@ -1,4 +1,4 @@
-"""The generated embeddings of one fine-tuning step, drawn back towards the nearest seen classes where asked for.
+"""The generated embeddings of one fine-tuning step, optionally pulled towards the nearest seen classes.
 
 Shapes: N classes of which S are seen and U unseen, M real matched queries, P generated embeddings a step, D visual
 width, C embedding width, k nearest seen classes.
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from scaseg_cli.queries.store import QueryStore
     from scaseg_cli.recipe.schema import Union
 
-MEAN_SAMPLES = 256  # generated embeddings a class from which its mean is taken
+MEAN_SAMPLES = 256  # generated embeddings per class from which its mean is estimated
 
 
 class Neighbours:
-    """The k seen classes nearest to each unseen class in VISUAL space, and their real embeddings.
+    """The k seen classes nearest to each unseen class in visual (not semantic) space, and their real embeddings.
 
     A generator overshoots: real unseen queries lie between the generated mean and the nearest seen class, since the
     segmentor was never rewarded for telling the two apart. Ours, not published.
 
     Args:
-        unseen_means_UD: means of the generated embeddings of the unseen classes.
-        store: V with its classes.
-        k: nearest seen classes; at most those that occur in the store are taken.
+        unseen_means_UD: mean generated embedding of each unseen class.
+        store: V and its class ids.
+        k: number of nearest seen classes; limited to the classes that occur in the store.
     """
 
     def __init__(self, unseen_means_UD: Tensor, store: QueryStore, k: int) -> None:
@@ -39,17 +39,17 @@ class Neighbours:
         distances_US = torch.cdist(unseen_means_UD, means)
         nearest_Uk = distances_US.topk(min(k, len(present)), largest=False).indices
         self.matched_MD = store.matched_MD
-        self.order_M = store.class_ids_M.argsort(stable=True)  # the classes one after another
+        self.order_M = store.class_ids_M.argsort(stable=True)  # groups embeddings by class
         counts = torch.bincount(store.class_ids_M)[present]
         starts = counts.cumsum(0) - counts
         self.class_ids_Uk, self.counts_Uk, self.starts_Uk = present[nearest_Uk], counts[nearest_Uk], starts[nearest_Uk]
 
     def draw(self, unseen_P: Tensor, generator: torch.Generator) -> Tensor:
-        """A real embedding [P, D] for each: one of the k classes evenly, then one of its members evenly.
+        """Draw a real embedding for each entry [P, D]: uniformly one of the k classes, then one of its embeddings.
 
         Args:
             unseen_P: unseen classes, counted from 0.
-            generator: of the draws.
+            generator: the random generator of the draws, on the CPU.
         """
         column = torch.randint(self.counts_Uk.shape[1], (len(unseen_P),), generator=generator)
         part = torch.rand(len(unseen_P), generator=generator, dtype=torch.float64)
@@ -60,18 +60,18 @@ class Neighbours:
 
 
 class GeneratedEmbeddings:
-    """n_u generated embeddings of each unseen class and n_s of each seen one, a step.
+    """A source of n_u generated embeddings per unseen class and n_s per seen class for each step.
 
     Args:
-        config: the recipe's section.
-        generator: stage 2's.
+        config: the recipe's ``union`` section.
+        generator: the trained generator of stage 2.
         embeddings_NC: semantic embeddings of all classes.
         num_seen: S.
-        store: V with its classes, for the pull.
+        store: V and its class ids, for the pull.
         seed: the recipe's.
 
     Raises:
-        ScasegError: embeddings are asked for and the recipe has no generator.
+        ScasegError: the pull needs generated embeddings and the recipe has no generator.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class GeneratedEmbeddings:
         return samples.unflatten(0, (len(a_UC), MEAN_SAMPLES)).mean(1)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
-        """Generated embeddings [P, D] of ``step`` and their class ids [P]: unseen ones first."""
+        """Return the generated embeddings [P, D] of ``step`` and their class ids [P], unseen classes first."""
         if not len(self.class_ids):
             return self.embeddings_NC.new_zeros(0, 0), self.class_ids
         random = seeded(self.seed, "union-pseudo", step)

@@ -1,4 +1,4 @@
-"""The fine-tuning's loss: weighted cross-entropy over seen, unseen and no-object (docs/method.md, Stage 3).
+"""The fine-tuning loss: weighted cross-entropy over seen, unseen and no-object (docs/method.md, Stage 3).
 
 Shapes: T embeddings of a step, N classes of which S are seen.
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinetuneLoss:
-    """Cross-entropy with a weight for each kind of label, divided by the sum of the weights.
+    """Cross-entropy with one weight each for seen, unseen and no-object labels, divided by the sum of the weights.
 
     Attributes:
         num_seen: S; labels 0..S-1 are seen.
         num_classes: N; labels S..N-1 are unseen, and label N is no-object.
-        unseen_weight: of each generated unseen embedding; a real or generated seen one weighs 1.
+        unseen_weight: of each generated unseen embedding; a seen one, real or generated, weighs 1.
         no_object_weight: of each embedding without a segment.
-        margin: taken off the unseen logits here and nowhere else, so that they come out higher. Ours.
+        margin: subtracted from the unseen logits in this loss only, so that training raises them. Ours.
     """
 
     num_seen: int
@@ -36,11 +36,11 @@ class FinetuneLoss:
 
     @classmethod
     def of(cls, config: Union, num_seen: int, num_classes: int, no_object_weight: float) -> FinetuneLoss:
-        """The recipe's loss; its unseen weight, said per class, becomes one per embedding.
+        """Create the recipe's loss, with its unseen weight converted from per class to per embedding.
 
-        A seen class has batch_size / S real embeddings a step in the mean, and n_s generated ones; an unseen class
-        has n_u. With ``unseen_weight`` w an unseen class weighs w times as much as the mean seen class in all;
-        without, every embedding weighs the same, as published.
+        In each step a seen class has on average batch_size / S real and n_s generated embeddings; an unseen class has
+        n_u. With ``unseen_weight`` w, an unseen class weighs w times as much in total as the mean seen class. Without
+        it, every embedding weighs the same, as published.
         """
         weight = 1.0
         if config.unseen_weight is not None and config.pseudo_unseen:
@@ -49,14 +49,14 @@ class FinetuneLoss:
         return cls(num_seen, num_classes, weight, no_object_weight, config.unseen_margin)
 
     def weights(self, labels_T: Tensor) -> Tensor:
-        """The weight of each embedding, by its label."""
+        """Return the weight of each embedding [T], by its label."""
         weights = torch.ones(len(labels_T), device=labels_T.device)
         weights[labels_T >= self.num_seen] = self.unseen_weight
         weights[labels_T == self.num_classes] = self.no_object_weight
         return weights
 
     def __call__(self, logits_TN1: Tensor, labels_T: Tensor) -> Tensor:
-        """The loss of a step; ``logits_TN1`` are the classifier's, no-object last."""
+        """Compute the loss of a step from the classifier's logits [T, N + 1], no-object last."""
         if self.margin:
             handicap = torch.zeros_like(logits_TN1[0])
             handicap[self.num_seen : self.num_classes] = self.margin

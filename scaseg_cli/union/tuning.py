@@ -1,4 +1,4 @@
-"""The fine-tuning loop of P and a_0: resumable, and the same whether it was cut or not.
+"""The fine-tuning loop of P and a_0. An interrupted fine-tuning resumes and ends with the same result.
 
 Shapes: M real matched queries, U real ones without a segment, T embeddings of a step, D visual width.
 """
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from scaseg_cli.union.generated import GeneratedEmbeddings
     from scaseg_cli.union.loss import FinetuneLoss
 
-NOTE_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
+NOTE_EVERY = 50  # steps between two reads of the loss; each read waits for the device
 
 
 def snapshot_steps(iterations: int, candidates: int) -> list[int]:
-    """Steps after which P is kept: evenly spaced, the last step among them."""
+    """Return the steps after which a snapshot is kept: evenly spaced and ending at the last step."""
     return sorted({max(1, round(iterations * (i + 1) / candidates)) for i in range(candidates)})
 
 
 class FineTuning:
-    """P and a_0 with their optimizer, one step after another.
+    """The state of one fine-tuning: P and a_0, their optimizer, and the snapshots so far.
 
     Args:
-        config: the recipe's section.
+        config: the recipe's ``union`` section.
         seed: the recipe's.
         classifier: the base's, over all N classes; it is copied.
         loss: of a step.
         store: V and V^0, on the classifier's device.
-        pseudo: generated embeddings; None is the control, which differs in nothing else.
+        generated: generated embeddings; None for the control, which differs in nothing else.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FineTuning:
         self.done = 0
 
     def step(self) -> Tensor:
-        """One step; returns its loss, detached."""
+        """Train for one step and return its loss, detached."""
         v_TD, labels_T = self._batch(self.done)
         loss = self.loss(self.classifier(v_TD), labels_T)
         self.optimizer.zero_grad()
@@ -77,7 +77,7 @@ class FineTuning:
         return loss.detach()
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Real embeddings, then generated ones. The real ones are the same with and without a generator."""
+        """Real embeddings [T, D], then generated ones, and their labels; the control draws the same real ones."""
         random = seeded(self.seed, "union-batch", step)
         v_MD, null_UD = self.store.matched_MD, self.store.null_UD
         index = torch.randint(len(v_MD), (self.config.batch_size,), generator=random).to(v_MD.device)
@@ -94,13 +94,13 @@ class FineTuning:
         return torch.cat(parts), torch.cat(labels)
 
     def save(self, path: Path, key: str) -> None:
-        """Write all that going on takes, snapshots included."""
+        """Write everything that resuming needs, snapshots included."""
         snapshots = [{"step": snapshot.step, "tensors": snapshot.tensors} for snapshot in self.snapshots]
         state = {"classifier": self.classifier.state_dict(), "optimizer": self.optimizer.state_dict()}
         save_state(path, {"key": key, "done": self.done, "snapshots": snapshots, **state})
 
     def resume(self, path: Path, key: str) -> None:
-        """Go on from ``path`` where it holds this fine-tuning's progress."""
+        """Resume from ``path`` if it holds this fine-tuning's progress."""
         state = load_state(path, key)
         if state is None:
             return
@@ -111,12 +111,12 @@ class FineTuning:
 
 
 def tune(tuning: FineTuning, label: str, state_file: Path, key: str) -> list[Snapshot]:
-    """Run a fine-tuning to its last step, from where an earlier try of the same ``key`` left off.
+    """Run a fine-tuning to its last step, resuming from the progress of an earlier attempt with the same ``key``.
 
     Args:
-        tuning: fresh.
-        label: its name for the person.
-        state_file: where progress is kept, the finished one too: what follows may be cut short as well.
+        tuning: a fine-tuning at step 0.
+        label: its name in the progress bar and the log.
+        state_file: progress file. It is kept after the last step, since the choice that follows may be interrupted.
         key: the stage's key.
 
     Raises:
@@ -124,7 +124,7 @@ def tune(tuning: FineTuning, label: str, state_file: Path, key: str) -> list[Sna
     """
     tuning.resume(state_file, key)
     if tuning.done:
-        say(f"{label}: going on from step {tuning.done}")
+        say(f"{label}: resuming from step {tuning.done}")
     total, every = tuning.config.iterations, tuning.config.checkpoint_every
     with meter(label, total, tuning.done) as shown:
         while tuning.done < total:

@@ -52,7 +52,7 @@ def test_trainings_went_on_and_did_not_begin_anew(resumed: Path, killed: Path) -
     for line in (
         "base: going on from iteration ",
         "generator: going on from iteration ",
-        "fine-tuning, method: going on",
+        "fine-tuning, method: resuming",
     ):
         assert line in said
     assert "going on from" in (resumed / "log.txt").read_text()

@@ -1,4 +1,4 @@
-"""Choosing on the selection images."""
+"""The choice of snapshots and increments on the selection images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _figure(model: Model, step: int, increment: float, harmonic: float) -> Figur
     return Figure(model, step, increment, 0.5, 0.4, harmonic)
 
 
-def test_each_kind_is_chosen_among_its_own() -> None:
+def test_base_method_and_control_are_each_chosen_among_their_own_figures() -> None:
     figures = [
         _figure("base", 0, 0.0, 0.1), _figure("base", 0, 2.0, 0.7),
         _figure("method", 5, 0.0, 0.5), _figure("method", 5, 1.0, 0.6),
@@ -45,7 +45,7 @@ def test_without_a_control_there_is_none() -> None:
     assert chosen.as_json_value()["chosen"]["control"] is None
 
 
-def test_of_equal_ones_the_earliest_and_least_raised() -> None:
+def test_ties_go_to_fewer_steps_and_then_to_the_smaller_increment() -> None:
     figures = [_figure("method", *at, 0.5) for at in ((20, 0.0), (10, 1.0), (10, 0.5), (20, 0.5))]
     assert best(figures) == figures[2]
 

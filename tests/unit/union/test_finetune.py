@@ -1,4 +1,4 @@
-"""Stage 3 from a run folder to the chosen projectors: files, resuming, loading, mistakes."""
+"""Stage 3 from a run folder to the chosen projectors: files, resuming, loading, errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ passes: list[int] = []
 
 
 def on_queries(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[dict[str, Summary]]:
-    """Accuracy on fresh queries in place of panoptic quality on images."""
+    """Score accuracy on fresh queries instead of panoptic quality on images."""
     assert scored.part == "selection"
     passes.append(len(wanted))
     return [query_world().summaries(candidates) for _, candidates in wanted]
@@ -89,7 +89,7 @@ def test_the_table_shows_every_snapshot_and_marks_what_was_chosen(tmp_path: Path
     assert "report validation figures" in table.notes[0]
 
 
-def test_a_cut_stage_goes_on_to_the_very_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_stage_resumes_to_identical_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, whole = _run(tmp_path / "whole")
     _, cut = _run(tmp_path / "cut")
     union_finetune(recipe, whole)
@@ -104,7 +104,7 @@ def test_a_cut_stage_goes_on_to_the_very_same_files(tmp_path: Path, monkeypatch:
     assert not any(path.exists() for path in _files(cut))
     monkeypatch.undo()
     monkeypatch.setattr(finetune, "score", on_queries)
-    monkeypatch.setattr("scaseg_cli.union.tuning.FineTuning.step", killed)  # both had finished
+    monkeypatch.setattr("scaseg_cli.union.tuning.FineTuning.step", killed)  # both fine-tunings had finished
     union_finetune(recipe, cut)
     for ours, theirs in zip(_files(cut), _files(whole), strict=True):
         assert ours.read_bytes() == theirs.read_bytes(), ours.name
@@ -171,7 +171,7 @@ def test_a_run_that_fails_stops_no_other_and_keeps_what_it_had(tmp_path: Path) -
     assert isinstance(third, StageReport)
     assert passes == [1]
     assert {name: content for name, content in _contents(kept[1]).items() if "progress" not in name} == before
-    assert is_done(*kept, "union")  # of the recipe before
+    assert is_done(*kept, "union")  # still the outcome of the earlier recipe
     assert is_done(*fine, "union")
 
 

@@ -16,7 +16,7 @@ from scaseg_cli.union.generated import GeneratedEmbeddings, Neighbours
 
 
 class Fixed:
-    """Generates the first two numbers of the semantic embedding, without noise."""
+    """A generator that returns the first two numbers of the semantic embedding, without noise."""
 
     def to(self, device: torch.device) -> Fixed:
         del device
@@ -27,7 +27,7 @@ class Fixed:
         return embeddings_nC[:, :2].clone()
 
 
-# classes 0..3 seen, around (0,0) (10,0) (0,10) (10,10); class 2 never occurs; 4 and 5 unseen
+# classes 0..3 are seen and lie around (0,0) (10,0) (0,10) (10,10); class 2 never occurs; 4 and 5 are unseen
 CENTRES = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
 EMBEDDINGS = torch.cat([CENTRES, torch.tensor([[2.0, 1.0], [9.0, 7.0]])])
 
@@ -45,19 +45,19 @@ def _pseudo(beta: float = 0.0, k: int = 2, unseen: int = 3, seen: int = 0) -> Ge
     return GeneratedEmbeddings(config, Fixed(), EMBEDDINGS, 4, _store(), seed=0)
 
 
-def test_so_many_of_each_class() -> None:
+def test_each_class_gets_the_configured_number_of_embeddings() -> None:
     v, ids = _pseudo(unseen=3, seen=2).draw(0)
     assert ids.tolist() == [4, 4, 4, 5, 5, 5, 0, 0, 1, 1, 2, 2, 3, 3]
     assert torch.equal(v, EMBEDDINGS[ids])
 
 
-def test_none_asked_for_none_drawn() -> None:
+def test_a_recipe_without_generated_embeddings_draws_none() -> None:
     config = Union(pseudo_unseen=0, unseen_pull=UnseenPull(beta=0.5))
     v, ids = GeneratedEmbeddings(config, NoGenerator(), EMBEDDINGS, 4, _store(), seed=0).draw(0)
     assert len(v) == len(ids) == 0
 
 
-def test_without_a_generator_they_cannot_be_asked_for() -> None:
+def test_drawing_without_a_generator_is_an_error() -> None:
     generated = GeneratedEmbeddings(Union(pseudo_unseen=1), NoGenerator(), EMBEDDINGS, 4, _store(), seed=0)
     with pytest.raises(ScasegError, match="generator: none"):
         generated.draw(0)
@@ -82,9 +82,9 @@ def test_every_real_member_of_the_neighbours_is_drawn_and_no_other() -> None:
     matches = (drawn[:, None] == store.matched_MD[None]).all(2)
     assert bool((matches.sum(1) == 1).all())
     counts = matches.sum(0)
-    shares = {k: float(counts[store.class_ids_M == k].sum()) / 6000 for k in (0, 1, 3)}
-    assert shares[3] == 0.0
-    assert shares[0] == pytest.approx(0.5, abs=0.03)  # classes evenly, whatever their numbers of members
+    fractions = {k: float(counts[store.class_ids_M == k].sum()) / 6000 for k in (0, 1, 3)}
+    assert fractions[3] == 0.0
+    assert fractions[0] == pytest.approx(0.5, abs=0.03)  # classes are drawn uniformly, however many members they have
     assert counts[store.class_ids_M == 0].tolist() == pytest.approx([1000] * 3, abs=120)
 
 
@@ -93,7 +93,7 @@ def test_the_pull_goes_beta_of_the_way_to_a_real_neighbour(beta: float) -> None:
     generated = _pseudo(beta=beta, k=1, unseen=5, seen=1)
     v, ids = generated.draw(0)
     for embedding, class_id in zip(v, ids.tolist(), strict=True):
-        if class_id < 4:  # seen ones are not pulled
+        if class_id < 4:  # seen embeddings are not pulled
             assert torch.equal(embedding, EMBEDDINGS[class_id])
             continue
         neighbour = {4: 0, 5: 3}[class_id]
@@ -104,7 +104,7 @@ def test_the_pull_goes_beta_of_the_way_to_a_real_neighbour(beta: float) -> None:
 
 def test_neighbours_are_those_of_the_generated_not_of_the_semantic_embedding() -> None:
     embeddings = torch.cat([EMBEDDINGS, torch.zeros(6, 1)], dim=1)
-    embeddings[4, 2], embeddings[3, 2] = 100.0, 100.0  # in language class 4 is nearest to class 3
+    embeddings[4, 2], embeddings[3, 2] = 100.0, 100.0  # in semantic space, class 4 is nearest to class 3
     config = Union(pseudo_unseen=1, unseen_pull=UnseenPull(beta=0.5, k=1))
     generated = GeneratedEmbeddings(config, Fixed(), embeddings, 4, _store(), seed=0)
     assert generated.neighbours is not None

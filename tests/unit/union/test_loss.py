@@ -1,4 +1,4 @@
-"""The fine-tuning's cross-entropy: weights and margin."""
+"""The fine-tuning loss: weights and margin."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_the_margin_drives_unseen_logits_up() -> None:
     assert gradients[1] < gradients[0]
 
 
-def test_by_count_every_generated_embedding_weighs_as_a_real_one() -> None:
+def test_without_an_unseen_weight_generated_and_real_embeddings_weigh_the_same() -> None:
     loss = FinetuneLoss.of(Union(), num_seen=10, num_classes=13, no_object_weight=0.1)
     assert loss.weights(torch.tensor([0, 9, 10, 12, 13])).tolist() == pytest.approx([1, 1, 1, 1, 0.1])
 
 
 @pytest.mark.parametrize(("pseudo_unseen", "pseudo_seen"), [(20, 0), (7, 0), (20, 5)])
-def test_an_unseen_class_weighs_so_many_mean_seen_classes(pseudo_unseen: int, pseudo_seen: int) -> None:
+def test_an_unseen_class_weighs_a_multiple_of_the_mean_seen_class(pseudo_unseen: int, pseudo_seen: int) -> None:
     config = Union(batch_size=80, pseudo_unseen=pseudo_unseen, pseudo_seen=pseudo_seen, unseen_weight=3.0)
     loss = FinetuneLoss.of(config, num_seen=10, num_classes=13, no_object_weight=0.1)
     seen = torch.arange(10).repeat_interleave(80 // 10 + pseudo_seen)
@@ -59,7 +59,7 @@ def test_an_unseen_class_weighs_so_many_mean_seen_classes(pseudo_unseen: int, ps
     assert per_unseen == pytest.approx(3.0 * per_seen, rel=1e-5)
 
 
-def test_an_unseen_weight_without_generated_embeddings_does_no_harm() -> None:
+def test_an_unseen_weight_without_generated_embeddings_has_no_effect() -> None:
     config = Union(pseudo_unseen=0, unseen_weight=3.0)
     assert FinetuneLoss.of(config, 10, 13, 0.1).unseen_weight == 1.0
 

@@ -1,4 +1,4 @@
-"""The fine-tuning loop: what is trained, snapshots, resuming, the control, and whether it does its work."""
+"""The fine-tuning loop: trained parameters, snapshots, resuming, the control, and the effect on unseen classes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_step_holds_real_null_and_generated_embeddings_with_their_labels() -> 
     assert bool((v[32:48, None] == world.store.null_UD[None]).all(2).any(1).all())
 
 
-def test_a_killed_tuning_goes_on_to_the_very_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_tuning_resumes_to_an_identical_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = _config(checkpoint_every=6, candidates=4)
     whole = tune(_tuning(config, _ridge()), "method", tmp_path / "whole.pt", "key")
     step = FineTuning.step
@@ -105,7 +105,7 @@ def test_a_killed_tuning_goes_on_to_the_very_same_result(tmp_path: Path, monkeyp
     assert _same(resumed, whole)
 
 
-def test_a_finished_tuning_is_not_done_again_and_another_key_is(tmp_path: Path) -> None:
+def test_a_finished_tuning_runs_again_only_under_another_key(tmp_path: Path) -> None:
     first = tune(_tuning(_config(), _ridge()), "method", tmp_path / "state.pt", "key")
     again = _tuning(_config(), _ridge())
     assert _same(tune(again, "method", tmp_path / "state.pt", "key"), first)
@@ -120,14 +120,14 @@ def test_the_control_never_sees_a_generated_embedding(tmp_path: Path) -> None:
     v, labels = control._batch(3)
     assert not set(labels.tolist()) & set(range(world.num_seen, len(world.embeddings_NC)))
     method_v, method_labels = _tuning(config, _ridge())._batch(3)
-    assert torch.equal(method_v[: len(v)], v)  # and in all else it is the same
+    assert torch.equal(method_v[: len(v)], v)  # everything else is the same
     assert torch.equal(method_labels[: len(v)], labels)
     snapshots = tune(control, "control", tmp_path / "a.pt", "key")
     changed = _config(pseudo_unseen=7, pseudo_seen=2, unseen_weight=9.0, unseen_pull={"beta": 0.9, "k": 1})
     assert _same(tune(_tuning(changed, None), "control", tmp_path / "b.pt", "key"), snapshots)
 
 
-def test_a_store_without_null_embeddings_will_do() -> None:
+def test_a_store_without_null_embeddings_is_accepted() -> None:
     store = query_world().store
     tuning = _tuning(_config(), None, QueryStore(store.matched_MD, store.class_ids_M, store.null_UD[:0]))
     assert len(tuning._batch(0)[0]) == 32
@@ -143,7 +143,7 @@ def test_a_diverged_tuning_says_what_to_do(tmp_path: Path) -> None:
 
 
 def _accuracies(tmp_path: Path, generator: RidgeGaussian | None, **changes: object) -> tuple[float, float]:
-    """Harmonic accuracy on fresh queries with no increment, and at the best of some increments."""
+    """Return the harmonic accuracy on fresh queries at increment 0 and at the best of several increments."""
     world = query_world()
     config = _config(iterations=150, learning_rate=2e-3, batch_size=128, pseudo_unseen=10, unseen_weight=3.0, **changes)
     name = f"{generator is None}-{changes}.pt"
