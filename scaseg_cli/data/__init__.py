@@ -1,1 +1,1 @@
-"""Images with panoptic labels in COCO's format: reading them, with every check."""
+"""Reads and checks labelled images: COCO panoptic annotations and label maps."""

@@ -1,4 +1,4 @@
-"""The close look at a panoptic annotation file: what is wrong with it, all of it at once, with the values at fault."""
+"""Slow, thorough reader of a panoptic annotation file that reports all mistakes at once, with the offending values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_HINT = "Mend the annotation file, or make it again; its format is COCO's panoptic one."
+_HINT = "Fix or regenerate the annotation file; it must be in COCO's panoptic format."
 _NUMBERS = {int, float}
 _IMAGE_KEYS = {"id": int, "file_name": str, "width": int, "height": int}
 _ANNOTATION_KEYS = {"image_id": int, "file_name": str, "segments_info": list}
@@ -22,15 +22,15 @@ _SEGMENT_KEYS = ("id", "category_id", "area", "bbox", "iscrowd")
 
 
 def read_closely(path: Path, images_dir: Path, labels_dir: Path) -> LabelledSet:
-    """The images of one annotation file, each value looked at by itself: slow, and able to say what is wrong.
+    """Read one annotation file and check each value by itself; slow, but able to say what is wrong.
 
     Args:
         path: the annotation file.
-        images_dir: the folder that the images' names may not leave.
-        labels_dir: the same for the labels' names.
+        images_dir: the folder of the images; image names must not lead outside it.
+        labels_dir: the same for the label names.
 
     Raises:
-        ScasegError: the file is missing, cut short, or breaks a rule of the format.
+        ScasegError: the file is missing or truncated, or it breaks a rule of the format.
     """
     content = _read_top_level(path)
     mistakes = Mistakes(f"the annotation file {path}")
@@ -44,7 +44,7 @@ def read_closely(path: Path, images_dir: Path, labels_dir: Path) -> LabelledSet:
 
 
 def are_plain(names: Sequence[str]) -> bool:
-    """Whether all these file names, as nearly all do, plainly stay in their folder: no need to take them apart."""
+    """Whether all of these file names clearly stay in their folder, so that no path has to be resolved."""
     text = "".join(names)
     return all(names) and "/" not in text and "\\" not in text and ".." not in names
 
@@ -52,7 +52,7 @@ def are_plain(names: Sequence[str]) -> bool:
 def _read_top_level(path: Path) -> dict[str, Any]:
     content = read_json(path, "the annotation file")
     if not isinstance(content, dict):
-        raise ScasegError(f"the annotation file {path} holds {_kind(content)}, not a mapping", _HINT)
+        raise ScasegError(f"the annotation file {path} contains {_kind(content)}, not a mapping", _HINT)
     check_is_panoptic(path, content)
     mistakes = Mistakes(f"the annotation file {path}")
     for key in ("images", "annotations", "categories"):
@@ -70,7 +70,7 @@ def _kind(value: Any) -> str:
 
 
 def _problem(item: Any, keys: dict[str, type]) -> str | None:
-    """What is wrong with one mapping of the file: a missing key or a value of another kind; None: nothing."""
+    """Describe a missing key or a value of the wrong type in one mapping of the file; None if there is none."""
     if type(item) is not dict:
         return f"it is {_kind(item)}, not a mapping"
     for key, kind in keys.items():
@@ -83,7 +83,7 @@ def _problem(item: Any, keys: dict[str, type]) -> str | None:
 
 
 def read_categories(items: list[Any], mistakes: Mistakes) -> tuple[Category, ...]:
-    """The categories of an annotation file; what is wrong with them is added to ``mistakes``."""
+    """Read the categories of an annotation file and add what is wrong with them to ``mistakes``."""
     ids: set[int] = set()
     names: set[str] = set()
     categories = []
@@ -97,9 +97,9 @@ def read_categories(items: list[Any], mistakes: Mistakes) -> tuple[Category, ...
             mistakes.add(f"categories[{position}]: {problem}")
             continue
         if item["id"] in ids:
-            mistakes.add(f"category id {item['id']} stands twice")
+            mistakes.add(f"category id {item['id']} occurs twice")
         if item["name"] in names:
-            mistakes.add(f"category name {item['name']!r} stands twice")
+            mistakes.add(f"category name {item['name']!r} occurs twice")
         ids.add(item["id"])
         names.add(item["name"])
         categories.append(Category(item["id"], item["name"], bool(item["isthing"]), _colour(item.get("color"))))
@@ -109,7 +109,7 @@ def read_categories(items: list[Any], mistakes: Mistakes) -> tuple[Category, ...
 
 
 def _colour(value: Any) -> tuple[int, int, int] | None:
-    """A category's colour, which the format leaves open; None for anything but three bytes."""
+    """The colour of a category, which is optional; None for anything but three bytes."""
     if not isinstance(value, list) or len(value) != 3:
         return None
     red, green, blue = value
@@ -119,7 +119,7 @@ def _colour(value: Any) -> tuple[int, int, int] | None:
 def _read_annotations(
     items: list[Any], category_ids: set[int], mistakes: Mistakes
 ) -> dict[int, tuple[str, tuple[Segment, ...]]]:
-    """Label file name and segments by image id. Empties ``items``, so that memory does not hold both."""
+    """Label file name and segments by image id. Clears ``items`` on the way to save memory."""
     found: dict[int, tuple[str, tuple[Segment, ...]]] = {}
     for position, item in enumerate(items):
         items[position] = None
@@ -139,7 +139,7 @@ def _read_segments(items: list[Any], category_ids: set[int], image_id: int, mist
     segments = []
     ids: set[int] = set()
     for item in items:
-        # The quick way for what is right; only what is not is looked at closely.
+        # Fast path: only a segment that fails it is examined closely.
         try:
             segment_id, category_id, area, bbox, iscrowd = [item[key] for key in _SEGMENT_KEYS]
             right = (
@@ -165,7 +165,7 @@ def _read_segments(items: list[Any], category_ids: set[int], image_id: int, mist
 
 
 def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str:
-    """Why one segment of ``segments_info`` is refused."""
+    """Say why one segment of ``segments_info`` is rejected."""
     problem = _problem(item, {"id": int, "category_id": int, "bbox": list})
     if problem is None:
         problem = next((f"the key {key!r} is missing" for key in _SEGMENT_KEYS if key not in item), None)
@@ -176,7 +176,7 @@ def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str:
     if not 0 < segment_id <= MAX_SEGMENT_ID:
         return f"segment id {segment_id} is not in 1..{MAX_SEGMENT_ID} (0 is void)"
     if segment_id in ids:
-        return f"segment id {segment_id} stands twice"
+        return f"segment id {segment_id} occurs twice"
     if category_id not in category_ids:
         return f"segment {segment_id} has category_id {category_id}, which is not among the categories"
     if type(item["area"]) not in _NUMBERS:
@@ -200,7 +200,7 @@ def _read_images(
             continue
         image_id, width, height = item["id"], item["width"], item["height"]
         if image_id in images:
-            mistakes.add(f"image id {image_id} stands twice")
+            mistakes.add(f"image id {image_id} occurs twice")
             continue
         if width < 1 or height < 1:
             mistakes.add(f"image {image_id} is {width} x {height} pixels")

@@ -1,9 +1,9 @@
-"""Reading COCO's panoptic JSON, with every check that needs no pixels.
+"""Reads COCO's panoptic JSON, with every check that needs no pixels.
 
-COCO's training annotations are 1.3 million segments. msgspec checks the types while it parses, and makes segments at
-once; what is left to check takes a glance at each image. Whatever this quick reading does not find in order is read
-again by `annotation_mistakes.read_closely`, which decides and says what is wrong. So the quick reading may refuse
-too much, and must never accept too much.
+COCO's training annotations have 1.3 million segments. msgspec checks the types while it parses and builds the segments
+directly, which leaves few checks per image. A file that this fast reader does not accept is read again by
+`annotation_mistakes.read_closely`, which decides and says what is wrong. The fast reader may therefore reject a valid
+file, but it must never accept an invalid one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.recipe.schema import ImageSet
 
-_WholeNumber = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # the close reading knows no larger ones
+_WholeNumber = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # the limit of the thorough reader
 _ID, _CATEGORY_ID = attrgetter("id"), attrgetter("category_id")
 _Pixels = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
@@ -52,18 +52,18 @@ class _File(msgspec.Struct, gc=False):
 
 
 def read_panoptic_set(root: Path, where: ImageSet) -> LabelledSet:
-    """The images of one annotation file, in the file's order.
+    """Read the images of one annotation file, in the file's order.
 
-    Whether the image and label files are there is `check_files`' question, what is in them `read_label`'s.
+    `check_files` checks that the image and label files exist; `read_label` checks what they contain.
 
     Args:
         root: the folder that ``where`` is relative to.
         where: the annotation file and the folders of images and labels.
 
     Raises:
-        ScasegError: the file is missing, cut short, or breaks a rule of the format; with the values at fault.
+        ScasegError: the file is missing or truncated, or it breaks a rule of the format; names the offending values.
     """
-    assert where.annotations is not None  # the recipe's own check sees to it
+    assert where.annotations is not None  # checked by the recipe
     path, images_dir, labels_dir = root / where.annotations, root / where.images, root / where.labels
     with _without_garbage_collection():
         found = _read_quickly(path)
@@ -74,7 +74,7 @@ def read_panoptic_set(root: Path, where: ImageSet) -> LabelledSet:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Millions of objects that all stay: looking for garbage among them, now or later, only costs time."""
+    """Switch the collector off while millions of permanent objects are made, and exempt them from later scans."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -86,14 +86,14 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def _read_quickly(path: Path) -> tuple[tuple[Category, ...], tuple[ImageRecord, ...]] | None:
-    """The categories and images of an annotation file; None: it needs a closer look."""
+    """The categories and images of an annotation file; None if the thorough reader has to read it."""
     try:
-        with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:  # no copy of it in memory
+        with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:  # no copy in memory
             content = msgspec.json.decode(text, type=_File)
             categories = _categories(orjson.loads(memoryview(content.categories)))
-            content.categories = msgspec.Raw()  # lets go of the file
+            content.categories = msgspec.Raw()  # releases the file
     except (OSError, msgspec.MsgspecError, RecursionError, ValueError):
-        return None  # the close reading meets the same, and has words for it
+        return None  # the thorough reader meets the same problem and reports it
     if categories is None or not _segments_are_right(content.annotations, {category.id for category in categories}):
         return None
     images = _joined(content.images, content.annotations)
@@ -109,7 +109,7 @@ def _categories(items: object) -> tuple[Category, ...] | None:
 
 
 def _segments_are_right(annotations: list[_Annotation], category_ids: set[int]) -> bool:
-    """Whether no segment id stands twice in an image, and all categories are known."""
+    """Whether segment ids are unique within each image and all categories are known."""
     for annotation in annotations:
         segments = annotation.segments_info
         if len(set(map(_ID, segments))) != len(segments) or not category_ids.issuperset(map(_CATEGORY_ID, segments)):
@@ -118,7 +118,7 @@ def _segments_are_right(annotations: list[_Annotation], category_ids: set[int]) 
 
 
 def _joined(images: list[_Image], annotations: list[_Annotation]) -> tuple[ImageRecord, ...] | None:
-    """Each image with its annotation; None: they do not belong together, or a name is not a plain one."""
+    """Each image with its annotation; None if they do not match or a file name is not plain."""
     by_image = {annotation.image_id: annotation for annotation in annotations}
     ids = {image.id for image in images}
     if not len(annotations) == len(images) == len(ids) or by_image.keys() != ids:

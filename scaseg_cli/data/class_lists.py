@@ -1,6 +1,6 @@
-"""Lists of classes: COCO panoptic's and COCO-Stuff's, each in one file here, and lists of one's own as JSON.
+"""Class lists: COCO panoptic's and COCO-Stuff's, shipped as files in this package, and the user's own as JSON.
 
-The shipped lists have the colours in which MMDetection and MMSegmentation draw the classes.
+The shipped lists contain the colours in which MMDetection and MMSegmentation draw the classes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json
 
 COCO_STUFF = "coco-stuff"
-_HINT = 'It is a list of {"id": 0, "name": "cat", "isthing": 1, "color": [220, 20, 60]}; the last two may be left out.'
+_HINT = 'Write a list of {"id": 0, "name": "cat", "isthing": 1, "color": [220, 20, 60]}; the last two are optional.'
 
 
 @cache
 def coco_panoptic() -> tuple[Category, ...]:
-    """COCO panoptic's 133 classes with its category ids, 1..200 with gaps."""
+    """The 133 classes of COCO panoptic with their category ids, 1..200 with gaps."""
     return tuple(
         Category(item["id"], item["name"], bool(item["isthing"]), tuple(item["color"]))
         for item in _shipped("coco_panoptic.json")
@@ -29,7 +29,7 @@ def coco_panoptic() -> tuple[Category, ...]:
 
 @cache
 def coco_stuff() -> tuple[Category, ...]:
-    """COCO-Stuff's 171 classes with MMSegmentation's contiguous ids, 0..170: COCO-Stuff's own, 1..182, in order."""
+    """The 171 classes of COCO-Stuff with MMSegmentation's contiguous ids 0..170, in the order of the original ids."""
     return tuple(
         Category(place, item["name"], bool(item["isthing"]), tuple(item["color"]))
         for place, item in enumerate(_shipped("coco_stuff.json"))
@@ -38,7 +38,7 @@ def coco_stuff() -> tuple[Category, ...]:
 
 @cache
 def coco_stuff_raw_values() -> tuple[int, ...]:
-    """What COCO-Stuff's own label maps hold for each of `coco_stuff`: its own id less 1, 0..181 with 11 gaps."""
+    """The value of each `coco_stuff` class in COCO-Stuff's own label maps: original id - 1, 0..181 with 11 gaps."""
     return tuple(item["id"] - 1 for item in _shipped("coco_stuff.json"))
 
 
@@ -48,10 +48,10 @@ def _shipped(name: str) -> list[dict[str, Any]]:
 
 
 def read_class_list(root: Path, name: str) -> tuple[Category, ...]:
-    """The classes of label maps: ``coco-stuff``, or a JSON file relative to ``root``.
+    """Read the classes of label maps: ``coco-stuff``, or a JSON file relative to ``root``.
 
     Raises:
-        ScasegError: the file is missing, or not such a list; all mistakes at once.
+        ScasegError: the file is missing or not a valid class list; reports all mistakes at once.
     """
     return coco_stuff() if name == COCO_STUFF else _own_list(root / name)
 
@@ -69,9 +69,9 @@ def _own_list(path: Path) -> tuple[Category, ...]:
     for position, item in enumerate(items):
         problem = _problem(item)
         if problem is None and item["id"] in ids:
-            problem = f"id {item['id']} stands twice"
+            problem = f"id {item['id']} occurs twice"
         elif problem is None and item["name"] in names:
-            problem = f"name {item['name']!r} stands twice"
+            problem = f"name {item['name']!r} occurs twice"
         if problem is not None:
             mistakes.add(f"class {position}: {problem}")
             continue
@@ -85,7 +85,7 @@ def _own_list(path: Path) -> tuple[Category, ...]:
 
 
 def _problem(item: Any) -> str | None:
-    """What is wrong with one class; None: nothing."""
+    """Describe what is wrong with one class; None if nothing is."""
     if not isinstance(item, dict):
         return f"it is {item!r}, not a mapping"
     missing = next((key for key in ("id", "name") if key not in item), None)
@@ -95,7 +95,7 @@ def _problem(item: Any) -> str | None:
     if type(number) is not int or not 0 <= number <= MAX_MAP_VALUE:
         return f"id is {number!r}, not a whole number in 0..{MAX_MAP_VALUE}"
     if number == IGNORED:
-        return f"id is {IGNORED}, which label maps keep for ignored pixels"
+        return f"id is {IGNORED}, which label maps reserve for ignored pixels"
     if not isinstance(name, str) or not name.strip():
         return f"name is {name!r}, not text"
     if item.get("isthing", False) not in (0, 1):

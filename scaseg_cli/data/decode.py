@@ -1,4 +1,4 @@
-"""Opening image files, with an error of ours for whatever may be wrong with one."""
+"""Opens image files and turns every failure into a `ScasegError`."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(path: Path, what: str) -> Iterator[Image.Image]:
-    """The image in ``path``: its size and mode are known, its pixels are decoded when they are asked for.
+    """Open the image at ``path``. Size and mode are known at once; pixels are decoded when they are accessed.
 
     Args:
         path: the file.
-        what: what the file is to the user, for the error ("label map").
+        what: the role of the file, for the error message ("label map").
 
     Raises:
-        ScasegError: the file is missing, cut short, or not an image; here, or when the block decodes it.
+        ScasegError: the file is missing, truncated or not an image; raised here or when the block decodes it.
     """
     if not path.is_file():
         raise ScasegError(f"the {what} {path} does not exist", "Check the folders under `data` in the recipe.")
     try:
         with Image.open(path) as image:
             yield image
-    # Pillow reports broken files with all of these.
+    # Pillow raises any of these for a broken file.
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ScasegError(
-            f"the {what} {path} cannot be read: {error}", "It may be cut short: fetch or make it again."
+            f"the {what} {path} cannot be read: {error}", "The file may be truncated: download or regenerate it."
         ) from error

@@ -1,4 +1,4 @@
-"""Where the data lies, and whether the files that a set names are there."""
+"""Locates the data and checks that the files of a set exist."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def data_root(recipe: Recipe, run: RunDir) -> Path:
-    """The folder that the recipe's image sets are relative to; the embedded world lies in the run folder."""
+    """The folder that the recipe's image sets are relative to; the embedded world is in the run folder."""
     return Path(recipe.data.root) if recipe.data.root is not None else run.path / "data"
 
 
 def check_files(labelled: LabelledSet) -> None:
-    """Go on only if every image and every label PNG of the set is there.
+    """Check that every image and every label PNG of the set exists.
 
-    Folders are listed once: a look at each of COCO's 236,574 files would take minutes on a network disk.
+    Folders are listed once: querying each of COCO's 236,574 files would take minutes on a network disk.
 
     Raises:
-        ScasegError: a folder or files are missing; names the first few and counts the others.
+        ScasegError: a folder or files are missing; names the first few and counts the rest.
     """
     images = [record.file_name for record in labelled.images]
     _check_folder(labelled.images_dir, images, "images")
@@ -39,7 +39,7 @@ def check_files(labelled: LabelledSet) -> None:
 
 def _check_folder(folder: Path, names: Collection[str], what: str) -> None:
     by_parent: dict[str, set[str]] = defaultdict(set)
-    plain = {name for name in names if "/" not in name}  # of COCO's, all
+    plain = {name for name in names if "/" not in name}  # all of COCO's names
     if plain:
         by_parent[""] = plain
     for name in names:
@@ -52,19 +52,19 @@ def _check_folder(folder: Path, names: Collection[str], what: str) -> None:
         for name in sorted(wanted - files_in(place, what)):
             mistakes.add(f"{(place / name).relative_to(folder)} does not exist")
     mistakes.stop_if_any(
-        f"Check `images` and `labels` under `data` in the recipe, and that all files were fetched. {DOCTOR}"
+        f"Check `images` and `labels` under `data` in the recipe, and that all files were downloaded. {DOCTOR}"
     )
 
 
 def files_in(folder: Path, what: str) -> set[str]:
-    """Names of all that is in ``folder`` and not a folder itself.
+    """Names of all entries of ``folder`` that are not folders.
 
     Args:
         folder: the folder; it is listed once.
-        what: what it holds, for the error ("images").
+        what: the contents, for the error message ("images").
 
     Raises:
-        ScasegError: it does not exist, or cannot be read.
+        ScasegError: the folder does not exist or cannot be read.
     """
     try:
         with os.scandir(folder) as entries:

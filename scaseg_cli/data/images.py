@@ -1,4 +1,4 @@
-"""Reading images and labels, with every check that needs pixels."""
+"""Reads images and labels, with every check that needs pixels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def ids_to_rgb(ids_HW: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Segment ids [H,W] as the colours [H,W,3] of a panoptic PNG: id = R + 256 G + 65536 B (COCO's format)."""
+    """Encode segment ids [H,W] as the colours [H,W,3] of a panoptic PNG: id = R + 256 G + 65536 B (COCO)."""
     return np.stack([ids_HW & 255, ids_HW >> 8 & 255, ids_HW >> 16 & 255], axis=-1).astype(np.uint8)
 
 
 def rgb_to_ids(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Colours [H,W,3] of a panoptic PNG as segment ids [H,W]; 0 is void."""
+    """Decode the colours [H,W,3] of a panoptic PNG to segment ids [H,W]; 0 is void."""
     ids = rgb_HW3[..., 2].astype(np.int32)
     for channel in (1, 0):
         ids <<= 8
@@ -33,14 +33,14 @@ def rgb_to_ids(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def read_image(path: Path, record: ImageRecord | None = None) -> NDArray[np.uint8]:
-    """An image as RGB, uint8 [H,W,3]. Its EXIF rotation is ignored, as COCO's annotations do.
+    """Read an image as RGB, uint8 [H,W,3]. EXIF rotation is ignored, as in COCO's annotations.
 
     Args:
         path: the file.
-        record: if given, the image must have the size that its record says.
+        record: if given, the image must have the size in its record.
 
     Raises:
-        ScasegError: missing, cut short, not an image, or of another size than its record.
+        ScasegError: the file is missing, truncated, not an image, or does not have the size in its record.
     """
     pixels, _ = _read_pixels(path, "image")
     if record is not None:
@@ -49,11 +49,11 @@ def read_image(path: Path, record: ImageRecord | None = None) -> NDArray[np.uint
 
 
 def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
-    """The segment id of every pixel, int32 [H,W], 0 where there is none; of panoptic PNGs and of label maps.
+    """Read the segment id of every pixel from a panoptic PNG or a label map, int32 [H,W]; 0 is void.
 
     Raises:
-        ScasegError: the PNG is missing, cut short, of another size than its image's record, or holds other segments
-            than the annotation file, or the index of the label maps, names.
+        ScasegError: the PNG is missing or truncated, does not have the size in its record, or its segments differ from
+            those in the annotation file or the label map index.
     """
     return _read_panoptic(labelled, record) if labelled.map_values is None else read_label_map(labelled, record)
 
@@ -74,7 +74,7 @@ def _read_panoptic(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np
 
 def _read_pixels(path: Path, what: str) -> tuple[NDArray[np.uint8], str]:
     with opened(path, what) as image:
-        # np.array and not asarray: a copy that may be written to.
+        # np.array, not asarray: the copy is writable.
         return np.array(image.convert("RGB")), image.mode
 
 
@@ -84,13 +84,13 @@ def _check_size(path: Path, pixels: NDArray[np.uint8], record: ImageRecord) -> N
         raise ScasegError(
             f"{path} is {width} x {height} pixels, but the annotation file says {record.width} x {record.height} "
             f"for image {record.image_id}",
-            "Image, label and annotation must be of the same size: fetch or make them again.",
+            "Image, label and annotation must have the same size: download or regenerate them.",
         )
 
 
 def _check_segments(path: Path, ids: NDArray[np.int32], record: ImageRecord) -> None:
     flat = ids.ravel()
-    # Labels are flat areas: to look where the value changes is fifteen times faster than to sort all pixels.
+    # Labels are flat areas: collecting the changes of value is fifteen times faster than sorting all pixels.
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     found = set(flat[:1].tolist()) | set(flat[changes].tolist())
     found.discard(VOID)
@@ -99,7 +99,7 @@ def _check_segments(path: Path, ids: NDArray[np.int32], record: ImageRecord) -> 
         return
     mistakes = Mistakes(f"the panoptic PNG {path} of image {record.image_id}")
     for segment_id in sorted(named - found):
-        mistakes.add(f"it has no pixel of segment {segment_id}, which the annotation file names")
+        mistakes.add(f"it has no pixel of segment {segment_id}, which is in the annotation file")
     for segment_id in sorted(found - named):
-        mistakes.add(f"it has pixels of segment {segment_id}, which the annotation file does not name")
-    mistakes.stop_if_any("The PNG and the annotation file do not belong together: fetch or make both again.")
+        mistakes.add(f"it has pixels of segment {segment_id}, which is not in the annotation file")
+    mistakes.stop_if_any("The PNG and the annotation file do not match: download or regenerate both.")

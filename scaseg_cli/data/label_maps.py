@@ -1,4 +1,4 @@
-"""Reading one label map: a PNG of one class id a pixel (MMSegmentation's convention), or COCO-Stuff's own.
+"""Reads a label map: a PNG with one class id per pixel (MMSegmentation's convention), or COCO-Stuff's own maps.
 
 Shape letters: H, W pixels of the image.
 """
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MapPixels = NDArray[np.uint8] | NDArray[np.uint16]
-# Pillow's words. Of a palette image the indices are read; "I" is what older versions make of 16 bits.
+# Pillow's modes. A palette image is read as its indices; older versions open 16 bits as "I".
 _MODES = {"L": np.uint8, "P": np.uint8, "I;16": np.uint16, "I": np.uint16}
 _SHOWN = 5
 
 
 def read_map(path: Path, size: tuple[int, int], size_of: str) -> MapPixels:
-    """The values of a label map, [H,W], of 8 or 16 bits.
+    """Read the values of a label map, [H,W], 8 or 16 bits each.
 
     Args:
         path: the PNG.
-        size: W, H that it must have.
-        size_of: what has that size, for the error ("its image a.jpg").
+        size: required W, H.
+        size_of: what has that size, for the error message ("its image a.jpg").
 
     Raises:
-        ScasegError: missing, cut short, of another size, or not one value of 8 or 16 bits a pixel.
+        ScasegError: the file is missing or truncated, has another size, or is not one value of 8 or 16 bits per pixel.
     """
     with opened(path, "label map") as image:
         if image.mode not in _MODES:
@@ -43,23 +43,23 @@ def read_map(path: Path, size: tuple[int, int], size_of: str) -> MapPixels:
             raise ScasegError(
                 f"the label map {path} is {image.width} x {image.height} pixels, but {size_of} is "
                 f"{size[0]} x {size[1]}",
-                "Image and label map must be of the same size: fetch or make them again.",
+                "Image and label map must have the same size: download or regenerate them.",
             )
-        # np.array and not asarray: a copy, so that decoding happens in here.
+        # np.array, not asarray: the copy makes decoding happen inside this block.
         return np.array(image, dtype=_MODES[image.mode])
 
 
 def _not_a_map(path: Path, image: Image.Image) -> ScasegError:
     return ScasegError(
         f"the label map {path} has pixels of mode {image.mode}, not one class id of 8 or 16 bits",
-        "A picture in colours has to be turned into class ids first; COCO's panoptic PNGs serve task zps.",
+        "Convert colour images to class ids first; COCO's panoptic PNGs are for task zps.",
     )
 
 
 def count_values(values_HW: MapPixels) -> dict[int, int]:
-    """How many pixels have each of the values that occur, in the order of the values."""
+    """Count the pixels of each value that occurs, in the order of the values."""
     flat = values_HW.ravel()
-    # Label maps are flat areas: to add up runs of one value is five times faster than to count pixels.
+    # Label maps are flat areas: adding up runs of one value is five times faster than counting pixels.
     starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
     counts = np.bincount(flat[starts], weights=np.diff(starts, append=flat.size)).astype(np.int64)
     present = np.flatnonzero(counts)
@@ -69,16 +69,16 @@ def count_values(values_HW: MapPixels) -> dict[int, int]:
 def segments_of(
     counts: dict[int, int], labelled: LabelledSet, path: Path, size: tuple[int, int]
 ) -> tuple[Segment, ...]:
-    """One segment for each class that a label map holds, in the order of their ids.
+    """Make one segment for each class in a label map, in the order of the class ids.
 
     Args:
-        counts: what `count_values` found.
+        counts: the result of `count_values`.
         labelled: the set, for its classes.
-        path: the label map, for the error.
+        path: the label map, for the error message.
         size: W, H.
 
     Raises:
-        ScasegError: it holds values that are no class.
+        ScasegError: the map contains values that are not classes.
     """
     ids = {value: int(labelled.segment_ids[value]) for value in counts if value != IGNORED}
     if any(segment_id < 0 for segment_id in ids.values()):
@@ -94,32 +94,32 @@ def _beyond_classes(counts: dict[int, int], values: list[int], labelled: Labelle
     shown = ", ".join(f"{value} ({counts[value]} pixels)" for value in values[:_SHOWN])
     more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
     if is_raw(labelled):
-        which = "which are no ids of COCO-Stuff's own label maps"
-        hint = "Maps of the contiguous ids 0..170 are taken for such where they are called NAME_labelTrainIds.png."
+        which = "which are not ids of COCO-Stuff's own label maps"
+        hint = "Name maps of the contiguous ids 0..170 NAME_labelTrainIds.png."
     else:
-        which = f"which are none of the {len(labelled.categories)} classes"
+        which = f"which are not among the {len(labelled.categories)} classes"
         hint = f"Check data.categories in the recipe; pixels without a class are {IGNORED}."
-    return ScasegError(f"the label map {path} holds the values {shown}{more}, {which}", hint)
+    return ScasegError(f"the label map {path} contains the values {shown}{more}, {which}", hint)
 
 
 def is_raw(labelled: LabelledSet) -> bool:
-    """Whether the set's label maps hold other values than its category ids: COCO-Stuff's own maps."""
+    """Whether the label map values differ from the category ids, as in COCO-Stuff's own maps."""
     return labelled.map_values != tuple(category.id for category in labelled.categories)
 
 
 def read_label_map(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
-    """The segment id of every pixel, int32 [H,W], 0 where there is none.
+    """Read the segment id of every pixel, int32 [H,W]; 0 is void.
 
     Raises:
-        ScasegError: the label map cannot be read, is of another size than its image's record, or holds other classes
-            or pixel counts than when the data was split.
+        ScasegError: the label map cannot be read, does not have the size in its record, or its classes or pixel counts
+            have changed since the split.
     """
     path = labelled.label_path(record)
     size = (record.width, record.height)
     values = read_map(path, size, f"its image {record.file_name}")
     if segments_of(count_values(values), labelled, path, size) != record.segments:
         raise ScasegError(
-            f"the label map {path} is not the one that was there when the data was split",
+            f"the label map {path} has changed since the data was split",
             "Run `scaseg split-dataset` again.",
         )
     return np.take(labelled.segment_ids, values)

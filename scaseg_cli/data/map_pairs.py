@@ -1,4 +1,4 @@
-"""Which label map belongs to which image, by the names of the files in two folders."""
+"""Matches label maps to images by the file names in two folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from scaseg_cli.data.folders import files_in
 from scaseg_cli.errors import ScasegError
 
-TRAIN_IDS = "_labelTrainIds"  # MMSegmentation's mark of converted maps: NAME_labelTrainIds.png belongs to NAME.jpg
+TRAIN_IDS = "_labelTrainIds"  # MMSegmentation's suffix of converted maps: NAME_labelTrainIds.png belongs to NAME.jpg
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _SHOWN = 5
 
@@ -22,21 +22,21 @@ class Pair(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """All pairs in the order of the images' names, and whether the label maps bear `TRAIN_IDS`."""
+    """All pairs in the order of the image names, and whether the label map names end in `TRAIN_IDS`."""
 
     pairs: tuple[Pair, ...]
     are_train_ids: bool
 
 
 def pair_files(images_dir: Path, labels_dir: Path) -> Pairs:
-    """Each image of ``images_dir`` with its label map in ``labels_dir``; both may be the same folder.
+    """Match each image of ``images_dir`` with its label map in ``labels_dir``; both may be the same folder.
 
-    Where any label map is called NAME_labelTrainIds.png, all are, and others in the folder are left alone: the
-    converter writes them beside COCO-Stuff's own.
+    If any label map is named NAME_labelTrainIds.png, all other PNGs in the folder are ignored: the converter writes
+    its maps next to COCO-Stuff's own.
 
     Raises:
-        ScasegError: a folder is missing or empty, two images bear one name, or images lack label maps or the other
-            way round; counts them and names the first few.
+        ScasegError: a folder is missing or empty, two images have the same name, images lack label maps, or label maps
+            lack images; counts them and names the first few.
     """
     found = sorted(name for name in files_in(labels_dir, "label maps") if _is_png(name))
     marked = {Path(name).stem.removesuffix(TRAIN_IDS): name for name in found if Path(name).stem.endswith(TRAIN_IDS)}
@@ -44,7 +44,7 @@ def pair_files(images_dir: Path, labels_dir: Path) -> Pairs:
     images = _images(images_dir, marked=bool(marked), with_labels=same_folder)
     labels = marked or {Path(name).stem: name for name in found}
     if not labels:
-        raise ScasegError(f"the folder of label maps {labels_dir} holds no PNG", "Check `labels` in the recipe.")
+        raise ScasegError(f"the folder of label maps {labels_dir} contains no PNG", "Check `labels` in the recipe.")
     _check_complete(images, labels, images_dir, labels_dir)
     return Pairs(tuple(Pair(image, labels[stem]) for stem, image in images.items()), bool(marked))
 
@@ -54,7 +54,7 @@ def _is_png(name: str) -> bool:
 
 
 def _images(folder: Path, marked: bool, with_labels: bool) -> dict[str, str]:
-    """Image names by stem, in the order of the names; what is a label map in the same folder is left out."""
+    """Image names by stem, in the order of the names, without the label maps in the same folder."""
     names = [
         name
         for name in sorted(files_in(folder, "images"))
@@ -64,14 +64,14 @@ def _images(folder: Path, marked: bool, with_labels: bool) -> dict[str, str]:
     ]
     if not names:
         raise ScasegError(
-            f"the folder of images {folder} holds no image ({', '.join(_IMAGE_SUFFIXES)})",
+            f"the folder of images {folder} contains no image ({', '.join(_IMAGE_SUFFIXES)})",
             "Check `images` in the recipe.",
         )
     twice = [stem for stem, count in Counter(Path(name).stem for name in names).items() if count > 1]
     if twice:
         raise ScasegError(
-            f"the folder of images {folder} holds {_few(twice)} twice, with different suffixes",
-            "A label map belongs to one image: take the others away.",
+            f"the folder of images {folder} contains {_few(twice)} twice, with different suffixes",
+            "A label map belongs to one image: remove the others.",
         )
     return {Path(name).stem: name for name in names}
 
@@ -86,8 +86,8 @@ def _check_complete(images: dict[str, str], labels: dict[str, str], images_dir: 
         lines.append(f"{len(without_image)} of {len(labels)} label maps have no image: {_few(without_image)}")
     if lines:
         raise ScasegError(
-            f"images in {images_dir} and label maps in {labels_dir} do not belong together:\n  " + "\n  ".join(lines),
-            "Fetch or make what is missing; NAME.jpg belongs to NAME_labelTrainIds.png or NAME.png.",
+            f"images in {images_dir} and label maps in {labels_dir} do not match:\n  " + "\n  ".join(lines),
+            "Add the missing files; NAME.jpg belongs to NAME_labelTrainIds.png or NAME.png.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Looking through every label map of a set once: COCO train has 118,287, so in as many processes as there are cores."""
+"""Scans every label map of a set once, on all cores: COCO train has 118,287 of them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from scaseg_cli.data.map_pairs import Pair
 
-_CHUNK = 50  # label maps a piece of work: less than a tenth of a second at COCO's size, so that Ctrl-C ends it soon
-_A_PROCESS = 2000  # label maps for which one more process is worth its start
+_CHUNK = 50  # label maps per task: under 0.1 s at COCO's size, so that Ctrl-C takes effect soon
+_A_PROCESS = 2000  # label maps that justify starting one more process
 
 
 class MapContent(NamedTuple):
-    """What one label map holds: its size in pixels, and how many pixels have each of its values."""
+    """The contents of one label map: its size in pixels, and the number of pixels of each value."""
 
     width: int
     height: int
@@ -40,17 +40,17 @@ class MapContent(NamedTuple):
 def scan_label_maps(
     images_dir: Path, labels_dir: Path, pairs: Sequence[Pair], description: str, processes: int | None = None
 ) -> list[MapContent | ScasegError]:
-    """What each label map holds, in the order of ``pairs``; where it or its image is wrong, the error.
+    """Scan all label maps and return their contents in the order of ``pairs``, or the error for a bad file.
 
     Args:
-        images_dir: the images' folder; of an image the size alone is read.
+        images_dir: the images' folder; only the size of an image is read.
         labels_dir: the label maps' folder.
         pairs: their file names.
-        description: of the progress bar.
-        processes: None: as many as pay on this machine. They change nothing in what comes back.
+        description: text of the progress bar.
+        processes: number of processes; None chooses by cores and set size. The result does not depend on it.
 
     Raises:
-        ScasegError: one of several processes was ended from outside.
+        ScasegError: a worker process was killed.
     """
     if processes is None:
         processes = max(1, min(num_cores(), len(pairs) // _A_PROCESS))
@@ -69,32 +69,32 @@ def _scan_map(image_path: Path, label_path: Path) -> MapContent | ScasegError:
         with opened(image_path, "image") as image:
             width, height = image.size
         values_HW = read_map(label_path, (width, height), f"its image {image_path}")
-    except ScasegError as error:  # not the last one, perhaps: all are reported together
+    except ScasegError as error:  # collected: all errors are reported together
         return error
     return MapContent(width, height, count_values(values_HW))
 
 
 @contextmanager
 def _mapping(processes: int) -> Iterator[Callable[..., Iterable[list[MapContent | ScasegError]]]]:
-    """Python's ``map``, or one that spreads the work over processes until the block ends, however it ends."""
+    """Yield ``map``, or a parallel version of it whose processes end with the block."""
     if processes == 1:
         yield map
         return
-    # spawn and not fork: this process may have threads, such as the progress bar's.
+    # spawn, not fork: this process may have threads, such as that of the progress bar.
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin)
     try:
         yield pool.map
     except BrokenProcessPool as error:
         raise ScasegError(
-            "a process that scanned through the label maps was ended from outside",
-            "The machine may be short of memory: run it again.",
+            "a process that scanned label maps was killed",
+            "The machine may be out of memory: run the command again.",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _begin() -> None:
-    """Ctrl-C is the parent's to handle; and where the parent is killed, nobody else would end this process."""
+    """Leave Ctrl-C to the parent, and end this process when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

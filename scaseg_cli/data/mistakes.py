@@ -1,4 +1,4 @@
-"""Several mistakes of one file in one error, so that they can be mended in one go."""
+"""Reports several mistakes of one file in one error, so that the user can fix them in one go."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _SHOWN = 5
 
 
 class Mistakes:
-    """Collects what is wrong with ``where`` (a file, in words).
+    """Collects the mistakes of one file.
 
     Args:
-        where: the file.
-        at_most: mistakes that are told; more are counted.
+        where: the file, in words.
+        at_most: mistakes that are listed; further ones are counted.
     """
 
     def __init__(self, where: str, at_most: int = _SHOWN) -> None:
@@ -21,16 +21,16 @@ class Mistakes:
         self.count = 0
 
     def add(self, text: str) -> None:
-        """One more mistake; only the first few are kept, all are counted."""
+        """Add a mistake; only the first few are kept, all are counted."""
         self.count += 1
         if self.count <= self.at_most:
             self.shown.append(text)
 
     def stop_if_any(self, hint: str) -> None:
-        """Go on only if nothing was wrong.
+        """Raise if any mistake was added.
 
         Raises:
-            ScasegError: something was; with the first few mistakes and the number of the others.
+            ScasegError: there are mistakes; lists the first few and counts the rest.
         """
         if not self.count:
             return

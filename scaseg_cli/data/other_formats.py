@@ -1,4 +1,4 @@
-"""Telling a panoptic annotation file from COCO's other files, which lie in the same folder under names much alike."""
+"""Tells a panoptic annotation file from COCO's other annotation files, which have similar names in the same folder."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from scaseg_cli.errors import ScasegError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# (a key of the first annotation, what such a file is), the most telling key first
+# (a key of the first annotation, what the file contains); the most specific key comes first
 _KINDS = (
     ("caption", "captions"),
-    ("keypoints", "keypoints of persons"),
-    ("segmentation", "instances, each with an outline of its own"),
+    ("keypoints", "person keypoints"),
+    ("segmentation", "instances with one outline each"),
 )
 
 
 def check_is_panoptic(path: Path, content: dict[str, Any]) -> None:
-    """Go on unless ``content`` is of another of COCO's formats: captions, instances, keypoints, or images alone.
+    """Check that ``content`` is not in another COCO format: captions, instances, keypoints, or images alone.
 
     Raises:
-        ScasegError: it is; says which, and what the panoptic file is called.
+        ScasegError: it is; says which format, and what the panoptic file is named.
     """
     annotations = content.get("annotations")
     first = annotations[0] if isinstance(annotations, list) and annotations else None
@@ -31,6 +31,6 @@ def check_is_panoptic(path: Path, content: dict[str, Any]) -> None:
         kind = "images without annotations" if "annotations" not in content and content.get("images") else None
     if kind is not None:
         raise ScasegError(
-            f"the annotation file {path} holds {kind}, not panoptic labels",
-            "COCO's panoptic file of the same images is called panoptic_train2017.json or panoptic_val2017.json.",
+            f"the annotation file {path} contains {kind}, not panoptic labels",
+            "Use COCO's panoptic file of the same images, panoptic_train2017.json or panoptic_val2017.json.",
         )

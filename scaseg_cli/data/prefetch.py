@@ -1,6 +1,6 @@
-"""Results made in background threads, a few ahead of who takes them; memory does not grow with their number.
+"""Computes results in background threads, a few ahead of the consumer, in bounded memory.
 
-Threads do where the work is decoding images and NumPy on whole maps, since both let other threads run.
+Threads suffice for decoding images and for NumPy on whole maps, since both release the GIL.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ R = TypeVar("R")
 
 
 def num_cores() -> int:
-    """The cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prefetched(function: Callable[[T], R], items: Iterable[T], workers: int, depth: int = 4) -> Iterator[R]:
-    """``function`` of each item, in the items' order.
+    """Yield ``function(item)`` for each item, in order.
 
     Args:
         function: called in ``workers`` threads at once; what it raises is raised here.
-        items: taken one by one, here, no more than are needed.
-        workers: threads; 0 calls the function here, when its result is asked for.
-        ahead: results that wait for each worker, at most.
+        items: consumed one by one in the calling thread, no further than needed.
+        workers: threads; 0 calls the function in the calling thread, when its result is requested.
+        depth: results that wait per worker, at most.
     """
     if workers < 1:
         yield from map(function, items)
@@ -43,5 +43,5 @@ def prefetched(function: Callable[[T], R], items: Iterable[T], workers: int, dep
                 result = waiting.popleft().result()
                 waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
                 yield result
-        finally:  # who takes them has had enough: what waits need not be made
+        finally:  # the consumer stopped: drop what is still queued
             pool.shutdown(wait=True, cancel_futures=True)

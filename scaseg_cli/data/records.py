@@ -1,7 +1,7 @@
-"""What one set of labelled images is made of: categories, segments and image records.
+"""The parts of a set of labelled images: categories, segments and image records.
 
-One type serves both kinds of labels. Panoptic labels have a segment for each object; a label map, of one class id a
-pixel, has a segment for each class in it, so that what works from segments need not know the kind.
+The types serve both kinds of labels. Panoptic labels have one segment per object. A label map, with one class id per
+pixel, gets one segment per class, so code that works on segments need not know the kind of labels.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VOID = 0  # the segment id of pixels that belong to no segment
-MAX_SEGMENT_ID = 256**3 - 1  # of a panoptic PNG
-IGNORED = 255  # what such pixels are in a label map
-MAX_MAP_VALUE = 65_535  # of a label map with 16 bits a pixel
+MAX_SEGMENT_ID = 256**3 - 1  # in a panoptic PNG
+IGNORED = 255  # value of pixels without a class in a label map
+MAX_MAP_VALUE = 65_535  # in a label map of 16 bits per pixel
 
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A class as the data knows it; ``id`` is the dataset's own category_id.
+    """A class of the dataset; ``id`` is the dataset's own category_id.
 
-    ``colour`` is RGB, for pictures, where the data has one; categories that differ in it alone are the same.
+    ``colour`` is the RGB colour for drawings, if the data has one; it is ignored when categories are compared.
     """
 
     id: int
@@ -41,14 +41,14 @@ class Category:
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
-    """One segment of one image: what msgspec makes straight from an annotation file, as COCO has 1.3 million of them.
+    """One segment of one image. msgspec builds it directly from an annotation file: COCO has 1.3 million of them.
 
     Attributes:
-        id: the value of its pixels in the label, never 0, unique in its image; of a label map, category_id + 1.
-        category_id: the dataset's own.
-        area: pixels.
-        bbox: x, y, width, height in pixels; of a label map, the whole image.
-        iscrowd: 1 for a region of many instances that nobody told apart.
+        id: the value of its pixels in the label, never 0 and unique in the image; category_id + 1 for a label map.
+        category_id: the dataset's own id.
+        area: size in pixels.
+        bbox: x, y, width, height in pixels; the whole image for a label map.
+        iscrowd: 1 for a region of several instances that are not annotated separately.
     """
 
     id: Annotated[int, msgspec.Meta(ge=1, le=MAX_SEGMENT_ID)]
@@ -71,15 +71,14 @@ class ImageRecord(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Images with labels, and the folders that they lie in.
+    """Images with labels, and the folders that contain them.
 
     Attributes:
         images_dir: the images' folder.
         labels_dir: the folder of the label PNGs.
-        categories: the data's.
-        images: one record an image.
-        map_values: where the labels are label maps, the value that each category's pixels have there; None where
-            they are panoptic PNGs.
+        categories: the categories of the data.
+        images: one record per image.
+        map_values: for label maps, the pixel value of each category; None for panoptic PNGs.
     """
 
     images_dir: Path
@@ -90,23 +89,23 @@ class LabelledSet:
 
     @cached_property
     def segment_ids(self) -> NDArray[np.int32]:
-        """The segment id of each value that a label map may hold, int32 [65536]; -1 where it is no class."""
-        assert self.map_values is not None  # panoptic PNGs hold segment ids themselves
+        """The segment id of each possible label map value, int32 [65536]; -1 for values that are not a class."""
+        assert self.map_values is not None  # panoptic PNGs contain the segment ids
         table = np.full(MAX_MAP_VALUE + 1, -1, dtype=np.int32)
         table[list(self.map_values)] = [category.id + 1 for category in self.categories]
         table[IGNORED] = VOID
         return table
 
     def image_path(self, record: ImageRecord) -> Path:
-        """The image's file."""
+        """Path of the image file."""
         return self.images_dir / record.file_name
 
     def label_path(self, record: ImageRecord) -> Path:
-        """The image's label PNG."""
+        """Path of the label PNG."""
         return self.labels_dir / record.label_name
 
     def only(self, image_ids: Iterable[int]) -> LabelledSet:
-        """The same set with these images alone, in the order given.
+        """The same set restricted to these images, in the given order.
 
         Raises:
             ScasegError: an image id is not in the set.

@@ -1,8 +1,8 @@
-"""Panoptic PNGs read as fast as they can be decoded: one number a pixel, no array of ids on the way.
+"""Reads panoptic PNGs at decoding speed: one number per pixel, without an intermediate array of ids.
 
-A pixel's *code* is its segment id plus `OPAQUE`: the four bytes R, G, B, 255 taken as one number, which costs nothing
-to make. Every chunk's checksum is compared first, so that a damaged file is told in words. OpenCV's decoder is faster
-than Pillow's, and lets other threads run meanwhile. Shapes: H W image.
+A pixel's *code* is its segment id plus `OPAQUE`: the four bytes R, G, B, 255 viewed as one number, at no cost. The
+checksum of every chunk is compared first, so that a damaged file gets a clear error. OpenCV's decoder is faster than
+Pillow's and releases the GIL. Shapes: H W image.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-OPAQUE = 0xFF000000  # the code of void, and what a code is more than its segment's id
+OPAQUE = 0xFF000000  # the code of void, and the difference between a code and its segment id
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIXELS = {0: "grey", 2: "RGB", 3: "a palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _COLOURED = (2, 3, 6)
-_HINT = "COCO's panoptic PNGs hold the segment id as R + 256 G + 65536 B, 8 bits each."
+_HINT = "COCO's panoptic PNGs encode the segment id as R + 256 G + 65536 B, 8 bits each."
 
 
 class CodeReader:
-    """Reads one PNG after another into the same memory: to ask the system for it anew costs as much as decoding."""
+    """Reads PNGs into one reused buffer, because allocating it costs as much as decoding."""
 
     def __init__(self) -> None:
         self._pixels_HW4 = np.empty((0, 0, 4), np.uint8)
 
     def read(self, path: Path, width: int, height: int) -> NDArray[np.uint32]:
-        """The code of every pixel, uint32 [H, W]: segment id + `OPAQUE`. It stands until the next call.
+        """Read the code of every pixel, uint32 [H, W]: segment id + `OPAQUE`. Transparency is ignored.
 
-        Transparency is ignored.
+        The returned array is valid until the next call.
 
         Args:
             path: the file.
-            width: W that it must have.
-            height: H that it must have.
+            width: required W.
+            height: required H.
 
         Raises:
-            ScasegError: no such file, cut short or damaged, no PNG, of another size, or with other pixels than 8-bit
-                colours.
+            ScasegError: the file is missing, truncated, damaged or not a PNG, has another size, or its pixels are not
+                8-bit colours.
         """
         content = _content(path)
         _check_chunks(path, content, (width, height))
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-        if pixels is None:  # checksums right, and yet no image
+        if pixels is None:  # valid checksums, but no image
             raise ScasegError(f"{path} is damaged: its pixels cannot be decoded")
         if self._pixels_HW4.shape[:2] != (height, width):
             self._pixels_HW4 = np.empty((height, width, 4), np.uint8)
@@ -73,9 +73,9 @@ def _content(path: Path) -> bytes:
 
 @contextmanager
 def one_thread_a_call() -> Iterator[None]:
-    """While the block runs, OpenCV does each call in the thread that made it.
+    """Make OpenCV run each call in the calling thread while the block runs.
 
-    Its own threads, several for what takes a twentieth of a millisecond, triple the time of reading a PNG.
+    Its own threads triple the time to read a PNG, because each call takes only a twentieth of a millisecond.
     """
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -86,20 +86,20 @@ def one_thread_a_call() -> Iterator[None]:
 
 
 def _check_chunks(path: Path, content: bytes, size: tuple[int, int]) -> None:
-    """Go on only if the file is whole, chunk by chunk, and has as many pixels as it must, of the right kind."""
+    """Check that every chunk is intact and that the image has the required size and pixel type."""
     if content[:8] != _SIGNATURE:
         raise ScasegError(f"{path} is not a PNG" if content else f"{path} is empty", _HINT)
     position, kind = 8, b""
     while kind != b"IEND":
         header = content[position : position + 8]
         if len(header) < 8:
-            raise ScasegError(f"{path} is cut short")
+            raise ScasegError(f"{path} is truncated")
         length, kind = struct.unpack(">I4s", header)
         end = position + 8 + length
         if end + 4 > len(content):
-            raise ScasegError(f"{path} is cut short")
+            raise ScasegError(f"{path} is truncated")
         if zlib.crc32(content[position + 4 : end]) != struct.unpack(">I", content[end : end + 4])[0]:
-            raise ScasegError(f"{path} is damaged: its {kind.decode('latin-1')} chunk has another checksum")
+            raise ScasegError(f"{path} is damaged: its {kind.decode('latin-1')} chunk has a wrong checksum")
         if kind == b"IHDR":
             _check_header(path, content[position + 8 : end], size)
         position = end + 4

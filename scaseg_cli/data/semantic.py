@@ -1,7 +1,7 @@
-"""Sets of label maps: found by file name, scanned through once, and from then on read from an index.
+"""Sets of label maps: found by file name, scanned once, and read from an index afterwards.
 
-The index names each image with its label map, its size, and the pixels of each class in it. Stages after the split
-read it and not the folders, so files that come later change nothing.
+The index lists each image with its label map, its size, and the pixel count of each class. Stages after the split
+read the index instead of the folders, so files added later change nothing.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 
 def scan_semantic_set(root: Path, where: ImageSet, classes: str, part: str) -> LabelledSet:
-    """The images of two folders with what their label maps hold, in the order of their names; reads every label map.
+    """Read every label map of two folders; return the images with their classes, in the order of their names.
 
-    COCO-Stuff's classes are either in maps of contiguous ids, called NAME_labelTrainIds.png, or in COCO-Stuff's own
-    maps, NAME.png, which are read through a table.
+    COCO-Stuff labels are either maps of contiguous ids, NAME_labelTrainIds.png, or COCO-Stuff's own maps, NAME.png,
+    which are read through a lookup table.
 
     Args:
         root: the folder that ``where`` is relative to.
-        where: the folders.
+        where: the folders of images and label maps.
         classes: ``coco-stuff``, or a JSON list of classes below ``root``.
-        part: of the data, for the progress bar.
+        part: the part of the data, for the progress bar.
 
     Raises:
-        ScasegError: files are missing or too many; label maps are damaged, of another size than their image, or hold
-            what is no class. All such label maps are counted, the first few named.
+        ScasegError: files are missing or superfluous; label maps are damaged, differ in size from their image, or have
+            values that are not a class. Counts all bad label maps and names the first few.
     """
     categories = read_class_list(root, classes)
     images_dir, labels_dir = root / where.images, root / where.labels
@@ -50,7 +50,7 @@ def scan_semantic_set(root: Path, where: ImageSet, classes: str, part: str) -> L
     is_raw = classes == COCO_STUFF and not are_train_ids
     values = coco_stuff_raw_values() if is_raw else tuple(category.id for category in categories)
     empty = LabelledSet(images_dir, labels_dir, categories, (), values)
-    contents = scan_label_maps(images_dir, labels_dir, pairs, f"Looking through the label maps of {part}")
+    contents = scan_label_maps(images_dir, labels_dir, pairs, f"Scanning the label maps of {part}")
     return replace(empty, images=_records(empty, pairs, contents))
 
 
@@ -81,7 +81,7 @@ def _records(
 
 
 def _image_ids(pairs: Sequence[Pair]) -> list[int]:
-    """The images' names as numbers where all are different whole numbers, as COCO's; else their places."""
+    """The image names as numbers if all are distinct whole numbers, as in COCO; otherwise their positions."""
     stems = [Path(pair.image).stem for pair in pairs]
     numbers = [int(stem) for stem in stems if stem.isascii() and stem.isdecimal()]
     return numbers if len(set(numbers)) == len(stems) else list(range(len(stems)))
@@ -110,7 +110,7 @@ class _Index(msgspec.Struct):
 
 
 def write_index(path: Path, labelled: LabelledSet) -> None:
-    """Write the index of ``labelled``: JSON, a line a class, with its value in the label maps, and a line an image."""
+    """Write the index of ``labelled`` as JSON: one line per class, with its label map value, and one line per image."""
     assert labelled.map_values is not None
     classes = [
         _Class(category.id, category.name, category.isthing, category.colour, value)
@@ -133,10 +133,10 @@ def write_index(path: Path, labelled: LabelledSet) -> None:
 
 
 def read_index(path: Path, root: Path, where: ImageSet) -> LabelledSet:
-    """The set that `write_index` wrote, in folders below ``root``.
+    """Read the set that `write_index` wrote; its folders are below ``root``.
 
     Raises:
-        ScasegError: the index is missing, or is not one.
+        ScasegError: the index is missing or invalid.
     """
     split_again = "Run `scaseg split-dataset` with this recipe (`scaseg run` does all in order)."
     if not path.is_file():
@@ -163,7 +163,7 @@ def _record(image: _Image) -> ImageRecord:
 
 
 def ignored_pixels(labelled: LabelledSet, category_ids: frozenset[int]) -> tuple[int, int]:
-    """How many pixels of the set belong to no class or to one of ``category_ids``, and how many there are."""
+    """Count the pixels of the set that belong to no class or to one of ``category_ids``, and all pixels."""
     areas: Counter[int] = Counter()
     for record in labelled.images:
         for segment in record.segments:

@@ -82,8 +82,8 @@ def test_a_process_says_it_on_its_own_streams(world: World) -> None:
 @pytest.mark.parametrize(
     ("damage", "at_split", "at_training"),
     [
-        (_remove, r"panoptic_train\.json does not exist", r"panoptic_train\.json was there, which is gone now"),
-        (cut, r"panoptic_train\.json is not valid JSON", r"panoptic_train\.json had another content"),
+        (_remove, r"panoptic_train\.json does not exist", r"panoptic_train\.json is gone"),
+        (cut, r"panoptic_train\.json is not valid JSON", r"panoptic_train\.json has changed since"),
     ],
     ids=["missing", "cut short"],
 )
@@ -100,10 +100,10 @@ def _segments(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 WRONG_ANNOTATIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "image id twice": (lambda c: c["images"].append(c["images"][0]), r"image id \d+ stands twice"),
+    "image id twice": (lambda c: c["images"].append(c["images"][0]), r"image id \d+ occurs twice"),
     "two annotations": (lambda c: c["annotations"].append(c["annotations"][0]), r"image \d+ has two annotations"),
     "segment id twice": (
-        lambda c: _segments(c).append(_segments(c)[0]), r"image \d+: segment id \d+ stands twice"
+        lambda c: _segments(c).append(_segments(c)[0]), r"image \d+: segment id \d+ occurs twice"
     ),
     "foreign category": (
         lambda c: _segments(c)[0].update(category_id=77), r"segment \d+ has category_id 77, which is not among"
@@ -140,7 +140,7 @@ def test_many_wrong_annotations_are_counted(world: World) -> None:
 
 # Images and labels
 
-# Each command, and the set whose pixels it reads. The query embeddings are collected anew for another number of views.
+# Each command, and the set whose pixels it reads. The query embeddings are collected again for another number of views.
 READERS = {
     "train-base": ("train", ()),
     "train-cat": ("train", ("--set", "queries.views=2")),
@@ -150,17 +150,17 @@ READERS = {
 PIXELS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "image missing": ("{part}", _remove, r"\d+\.png does not exist"),
     "label missing": ("annotations/panoptic_{part}", _remove, r"\d+\.png does not exist"),
-    "image cut short": ("{part}", cut, r"the image data/\S+\.png cannot be read: .*\n.*cut short"),
+    "image cut short": ("{part}", cut, r"the image data/\S+\.png cannot be read: .*\n.*truncated"),
     "label cut short": (
-        "annotations/panoptic_{part}", cut, r"the panoptic PNG data/\S+\.png cannot be read: .*\n.*cut short"
+        "annotations/panoptic_{part}", cut, r"the panoptic PNG data/\S+\.png cannot be read: .*\n.*truncated"
     ),
     "image of another size": ("{part}", _crop, "is 60 x 64 pixels, but the annotation file says 64 x 64"),
     "label of another size": ("annotations/panoptic_{part}", _crop, "is 60 x 64 pixels, but the annotation file says"),
     "segment the PNG lacks": (
-        "annotations/panoptic_{part}", _drop_segment, r"no pixel of segment \d+, which the annotation file names"
+        "annotations/panoptic_{part}", _drop_segment, r"no pixel of segment \d+, which is in the annotation file"
     ),
     "segment the JSON lacks": (
-        "annotations/panoptic_{part}", _add_segment, r"pixels of segment 197121, which the annotation file does not"
+        "annotations/panoptic_{part}", _add_segment, r"pixels of segment 197121, which is not in the annotation file"
     ),
 }  # fmt: skip
 
@@ -173,7 +173,7 @@ def test_a_split_without_all_its_files(world: World, folder: str) -> None:
     gone = [file for file in files if file.name in kept][:7]
     for file in gone:
         file.unlink()
-    said = (f"data/{folder} has 7 mistakes", rf"{gone[0].name} does not exist", "and 2 more", "all files were fetched")
+    said = (f"data/{folder} has 7 mistakes", rf"{gone[0].name} does not exist", "and 2 more", "all files were downloaded")
     world.refuses("split-dataset", saying=said)
     shutil.rmtree(world.folder / "data" / folder)
     world.refuses("split-dataset", saying=(f"data/{folder} does not exist",))
@@ -205,7 +205,7 @@ def test_images_and_labels(world: World, name: str, command: str) -> None:
 def test_a_work_folder_that_cannot_be_written(world: World, command: str, place: str) -> None:
     """Below a file, and where the system lets nobody write, root neither."""
     outcome = scaseg(world.capfd, command, "-r", "tiny.yaml", "-w", place)
-    check_refusal(outcome, (rf"the work folder {place} cannot be", "--work-dir"))
+    check_refusal(outcome, (rf"the run folder {place} cannot be", "--work-dir"))
     assert (world.folder / "tiny.yaml").read_text() == RECIPE
 
 
@@ -214,7 +214,7 @@ def test_a_finished_run_that_cannot_be_written(world: World, command: str) -> No
     lock = world.folder / "run" / ".lock"
     lock.unlink()
     lock.mkdir()  # root too cannot open it for writing
-    world.refuses(command, saying=("the work folder run cannot be written", "--work-dir"))
+    world.refuses(command, saying=("the run folder run cannot be written", "--work-dir"))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has it")

@@ -65,7 +65,7 @@ def test_missing_and_broken_files(tmp_path):
     whole = json.dumps(panoptic_json(IMAGES))
     assert "train.json is not valid JSON" in refusal(tmp_path, whole[: len(whole) // 2])
     assert "is not valid JSON" in refusal(tmp_path, "")
-    assert "holds a list, not a mapping" in refusal(tmp_path, [])
+    assert "contains a list, not a mapping" in refusal(tmp_path, [])
 
 
 def test_top_level_mistakes_come_together(tmp_path):
@@ -99,7 +99,7 @@ def _drop(*path):
 
 SEGMENT = ("annotations", 0, "segments_info", 0)
 FAULTS = [
-    (_set("images", 1, "id", 5), "image id 5 stands twice"),
+    (_set("images", 1, "id", 5), "image id 5 occurs twice"),
     (_set("images", 0, "id", "5"), "images[0]: id is '5', not a whole number"),
     (_set("images", 0, "id", True), "images[0]: id is True, not a whole number"),
     (_set("images", 0, None), "images[0]: it is null, not a mapping"),
@@ -119,7 +119,7 @@ FAULTS = [
     (_drop(*SEGMENT, "id"), "image 5: a segment: the key 'id' is missing"),
     (_drop(*SEGMENT, "iscrowd"), "image 5: segment 70005: the key 'iscrowd' is missing"),
     (_drop(*SEGMENT, "area"), "image 5: segment 70005: the key 'area' is missing"),
-    (_set(*SEGMENT, "id", 140005), "image 5: segment id 140005 stands twice"),
+    (_set(*SEGMENT, "id", 140005), "image 5: segment id 140005 occurs twice"),
     (_set(*SEGMENT, "id", 0), "image 5: segment id 0 is not in 1..16777215 (0 is void)"),
     (_set(*SEGMENT, "id", 1 << 24), "image 5: segment id 16777216 is not in 1..16777215"),
     (_set(*SEGMENT, "id", 1.0), "image 5: segment 1.0: id is 1.0, not a whole number"),
@@ -130,8 +130,8 @@ FAULTS = [
     (_set(*SEGMENT, "bbox", [1, 2, 3]), "segment 70005: bbox is [1, 2, 3], not four numbers"),
     (_set(*SEGMENT, "bbox", [1, 2, 3, None]), "segment 70005: bbox is [1, 2, 3, None], not four numbers"),
     (_set(*SEGMENT, "iscrowd", 2), "segment 70005: iscrowd is 2, not 0 or 1"),
-    (_set("categories", 1, "id", 1), "category id 1 stands twice"),
-    (_set("categories", 1, "name", "cat"), "category name 'cat' stands twice"),
+    (_set("categories", 1, "id", 1), "category id 1 occurs twice"),
+    (_set("categories", 1, "name", "cat"), "category name 'cat' occurs twice"),
     (_drop("categories", 1, "isthing"), "categories[1]: the key 'isthing' is missing"),
     (_set("categories", 1, "isthing", "yes"), "categories[1]: isthing is 'yes', not 0 or 1"),
     (_set("categories", []), "'categories' is empty"),

@@ -89,9 +89,9 @@ def test_coco_stuff_goes_by_its_name_and_other_lists_are_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"id": 0}, "class 3: id 0 stands twice"),
-        ({"name": "cow"}, "class 3: name 'cow' stands twice"),
-        ({"id": 255}, "class 3: id is 255, which label maps keep for ignored pixels"),
+        ({"id": 0}, "class 3: id 0 occurs twice"),
+        ({"name": "cow"}, "class 3: name 'cow' occurs twice"),
+        ({"id": 255}, "class 3: id is 255, which label maps reserve for ignored pixels"),
         ({"id": -1}, "class 3: id is -1, not a whole number in 0..65535"),
         ({"id": 65536}, "class 3: id is 65536, not a whole number in 0..65535"),
         ({"id": "3"}, "class 3: id is '3', not a whole number in 0..65535"),

@@ -61,7 +61,7 @@ def test_a_truncated_image_is_refused_by_name(tmp_path, suffix, part):
     path.write_bytes(content[: int(len(content) * part)])
     with pytest.raises(ScasegError, match=rf"noise\.{suffix} cannot be read") as caught:
         read_image(path)
-    assert "fetch" in caught.value.hint
+    assert "download" in caught.value.hint
 
 
 def test_a_damaged_png_is_refused(tmp_path):
@@ -118,8 +118,8 @@ def test_segments_of_label_and_annotations_must_be_the_same(tmp_path):
     with pytest.raises(ScasegError) as caught:
         read_label(panoptic_set, panoptic_set.images[0])
     assert "of image 5 has 2 mistakes" in caught.value.message
-    assert "it has no pixel of segment 13, which the annotation file names" in caught.value.message
-    assert "it has pixels of segment 11, which the annotation file does not name" in caught.value.message
+    assert "it has no pixel of segment 13, which is in the annotation file" in caught.value.message
+    assert "it has pixels of segment 11, which is not in the annotation file" in caught.value.message
 
 
 def test_one_lonely_pixel_of_an_unnamed_segment_is_found_anywhere(tmp_path):

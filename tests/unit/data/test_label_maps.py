@@ -70,7 +70,7 @@ def test_values_that_are_no_class_are_named_with_file_and_count(tmp_path):
         one(tmp_path, columns(0, 1, 1, 171, 2))
     path = tmp_path / "a.png"
     assert caught.value.message == (
-        f"the label map {path} holds the values 1 (8 pixels), 171 (4 pixels), which are none of the 3 classes"
+        f"the label map {path} contains the values 1 (8 pixels), 171 (4 pixels), which are not among the 3 classes"
     )
     assert "data.categories" in caught.value.hint
     with pytest.raises(ScasegError, match=r"5 \(4 pixels\), 6 \(4 pixels\), 7 \(4 pixels\) and 2 more, which"):
@@ -95,7 +95,7 @@ def test_a_label_map_of_another_size_than_its_image_is_refused(tmp_path):
 def test_a_label_map_that_changed_since_the_split_is_refused(tmp_path):
     labelled, record = one(tmp_path, columns(0, 2, 2))
     Image.fromarray(columns(0, 0, 2)).save(tmp_path / "a.png")  # the same classes, other pixels
-    with pytest.raises(ScasegError, match="is not the one that was there when the data was split") as caught:
+    with pytest.raises(ScasegError, match="has changed since the data was split") as caught:
         read_label(labelled, record)
     assert "scaseg split-dataset" in caught.value.hint
 
@@ -106,7 +106,7 @@ def test_a_damaged_and_a_missing_label_map_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:120])
     with pytest.raises(ScasegError, match=r"the label map .*a\.png cannot be read") as caught:
         read_label(labelled, record)
-    assert "cut short" in caught.value.hint
+    assert "truncated" in caught.value.hint
     path.unlink()
     with pytest.raises(ScasegError, match=r"the label map .*a\.png does not exist"):
         read_label(labelled, record)

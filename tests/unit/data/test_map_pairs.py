@@ -59,7 +59,7 @@ def test_an_incomplete_folder_is_counted_both_ways_and_the_first_are_named(folde
     put(labels, *(f"{number}.png" for number in range(18, 25)))
     message = refusal(images, labels).message.splitlines()
     assert message == [
-        f"images in {images} and label maps in {labels} do not belong together:",
+        f"images in {images} and label maps in {labels} do not match:",
         "  8 of 10 images have no label map: 10.jpg, 11.jpg, 12.jpg, 13.jpg, 14.jpg and 3 more",
         "  5 of 7 label maps have no image: 20.png, 21.png, 22.png, 23.png, 24.png",
     ]
@@ -75,10 +75,10 @@ def test_an_image_whose_map_was_not_converted_is_named(folders):
 def test_empty_and_missing_folders_are_named(folders):
     images, labels = folders
     put(labels, "1.png")
-    assert refusal(images, labels).message == f"the folder of images {images} holds no image (.jpg, .jpeg, .png)"
+    assert refusal(images, labels).message == f"the folder of images {images} contains no image (.jpg, .jpeg, .png)"
     put(images, "1.jpg")
     (labels / "1.png").unlink()
-    assert refusal(images, labels).message == f"the folder of label maps {labels} holds no PNG"
+    assert refusal(images, labels).message == f"the folder of label maps {labels} contains no PNG"
     labels.rmdir()
     assert refusal(images, labels).message == f"the folder of label maps {labels} does not exist"
     assert refusal(labels, images).message == f"the folder of images {labels} does not exist"
@@ -88,4 +88,4 @@ def test_two_images_of_one_name_are_refused(folders):
     images, labels = folders
     put(images, "1.jpg", "1.png", "2.jpg")
     put(labels, "1.png", "2.png")
-    assert "holds 1 twice, with different suffixes" in refusal(images, labels).message
+    assert "contains 1 twice, with different suffixes" in refusal(images, labels).message

@@ -25,15 +25,15 @@ def refusal(folder: Path, content) -> ScasegError:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        ({"images": IMAGES, "annotations": [INSTANCE], "categories": [{"id": 1, "name": "cat"}]}, "instances, each"),
+        ({"images": IMAGES, "annotations": [INSTANCE], "categories": [{"id": 1, "name": "cat"}]}, "instances with"),
         ({"images": IMAGES, "annotations": [{"image_id": 9, "id": 1, "caption": "A cat."}]}, "captions"),
-        ({"images": IMAGES, "annotations": [{**INSTANCE, "keypoints": []}], "categories": []}, "keypoints of persons"),
+        ({"images": IMAGES, "annotations": [{**INSTANCE, "keypoints": []}], "categories": []}, "person keypoints"),
         ({"images": IMAGES, "categories": [dict(CATEGORIES[0])]}, "images without annotations"),
     ],
 )
 def test_the_kind_of_file_is_told(tmp_path, content, kind):
     error = refusal(tmp_path, content)
-    assert error.message.startswith(f"the annotation file {tmp_path / 'given.json'} holds {kind}")
+    assert error.message.startswith(f"the annotation file {tmp_path / 'given.json'} contains {kind}")
     assert error.message.endswith(", not panoptic labels")
     assert "panoptic_train2017.json" in error.hint
 

@@ -86,9 +86,11 @@ def test_damage_is_told(tmp_path):
     refused(tmp_path, b"", "is empty")
     refused(tmp_path, b"\xff\xd8\xff" + whole, "is not a PNG")
     for length in (20, len(whole) // 2, len(whole) - 13, len(whole) - 1):
-        refused(tmp_path, whole[:length], "is cut short")
+        refused(tmp_path, whole[:length], "is truncated")
     place = whole.index(b"IDAT") + 6
-    refused(tmp_path, whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :], "its IDAT chunk has another")
+    refused(
+        tmp_path, whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :], "its IDAT chunk has a wrong checksum"
+    )
 
 
 def test_pixels_that_cannot_be_unpacked_are_told(tmp_path, capfd):

@@ -108,13 +108,15 @@ def test_coco_stuffs_own_maps_are_read_through_a_table(tmp_path):
 @pytest.mark.parametrize("gap", [12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91, 183])
 def test_ids_that_coco_stuff_does_not_have_are_refused_in_its_own_maps(tmp_path, gap):
     error = refusal(tmp_path, {"9": columns(0, gap - 1)}, "coco-stuff")
-    assert f"9.png holds the values {gap - 1} (4 pixels), which are no ids of COCO-Stuff's own" in error.message
+    assert f"9.png contains the values {gap - 1} (4 pixels), which are not ids of COCO-Stuff's own" in error.message
     assert "NAME_labelTrainIds.png" in error.hint
 
 
 def test_ids_beyond_coco_stuffs_contiguous_ones_are_refused(tmp_path):
     error = refusal(tmp_path, {"9": columns(0, 171)}, "coco-stuff", suffix="_labelTrainIds.png")
-    assert "9_labelTrainIds.png holds the values 171 (4 pixels), which are none of the 171 classes" in error.message
+    assert (
+        "9_labelTrainIds.png contains the values 171 (4 pixels), which are not among the 171 classes" in error.message
+    )
 
 
 def test_all_wrong_label_maps_are_counted_and_the_first_named(tmp_path):
@@ -127,7 +129,7 @@ def test_all_wrong_label_maps_are_counted_and_the_first_named(tmp_path):
         scan_semantic_set(tmp_path, where, write_classes(tmp_path), "train")
     lines = caught.value.message.splitlines()
     assert lines[0] == f"the folder of label maps {tmp_path / where.labels} has 8 mistakes:"
-    assert "10.png holds the values 9 (4 pixels), which are none of the 4 classes" in lines[1]
+    assert "10.png contains the values 9 (4 pixels), which are not among the 4 classes" in lines[1]
     assert "11.png is 2 x 4 pixels, but its image" in lines[2]
     assert "12.jpg cannot be read" in lines[3]
     assert lines[-1] == "  and 3 more"
@@ -135,12 +137,12 @@ def test_all_wrong_label_maps_are_counted_and_the_first_named(tmp_path):
 
 def test_one_wrong_label_map_is_told_by_itself(tmp_path):
     error = refusal(tmp_path, {"1": columns(0), "2": columns(7)})
-    assert error.message.startswith(f"the label map {tmp_path / 'maps' / 'train' / '2.png'} holds the values 7")
+    assert error.message.startswith(f"the label map {tmp_path / 'maps' / 'train' / '2.png'} contains the values 7")
     assert "data.categories" in error.hint
 
 
 def test_a_mistake_in_the_classes_is_found_before_the_folders(tmp_path):
-    assert "id 0 stands twice" in refusal(tmp_path, {}, write_classes(tmp_path, [CLASSES[0], CLASSES[0]])).message
+    assert "id 0 occurs twice" in refusal(tmp_path, {}, write_classes(tmp_path, [CLASSES[0], CLASSES[0]])).message
 
 
 def test_several_processes_find_what_one_finds(tmp_path):
@@ -158,7 +160,7 @@ def test_several_processes_find_what_one_finds(tmp_path):
     assert alone == together
     assert str(errors[0]) == str(errors[1])
     assert "333.png cannot be read" in errors[1].message
-    assert "cut short" in errors[1].hint
+    assert "truncated" in errors[1].hint
 
 
 def test_ignored_pixels_are_void_and_those_of_the_given_classes(scanned):
