@@ -1,4 +1,4 @@
-"""Seen and unseen classes, and the images that each stage may look at."""
+"""Seen and unseen classes, and the images that each stage may use."""
 
 from scaseg_cli.split.classes import ClassList, SegmentArrays, SplitClass, read_classes
 from scaseg_cli.split.lists import open_set, read_image_ids

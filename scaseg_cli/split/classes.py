@@ -1,4 +1,4 @@
-"""Seen and unseen classes, in the model's order."""
+"""The list of seen and unseen classes, in the model's order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPLIT_AGAIN = "Run `scaseg split-dataset` with this recipe (`scaseg run` does al
 
 @dataclass(frozen=True, slots=True)
 class SplitClass:
-    """One class. Its class_id is its place in the `ClassList`; category_id is the dataset's own."""
+    """One class. Its class_id is its index in the `ClassList`; category_id is the dataset's own id."""
 
     name: str
     category_id: int
@@ -34,7 +34,7 @@ class SplitClass:
 
 
 class SegmentArrays(NamedTuple):
-    """The listed segments of one image, each array [G]: ids in the label, class_ids, and crowd flags."""
+    """The annotated segments of one image as arrays [G]: ids in the label, class_ids, and crowd flags."""
 
     ids: NDArray[np.int64]
     class_ids: NDArray[np.int64]
@@ -43,7 +43,7 @@ class SegmentArrays(NamedTuple):
 
 @dataclass(frozen=True)
 class ClassList:
-    """All N classes: the S seen ones are class_id 0..S-1, the unseen ones S..N-1; each in category order."""
+    """All N classes: class_id 0..S-1 are the seen ones, S..N-1 the unseen ones, each in category order."""
 
     classes: tuple[SplitClass, ...]
 
@@ -52,12 +52,12 @@ class ClassList:
 
     @cached_property
     def names(self) -> list[str]:
-        """Class names by class_id."""
+        """Class names, indexed by class_id."""
         return [item.name for item in self.classes]
 
     @cached_property
     def num_seen(self) -> int:
-        """S, which is also the first unseen class_id."""
+        """Number of seen classes S, which is also the first unseen class_id."""
         return sum(item.seen for item in self.classes)
 
     @cached_property
@@ -67,11 +67,11 @@ class ClassList:
 
     @cached_property
     def class_ids(self) -> dict[int, int]:
-        """category_id to class_id."""
+        """Mapping from category_id to class_id."""
         return {item.category_id: class_id for class_id, item in enumerate(self.classes)}
 
     def arrays_of(self, segments: Sequence[Segment]) -> SegmentArrays:
-        """Segments of one image as arrays, in their order."""
+        """Convert the segments of one image to arrays, in the same order."""
         return SegmentArrays(
             np.array([segment.id for segment in segments], np.int64),
             np.array([self.class_ids[segment.category_id] for segment in segments], np.int64),
@@ -80,12 +80,12 @@ class ClassList:
 
     @cached_property
     def unseen_category_ids(self) -> frozenset[int]:
-        """The dataset's ids of the unseen classes."""
+        """The category_ids of the unseen classes."""
         return frozenset(item.category_id for item in self.classes if not item.seen)
 
 
 def class_list(categories: Iterable[Category], unseen: Iterable[str]) -> ClassList:
-    """The categories in the model's order, those named in ``unseen`` last."""
+    """Put the categories into the model's order: those named in ``unseen`` come last."""
     hidden = set(unseen)
     ordered = sorted(categories, key=lambda category: (category.name in hidden, category.id))
     return ClassList(
@@ -94,15 +94,15 @@ def class_list(categories: Iterable[Category], unseen: Iterable[str]) -> ClassLi
 
 
 def write_classes(run: RunDir, task: str, classes: ClassList) -> None:
-    """Write the run folder's class list."""
+    """Write the class list to the run folder."""
     write_json(run.classes_file, {"task": task, "classes": [asdict(item) for item in classes.classes]})
 
 
 def read_classes(run: RunDir) -> ClassList:
-    """The run folder's class list.
+    """Read the class list from the run folder.
 
     Raises:
-        ScasegError: the split stage has not run, or its file was changed.
+        ScasegError: the split stage has not run, or its output was modified.
     """
     content = read_split_file(run.classes_file)
     fields = {"name": str, "category_id": int, "isthing": bool, "seen": bool}
@@ -115,10 +115,10 @@ def read_classes(run: RunDir) -> ClassList:
 
 
 def read_split_file(path: Path) -> dict[str, Any]:
-    """A JSON mapping that the split stage wrote.
+    """Read a JSON mapping that the split stage wrote.
 
     Raises:
-        ScasegError: it is not there, or not a mapping.
+        ScasegError: the file is missing or not a mapping.
     """
     if not path.is_file():
         raise ScasegError(f"{path} does not exist: the data has not been split", SPLIT_AGAIN)

@@ -1,4 +1,4 @@
-"""A look at the pixels of a few panoptic PNGs of each list, before hours are spent on them."""
+"""Checks the pixels of a few panoptic PNGs of each list, before hours of training start."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.split.lists import Part
 
-NUM_CHECKED = 20  # of each list, unless a person asks for another number
+NUM_CHECKED = 20  # per list, unless the user sets another number
 
 
 def check_label_sample(sets: Mapping[Part, LabelledSet], number: int) -> None:
-    """Read ``number`` panoptic PNGs of each set. Label maps are left out: the split reads all of them anyway.
+    """Read ``number`` panoptic PNGs of each set. Label maps are skipped: the split reads all of them anyway.
 
     Raises:
-        ScasegError: some cannot be read, are not of their image's size, or hold other segments than the annotation
-            file names; tells all of them.
+        ScasegError: some PNGs cannot be read, differ in size from their image, or differ in segments from the
+            annotation file; names all of them.
     """
     sample = [
         (labelled, record)
@@ -34,23 +34,23 @@ def check_label_sample(sets: Mapping[Part, LabelledSet], number: int) -> None:
         for record in spread_sample(labelled.images, number)
     ]
     errors = []
-    for labelled, record in track(sample, "Looking at panoptic PNGs", len(sample)):
+    for labelled, record in track(sample, "Checking panoptic PNGs", len(sample)):
         try:
             read_label(labelled, record)
-        except ScasegError as error:  # the others are looked at too, and all are reported together
+        except ScasegError as error:  # collected: all errors are reported together
             errors.append(error)
     if len(errors) == 1:
         raise errors[0]
     mistakes = Mistakes(f"the sample of {len(sample)} panoptic PNGs", at_most=len(sample))
     for wrong in errors:
         mistakes.add(wrong.message.replace(":\n  ", ": ").replace("\n  ", "; "))
-    mistakes.stop_if_any("Fetch or make them again, with the annotation file that belongs to them.")
+    mistakes.stop_if_any("Download or regenerate them together with their annotation file.")
 
 
 def spread_sample(records: tuple[ImageRecord, ...], number: int) -> list[ImageRecord]:
-    """``number`` records, or all where there are fewer: one by chance out of each of as many equal parts of the list.
+    """Pick up to ``number`` records: one at random from each of ``number`` equal parts of the list.
 
-    The same list gives the same ones, so that a PNG that was refused is looked at again.
+    The same list gives the same sample, so that a rejected PNG is checked again.
     """
     number = min(number, len(records))
     edges = [place * len(records) // number for place in range(number + 1)] if number else []

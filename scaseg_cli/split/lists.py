@@ -1,4 +1,4 @@
-"""The lists of images: training, selection and validation."""
+"""The training, selection and validation lists of images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTS: tuple[Part, ...] = ("train", "selection", "validation")
 
 
 def part_source(recipe: Recipe, part: Part) -> ImageSet:
-    """Where the images of ``part`` come from; the selection images are a part of validation unless named."""
+    """The source of the images of ``part``; without data.selection, selection images come from validation."""
     if part == "train":
         return recipe.data.train
     if part == "selection" and recipe.data.selection is not None:
@@ -32,10 +32,10 @@ def part_source(recipe: Recipe, part: Part) -> ImageSet:
 
 
 def read_image_ids(run: RunDir) -> dict[str, list[int]]:
-    """Image ids of the lists train, selection and validation.
+    """Read the image ids of the lists train, selection and validation.
 
     Raises:
-        ScasegError: the split stage has not run, or its file was changed.
+        ScasegError: the split stage has not run, or its output was modified.
     """
     content = read_split_file(run.images_file)
     whole = set(content) == set(PARTS) and all(
@@ -47,7 +47,7 @@ def read_image_ids(run: RunDir) -> dict[str, list[int]]:
 
 
 def label_indexes(recipe: Recipe, run: RunDir) -> dict[Part, Path]:
-    """The file that says what each part's label maps hold: one for parts of one source; none for panoptic labels."""
+    """The label map index of each part; parts of one source share it, and panoptic labels have none."""
     if task_of(recipe).labels == "panoptic":
         return {}
     named: dict[ImageSet, Path] = {}
@@ -56,7 +56,7 @@ def label_indexes(recipe: Recipe, run: RunDir) -> dict[Part, Path]:
 
 
 def open_set(recipe: Recipe, run: RunDir, part: Part) -> LabelledSet:
-    """The images of one of the split's lists, in the list's order; of either kind of labels.
+    """Open the images of one of the split's lists, in the list's order, with either kind of labels.
 
     Raises:
         ScasegError: the data has not been split, its annotations are wrong, or image or label files are missing.

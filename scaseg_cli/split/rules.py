@@ -1,8 +1,8 @@
-"""The rules by which images go into the training, selection and validation lists.
+"""The rules that assign images to the training, selection and validation lists.
 
-docs/method.md, Task. Zero-shot panoptic segmentation: an image in which any segment is unseen is not trained on.
-Zero-shot semantic segmentation: an image is trained on if anything in it is seen, its unseen pixels being ignored.
-Lists are in the order of image ids, so that they do not depend on the order in the annotation file.
+docs/method.md, Task. Zero-shot panoptic segmentation: images with any unseen segment are left out of training.
+Zero-shot semantic segmentation: images with any seen class are used for training, and their unseen pixels are ignored.
+Lists are sorted by image id, so that they do not depend on the order in the annotation file.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def holds_seen(record: ImageRecord, classes: ClassList) -> bool:
 
 
 def training_ids(train: LabelledSet, classes: ClassList, keeps_unseen: bool = False) -> list[int]:
-    """Ids of the images that training may look at.
+    """Select the ids of the images that training may use.
 
     Args:
-        train: all of the training annotations.
-        classes: seen and unseen ones.
-        keeps_unseen: False: images without any unseen segment; True: images with any seen one.
+        train: the training set.
+        classes: the seen and unseen classes.
+        keeps_unseen: if False, keep images without unseen segments; if True, keep images with any seen segment.
 
     Raises:
-        ScasegError: there is none; says how many images hold unseen segments and which classes are in most of them.
+        ScasegError: no image is left; counts those with unseen segments and names the most frequent classes.
     """
     fits = [
         holds_seen(record, classes) if keeps_unseen else not holds_unseen(record, classes) for record in train.images
@@ -52,14 +52,14 @@ def training_ids(train: LabelledSet, classes: ClassList, keeps_unseen: bool = Fa
     if keeps_unseen:
         raise ScasegError(
             f"the split leaves no training image: none of {len(train.images)} holds a pixel of a seen class",
-            "Take classes out of split.unseen, or check data.train in the recipe.",
+            "Remove classes from split.unseen, or check data.train in the recipe.",
         )
     hits = sorted(_images_by_unseen_class(train, classes).items(), key=lambda hit: (-hit[1], hit[0]))
     most = ", ".join(f"{name} ({count})" for name, count in hits[:5])
     raise ScasegError(
         f"the split leaves no training image: all {len(train.images)} hold segments of unseen classes; "
-        f"in the most images: {most}",
-        "Take such classes out of split.unseen, or add training images without them.",
+        f"most often: {most}",
+        "Remove such classes from split.unseen, or add training images without them.",
     )
 
 
@@ -72,16 +72,16 @@ def _images_by_unseen_class(train: LabelledSet, classes: ClassList) -> Counter[s
 
 
 def parted_validation(image_ids: Iterable[int], fraction: float) -> tuple[list[int], list[int]]:
-    """Part validation into the images for choices and those that are reported.
+    """Divide the validation images into those for selection and those for the reported results.
 
-    Which images are chosen depends on their ids alone: on neither their order nor a seed.
+    The division depends only on the image ids, not on their order or on a seed.
 
     Args:
-        image_ids: of the validation annotations.
-        fraction: of them, the part for choices; each part gets at least one image.
+        image_ids: the ids of the validation images.
+        fraction: fraction of the images used for selection; each part gets at least one image.
 
     Returns:
-        selection ids and reported validation ids.
+        selection ids and reported validation ids, each sorted.
 
     Raises:
         ScasegError: there are fewer than two images.
@@ -89,9 +89,9 @@ def parted_validation(image_ids: Iterable[int], fraction: float) -> tuple[list[i
     ids = sorted(image_ids)
     if len(ids) < 2:
         raise ScasegError(
-            f"validation has {len(ids)} image{'' if len(ids) == 1 else 's'}: choices are made on one part of it and "
-            "figures reported on the rest, so it needs two at least",
-            "Add validation images, or name a set of its own for choices under data.selection.",
+            f"validation has {len(ids)} image{'' if len(ids) == 1 else 's'}: one part is for selection and the "
+            "rest for the reported results, so it needs at least two",
+            "Add validation images, or set data.selection to a separate set.",
         )
     by_chance = sorted(ids, key=lambda image_id: hashlib.sha256(f"selection {image_id}".encode()).digest())
     count = min(max(round(fraction * len(ids)), 1), len(ids) - 1)
@@ -99,10 +99,10 @@ def parted_validation(image_ids: Iterable[int], fraction: float) -> tuple[list[i
 
 
 def check_same_categories(one: LabelledSet, one_name: str, other: LabelledSet, other_name: str) -> None:
-    """Go on only if two sets have the same categories, in whatever order.
+    """Check that two sets have the same categories, in any order.
 
     Raises:
-        ScasegError: they differ; shows the first few that do.
+        ScasegError: they differ; names the first few differences.
     """
     differ = sorted({*one.categories} ^ {*other.categories}, key=lambda category: category.id)
     if differ:
@@ -115,22 +115,22 @@ def check_same_categories(one: LabelledSet, one_name: str, other: LabelledSet, o
 
 
 def check_apart(one: LabelledSet, one_name: str, other: LabelledSet, other_name: str) -> None:
-    """Go on only if no image file is in both sets. (Image ids may be the same in two annotation files.)
+    """Check that no image file is in both sets. (Two annotation files may use the same image ids.)
 
     Raises:
-        ScasegError: some are; names one and counts them.
+        ScasegError: the sets overlap; names one shared image and counts all.
     """
     shared = shared_images(one, other)
     if shared:
         raise ScasegError(
             f"{len(shared)} image{'s are' if len(shared) > 1 else ' is'} both in {one_name} and in {other_name}, "
             f"among them {one.images_dir.resolve() / min(shared)}",
-            "Figures are reported on images that nothing was learned or chosen from: take them out of one set.",
+            "Remove them from one set: results must be reported on images used for neither training nor selection.",
         )
 
 
 def shared_images(one: LabelledSet, other: LabelledSet) -> set[str]:
-    """File names of the images that are in both sets; none where their folders, symbolic links resolved, differ."""
+    """File names of the images in both sets; empty if their folders differ after resolving symbolic links."""
     if one.images_dir.resolve() != other.images_dir.resolve():
         return set()
     return {record.file_name for record in one.images} & {record.file_name for record in other.images}

@@ -1,4 +1,4 @@
-"""Reading the annotated images of all parts for the split stage, with every check; and the embedded world's drawing."""
+"""Reads and checks the annotated images of all parts for the split stage, and draws the embedded world."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _PARTS_AS_READ: tuple[Part, ...] = ("train", "validation", "selection")
 
 
 def make_embedded_world(recipe: Recipe, run: RunDir) -> None:
-    """Draw the embedded world where the recipe asks for it, unless it is there already: the stage "data"."""
+    """Run the stage "data": draw the embedded world if the recipe uses it and it does not exist yet."""
     if recipe.data.shapes is None:
         return
     root = data_root(recipe, run)
     if is_done(recipe, run, "data") and all((root / name).exists() for name in _world_parts(recipe)):
         return
-    from scaseg_cli.shapes.make import make_shapes  # drawing loads OpenCV, which own data does not need
+    from scaseg_cli.shapes.make import make_shapes  # loads OpenCV, which other data does not need
 
     config = recipe.data.shapes
     with recording(recipe, run, "data") as summary:
@@ -41,7 +41,7 @@ def make_embedded_world(recipe: Recipe, run: RunDir) -> None:
 
 
 def _world_parts(recipe: Recipe) -> list[str]:
-    """What of the embedded world this recipe reads; an older world may lack the label maps."""
+    """The paths of the embedded world that this recipe reads; an older world may lack the label maps."""
     sources = [part_source(recipe, part) for part in PARTS]
     return [name for source in sources for name in (source.annotations, source.labels, source.images) if name] + (
         [recipe.data.categories] if recipe.data.categories is not None else []
@@ -49,10 +49,10 @@ def _world_parts(recipe: Recipe) -> list[str]:
 
 
 def read_sets(recipe: Recipe, run: RunDir) -> Sets:
-    """All annotated images of each part; two parts of one source are read once.
+    """Read all annotated images of each part; a source shared by two parts is read once.
 
     Raises:
-        ScasegError: annotations, files or label maps are wrong, the parts' classes differ, or unseen names are none.
+        ScasegError: annotations, files, label maps or unseen names are wrong, or the classes of the parts differ.
     """
     root = data_root(recipe, run)
     if recipe.data.categories is not None:
@@ -67,7 +67,7 @@ def read_sets(recipe: Recipe, run: RunDir) -> Sets:
 
 
 def _check_before_scan(recipe: Recipe, root: Path, categories: str) -> None:
-    """What can be known before a hundred thousand label maps are read."""
+    """Check what can be checked before reading a hundred thousand label maps."""
     check_unseen(recipe.split.unseen, unseen_names(recipe.split.unseen), read_class_list(root, categories))
     for source in dict.fromkeys(part_source(recipe, part) for part in PARTS):
         pair_files(root / source.images, root / source.labels)
@@ -81,7 +81,7 @@ def _read_set(recipe: Recipe, root: Path, part: Part) -> LabelledSet:
 
 
 def share_labels(recipe: Recipe, root: Path, part: Part) -> bool:
-    """Whether ``part`` has the training set's own labels: small own data may try the method that way."""
+    """Whether ``part`` uses the labels of the training set, as a first test on small data may do."""
     train, other = recipe.data.train, part_source(recipe, part)
     return (root / (train.annotations or train.labels)).resolve() == (
         root / (other.annotations or other.labels)

@@ -1,4 +1,4 @@
-"""The split stage: seen and unseen classes, and the images that each later stage may look at."""
+"""The split stage: seen and unseen classes, and the images that each later stage may use."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> StageReport:
-    """Write the class list and the image lists; draw the embedded world first where the recipe asks for it.
+    """Write the class list and the image lists; first draw the embedded world if the recipe uses it.
 
-    Of label maps an index is written too: each image with the pixels of every class in it.
+    For label maps it also writes an index of each image with the pixel count of every class.
 
     Args:
-        recipe: says where the data lies and what is unseen.
+        recipe: names the data and the unseen classes.
         run: the run folder.
-        check_png: how many panoptic PNGs of each list are read; of label maps all are.
+        check_png: number of panoptic PNGs per list to check; label maps are all checked.
 
     Raises:
-        ScasegError: the annotations, the files or the unseen names are wrong, or a list is left without an image.
+        ScasegError: the annotations, files or unseen names are wrong, or a list has no image.
     """
     make_embedded_world(recipe, run)
     indexes = label_indexes(recipe, run)

@@ -1,4 +1,4 @@
-"""The split's table: what each list holds, and what a person should know before spending hours on it."""
+"""The table of the split: the contents of each list, with notes on what may spoil the results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) -> Table:
-    """Images, segments and what training leaves out, a row for each list; see `Task` for what a segment is."""
+    """Tabulate images, segments and what training leaves out, one row per list; `Task` defines a segment."""
     task = task_of(recipe)
     segments = {part: _segments_by_category(sets[part]) for part in PARTS}
     rows = [{"list": part, **_counts(sets[part], segments[part], classes)} for part in PARTS]
@@ -42,7 +42,7 @@ def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) ->
 
 
 def ignored_share(train: LabelledSet, classes: ClassList) -> float:
-    """The fraction of the training images' pixels that belong to no class or to an unseen one."""
+    """Fraction of the training images' pixels that belong to no class or to an unseen class."""
     ignored, total = ignored_pixels(train, classes.unseen_category_ids)
     return ignored / total
 
