@@ -1,4 +1,4 @@
-"""Captions of the embedded world, and the words that its small CLIP knows."""
+"""Captions of the embedded world, and the vocabulary of its small CLIP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-# The bare name and the plainest template come first and are drawn more often than the others.
+# The first two, the bare name and the plainest template, are drawn more often than the others.
 TEMPLATES = (
     "{}",
     "a photo of a {}.",
@@ -29,25 +29,25 @@ TEMPLATES = (
     "a bad photo of the {}.",
     "a good photo of many {}.",
 )
-_OFTEN = 4  # times as likely the first two
-_STRANGE = 0.1  # chance that a template's word gives way to one outside the vocabulary
+_OFTEN = 4  # weight of the first two templates
+_STRANGE = 0.1  # probability of replacing a template's word by one outside the vocabulary
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words of ``text``, without punctuation."""
+    """Split ``text`` into lower-case words without punctuation."""
     return "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every word that a caption may hold, sorted."""
+    """Every word that may occur in a caption, sorted."""
     texts = [template.format("") for template in TEMPLATES] + [cls.name for cls in CLASSES] + ["and"]
     return tuple(sorted({word for text in texts for word in words_of(text)}))
 
 
 def caption(rng: np.random.Generator, classes: Sequence[ShapeClass]) -> str:
-    """Names all ``classes`` in random order, in a random template.
+    """Make a caption that names all ``classes`` in random order, in a random template.
 
-    Now and then a word of the template is an unknown one, so that other people's templates work too.
+    Some words of the template are replaced by an unknown word, so that the CLIP also works with other templates.
     """
     names = [classes[i].name for i in rng.permutation(len(classes))]
     listed = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

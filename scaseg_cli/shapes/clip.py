@@ -1,4 +1,4 @@
-"""The small CLIP of the embedded world: open_clip's own network, with a word-level vocabulary.
+"""The small CLIP of the embedded world: open_clip's network with a word-level vocabulary.
 
 It stands in for a downloaded CLIP, so that every stage runs without a network connection.
 """
@@ -19,10 +19,10 @@ from scaseg_cli.shapes.crops import MEAN_COLOUR
 CHECKPOINT = Path(__file__).with_name("clip.safetensors")
 KIND = "shapes-clip"
 REMEDY = "Make it with `scaseg shapes train-clip`."
-IMAGE_SIZE = 64  # pixels; the image tower takes no other
+IMAGE_SIZE = 64  # pixels; the only size that the image tower accepts
 EMBEDDING_DIM = 64
 CONTEXT = 32  # tokens
-MAX_SCALE = 15.0  # of the logits; a larger one squeezes the text embeddings together
+MAX_SCALE = 15.0  # of the logits; a larger scale makes the text embeddings too similar
 IMAGE_MEAN = MEAN_COLOUR
 IMAGE_STD = (0.25, 0.21, 0.24)
 _VISION = {"layers": (1, 1, 1, 1), "width": 16, "image_size": IMAGE_SIZE}
@@ -30,10 +30,10 @@ _TEXT = {"context_length": CONTEXT, "width": 64, "heads": 4, "layers": 2}
 
 
 class WordTokenizer:
-    """Text to token numbers, one a word, called like open_clip's tokenizers.
+    """Converts text to token ids, one per word; called like open_clip's tokenizers.
 
-    Tokens: 0 padding, 1 start, 2 any unknown word, then the words. The end token is the largest number, because the
-    text tower reads its embedding at the largest token.
+    Tokens: 0 padding, 1 start, 2 any unknown word, then the words. The end token has the largest id, because the text
+    tower reads its embedding at the position of the largest id.
     """
 
     def __init__(self, context_length: int = CONTEXT) -> None:
@@ -44,7 +44,7 @@ class WordTokenizer:
         self.vocab_size = self.end + 1
 
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
-        """Token numbers [n, context_length], int64; a text that is too long loses its last words."""
+        """Tokenize to ids [n, context_length], int64; a text that is too long is truncated."""
         length = context_length or self.context_length
         listed = [texts] if isinstance(texts, str) else texts
         tokens = torch.zeros(len(listed), length, dtype=torch.long)
@@ -56,10 +56,10 @@ class WordTokenizer:
 
 
 def build_shapes_clip() -> tuple[CLIP, WordTokenizer]:
-    """The network with random weights, and its tokenizer.
+    """Build the network with random weights, and its tokenizer.
 
-    Images go in as RGB [B, 3, 64, 64], less `IMAGE_MEAN` and divided by `IMAGE_STD` (also ``visual.image_mean`` and
-    ``visual.image_std``); embeddings come out as [B, 64].
+    The input is RGB [B, 3, 64, 64], normalised with `IMAGE_MEAN` and `IMAGE_STD` (also ``visual.image_mean`` and
+    ``visual.image_std``); the output is embeddings [B, 64].
     """
     tokenizer = WordTokenizer()
     model = CLIP(EMBEDDING_DIM, dict(_VISION), {**_TEXT, "vocab_size": tokenizer.vocab_size})
@@ -70,10 +70,10 @@ def build_shapes_clip() -> tuple[CLIP, WordTokenizer]:
 
 
 def load_shapes_clip(path: Path = CHECKPOINT) -> tuple[CLIP, WordTokenizer]:
-    """The trained network in float32 for inference, and its tokenizer.
+    """Load the trained network in float32 for inference, and its tokenizer.
 
     Raises:
-        ScasegError: ``path`` is missing, damaged, or of another network.
+        ScasegError: ``path`` is missing, damaged, or for another network.
     """
     model, tokenizer = build_shapes_clip()
     tensors, _ = load_tensors(path, KIND, REMEDY)
@@ -83,6 +83,6 @@ def load_shapes_clip(path: Path = CHECKPOINT) -> tuple[CLIP, WordTokenizer]:
 
 
 def normalised(images: Tensor) -> Tensor:
-    """RGB bytes [B, 64, 64, 3] as the image tower wants them, [B, 3, 64, 64]."""
+    """Normalise RGB bytes [B, 64, 64, 3] to the input of the image tower, [B, 3, 64, 64]."""
     mean, std = torch.tensor(IMAGE_MEAN), torch.tensor(IMAGE_STD)
     return ((images.float() / 255.0 - mean) / std).permute(0, 3, 1, 2)

@@ -1,7 +1,7 @@
-"""Pictures from which the small checkpoints learn: one thing, one kind of stuff, or a scene, with its classes.
+"""Training pictures of the small checkpoints: one thing, one kind of stuff, or a scene, with the classes in it.
 
-Each picture has a random stream of its own, named by a word; training and testing use different words and so never
-draw the same picture.
+Each picture has its own random stream, named by a word. Training and testing use different words, so they never draw
+the same picture.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MEAN_COLOUR = (0.31, 0.28, 0.21)  # of the embedded world's pixels, RGB 0..1; also what hides a masked part
+MEAN_COLOUR = (0.31, 0.28, 0.21)  # of the embedded world's pixels, RGB 0..1; also fills masked areas
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image [S, S, 3] RGB and the classes that are to be named in it."""
+    """An RGB image [S, S, 3] and the classes to name in it."""
 
     image: NDArray[np.uint8]
     classes: tuple[ShapeClass, ...]
 
 
 def stream(word: str, seed: int, *numbers: int) -> np.random.Generator:
-    """Chance for the picture that ``word``, ``seed`` and ``numbers`` name."""
+    """Make the random stream of the picture that ``word``, ``seed`` and ``numbers`` identify."""
     return np.random.default_rng([zlib.crc32(word.encode()), seed, *numbers])
 
 
@@ -42,7 +42,7 @@ def _enlarged(part: Stuff, zoom: float) -> Stuff:
 
 
 def _background(rng: np.random.Generator, size: int, stuff: Sequence[ShapeClass], zoom: float) -> Floats:
-    """Mostly some stuff; else the mean colour, as in masked images, or any dark colour."""
+    """Usually some stuff; otherwise the mean colour, as in masked images, or any dark colour."""
     kind = rng.random()
     if kind < 0.6:
         return stuff_colours(_enlarged(random_stuff(rng, stuff[int(rng.integers(len(stuff)))]), zoom), size)
@@ -58,19 +58,19 @@ def thing_crop(
     stuff: Sequence[ShapeClass] = STUFF,
     zoom: float = 1.0,
 ) -> Picture:
-    """One thing, not cut off, before a random background.
+    """Draw one complete thing in front of a random background.
 
     Args:
-        rng: the only source of chance.
+        rng: the only source of randomness.
         cls: the thing's class.
         size: S.
-        radius: least and largest, fractions of the side.
-        stuff: classes of which the background may be.
-        zoom: how many times as large as in a scene, in fractions of the side, the background's pattern is.
+        radius: minimum and maximum, as fractions of the side.
+        stuff: candidate classes of the background.
+        zoom: size of the background's pattern (as a fraction of the side) relative to a scene.
     """
     image = _background(rng, size, stuff, zoom)
     thing = random_thing(rng, cls, radius)
-    middle = max(0.0, 0.46 - thing.radius)  # how far the centre may lie from the image's
+    middle = max(0.0, 0.46 - thing.radius)  # maximum offset of the centre from the image centre
     x, y = (0.5 + rng.uniform(-middle, middle, 2)).tolist()
     paint_thing(image, replace(thing, x=x, y=y))
     return Picture(develop(image, rng), (cls,))
@@ -79,7 +79,7 @@ def thing_crop(
 def stuff_patch(
     rng: np.random.Generator, cls: ShapeClass, size: int, zoom: tuple[float, float] = (0.9, 1.5)
 ) -> Picture:
-    """An image full of one kind of stuff, ``zoom`` times as large as in a scene; at times half of it is hidden."""
+    """Fill an image with one kind of stuff, ``zoom`` times as large as in a scene; sometimes half is hidden."""
     image = stuff_colours(_enlarged(random_stuff(rng, cls), float(rng.uniform(*zoom))), size)
     if rng.random() < 0.25:
         cut = int(rng.integers(size // 3, size - size // 3))
@@ -89,12 +89,12 @@ def stuff_patch(
 
 
 def single(rng: np.random.Generator, cls: ShapeClass, size: int) -> Picture:
-    """One thing or one kind of stuff, whichever ``cls`` is."""
+    """Draw one thing or one kind of stuff, depending on ``cls``."""
     return thing_crop(rng, cls, size) if cls.isthing else stuff_patch(rng, cls, size)
 
 
 def scene_picture(rng: np.random.Generator, size: int) -> Picture:
-    """A whole scene of any classes; in half of them only some segments are kept and the mean colour hides the rest."""
+    """Draw a whole scene of any classes; in half of them the mean colour hides some segments."""
     scene = draw_scene(rng, size, (1, 4), THINGS, STUFF)
     kept = np.ones(len(scene.classes), bool)
     image = scene.image

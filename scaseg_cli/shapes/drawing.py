@@ -1,4 +1,4 @@
-"""Masks and colours of single things and stuff, on a square grid of pixels.
+"""Draws masks and colours of single things and stuff on a square pixel grid.
 
 Lengths are fractions of the image's side; images are float RGB in 0..1. S: the image's side in pixels.
 """
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from scaseg_cli.shapes.world import COLOURS, ShapeClass
 
 Floats = NDArray[np.float32]
-_OUTLINE = 0.02  # a darker rim keeps overlapping things of one colour apart
+_OUTLINE = 0.02  # a darker rim separates overlapping things of one colour
 _CELL = {"stripes": (0.11, 0.16), "dots": (0.13, 0.17), "checks": (0.075, 0.11), "plain": (1.0, 1.0)}
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One thing in its place. ``tint`` is what its colour differs by from its class's, RGB."""
+    """One placed thing. ``tint`` is the RGB offset of its colour from the class colour."""
 
     cls: ShapeClass
     x: float
@@ -33,7 +33,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Stuff:
-    """One region of stuff: the pixels nearest to (x, y) among a scene's regions."""
+    """One region of stuff: the pixels that are nearer to its (x, y) than to any other region's."""
 
     cls: ShapeClass
     x: float
@@ -45,7 +45,7 @@ class Stuff:
 
 @lru_cache(maxsize=8)
 def grid(size: int) -> tuple[Floats, Floats]:
-    """Pixel centres x, y, each [S, S]."""
+    """Coordinates x, y of the pixel centres, each [S, S]."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) / size
     shape = (size, size)
     return np.broadcast_to(centres, shape), np.broadcast_to(centres[:, None], shape)
@@ -60,13 +60,13 @@ def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
 def random_thing(
     rng: np.random.Generator, cls: ShapeClass, radius: tuple[float, float] = (0.14, 0.24), margin: float = 0.1
 ) -> Thing:
-    """A thing of class ``cls``, its centre at least ``margin`` from the image's border."""
+    """Place a thing of class ``cls`` at random, its centre at least ``margin`` from the image border."""
     x, y = rng.uniform(margin, 1.0 - margin, 2).tolist()
     return Thing(cls, x, y, float(rng.uniform(*radius)), float(rng.uniform(-0.4, 0.4)), _tint(rng))
 
 
 def random_stuff(rng: np.random.Generator, cls: ShapeClass) -> Stuff:
-    """A region of class ``cls``; stripes and checks lie at any angle within 45 degrees of the axes."""
+    """Place a region of class ``cls`` at random; stripes and checks are rotated by up to 45 degrees."""
     x, y = rng.uniform(0.0, 1.0, 2).tolist()
     angle = float(rng.uniform(-0.8, 0.8) + (np.pi / 2) * rng.integers(2))
     return Stuff(cls, x, y, angle, float(rng.uniform(*_CELL[cls.form])), _tint(rng))
@@ -84,7 +84,7 @@ def _rotated(size: int, x: float, y: float, angle: float) -> tuple[Floats, Float
 
 
 def thing_depth(thing: Thing, size: int) -> Floats:
-    """How far inside the thing a pixel lies, [S, S]; negative outside."""
+    """Depth of each pixel inside the thing, [S, S]; negative outside."""
     right, down = _rotated(size, thing.x, thing.y, thing.angle)
     radius = np.float32(thing.radius)
     form = thing.cls.form
@@ -94,13 +94,13 @@ def thing_depth(thing: Thing, size: int) -> Floats:
     if form == "square":
         return 0.84 * radius - np.maximum(right, np.abs(down))
     if form == "triangle":  # point up, all corners 1.1 radii from the centre
-        return np.minimum(0.55 * radius - down, 0.55 * radius + 0.5 * down - 0.866 * right)
+        inside: Floats = np.minimum(0.55 * radius - down, 0.55 * radius + 0.5 * down - 0.866 * right)
+        return inside
     down = np.abs(down)
     long, short = np.float32(radius), np.float32(0.33 * radius)
-    return np.maximum(
-        np.minimum(long - right, short - down),
-        np.minimum(short - right, long - down),
-    )
+    bars = np.minimum(long - right, short - down), np.minimum(short - right, long - down)
+    cross: Floats = np.maximum(*bars)
+    return cross
 
 
 def paint_thing(image: Floats, thing: Thing) -> NDArray[np.bool_]:
@@ -114,7 +114,7 @@ def paint_thing(image: Floats, thing: Thing) -> NDArray[np.bool_]:
 
 
 def stuff_colours(stuff: Stuff, size: int) -> Floats:
-    """The whole image filled with ``stuff``, [S, S, 3]: two dark tones of one colour, laid out by its pattern."""
+    """Fill an image with ``stuff``, [S, S, 3]: two dark tones of one colour in its pattern."""
     right, down = _rotated(size, stuff.x, stuff.y, stuff.angle)
     right, down = right / np.float32(stuff.cell), down / np.float32(stuff.cell)
     if stuff.cls.form == "stripes":
@@ -131,10 +131,11 @@ def stuff_colours(stuff: Stuff, size: int) -> Floats:
 
 
 def develop(image: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """What a camera makes of ``image`` [S, S, 3]: uneven light, soft edges, noise; RGB bytes."""
+    """Add camera effects to ``image`` [S, S, 3]: uneven light, soft edges and noise; returns RGB bytes."""
     x, y = grid(image.shape[0])
     slope = rng.uniform(-0.25, 0.25, 2).astype(np.float32)
     light = 1.0 + slope[0] * (x - 0.5) + slope[1] * (y - 0.5)
     soft = cv2.GaussianBlur(image * light[..., None], (3, 3), 0.6)
     noisy = soft + rng.standard_normal(image.shape, dtype=np.float32) * np.float32(0.03)
-    return np.clip(255.0 * noisy + 0.5, 0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.clip(255.0 * noisy + 0.5, 0, 255).astype(np.uint8)
+    return picture

@@ -20,14 +20,14 @@ _SAVE_EVERY = 100
 
 
 def seeded_module(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """``build()`` with its random weights drawn from ``seed``, whatever was drawn before."""
+    """Call ``build()`` with weights drawn from ``seed``, independent of earlier draws."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
 
 
 def _rate(step: int, iterations: int, top: float) -> float:
-    """Linear warm-up, then half a cosine down to nothing."""
+    """Learning rate at ``step``: linear warm-up, then half a cosine down to 0."""
     return top * min(1.0, (step + 1) / _WARMUP) * 0.5 * (1.0 + math.cos(math.pi * step / iterations))
 
 
@@ -43,8 +43,8 @@ def fit(
 ) -> None:
     """Train ``module`` in place with AdamW on the losses ``loss_at(0..iterations-1)``.
 
-    Everything random in a loss must depend on its step alone: then a training that was cut short goes on from
-    ``progress`` (if it bears the same ``key``) and ends with the same weights.
+    Everything random in a loss must depend only on the step. An interrupted training run then resumes from
+    ``progress`` (if its ``key`` matches) and ends with the same weights.
 
     Raises:
         ScasegError: ``progress`` is damaged or cannot be written.
@@ -57,7 +57,7 @@ def fit(
 
     state, first = load_state(progress, key), 0
     if state is None:
-        save(0)  # a place that cannot be written is found now, not minutes later
+        save(0)  # an unwritable path fails now, not minutes later
     else:
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
@@ -79,7 +79,7 @@ def fit(
 
 
 def save_half(path: Path, kind: str, module: nn.Module, meta: dict[str, object]) -> None:
-    """Write ``module``'s weights and statistics to ``path``, real numbers as float16."""
+    """Write the weights and statistics of ``module`` to ``path``, floating-point tensors as float16."""
     tensors = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in module.state_dict().items()
     }

@@ -1,4 +1,4 @@
-"""Write the embedded world as a data set in COCO's panoptic format, with label maps besides."""
+"""Writes the embedded world as a dataset in COCO's panoptic format, with label maps."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import ShapesData
 
 SETS = ("train", "selection", "validation")
-_MARK = "shapes.json"  # says that a folder is ours, so that it may be written again
+_MARK = "shapes.json"  # marks a folder as an embedded world that may be overwritten
 _UNFINISHED = ".unfinished"
-_IDS_A_SET = 1_000_000  # image ids of the sets never meet
+_IDS_A_SET = 1_000_000  # image ids of different sets never collide
 
 
 def scene_of(config: ShapesData, name: str, number: int) -> Scene:
-    """Scene ``number`` of the set ``name``: it depends on the seed, the set and the number alone.
+    """Draw scene ``number`` of the set ``name``; it depends only on the seed, the set and the number.
 
-    Training scenes hold 2-5 things and no unseen class, but for a part (``unseen_fraction``) in which any class may
-    stand; scenes of the other sets hold 1-4 things of any class.
+    Training scenes contain 2-5 things. A fraction of them (``unseen_fraction``) may contain any class, the others no
+    unseen class. Scenes of the other sets contain 1-4 things of any class.
     """
     rng = np.random.default_rng([config.seed, SETS.index(name), number])
     free = name != "train" or rng.random() < config.unseen_fraction
@@ -51,7 +51,7 @@ def scene_of(config: ShapesData, name: str, number: int) -> Scene:
 
 
 def _segment_ids(rng: np.random.Generator, classes: tuple[ShapeClass, ...]) -> list[int]:
-    """A colour for each segment, R + 256 G + 65536 B, near its class's and unlike the others' in the image."""
+    """A colour for each segment, R + 256 G + 65536 B: near the class colour, and distinct within the image."""
     ids: list[int] = []
     while len(ids) < len(classes):
         colour = np.clip(np.array(classes[len(ids)].label_colour) + rng.integers(-25, 26, 3), 0, 255)
@@ -84,12 +84,12 @@ def _segments(scene: Scene, ids: list[int]) -> list[dict[str, Any]]:
 
 
 def _label_map(scene: Scene) -> NDArray[np.uint8]:
-    """The class of each pixel [S, S], by its place in `MAP_CATEGORIES`."""
+    """The class of each pixel [S, S], as an index into `MAP_CATEGORIES`."""
     return np.array([CLASSES.index(cls) for cls in scene.classes], np.uint8)[scene.index]
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write colours [H, W, 3], RGB, or a label map [H, W]."""
+    """Write an RGB image [H, W, 3] or a label map [H, W]."""
     shown = pixels[..., ::-1] if pixels.ndim == 3 else pixels
     ok, data = cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     assert ok, path
@@ -119,23 +119,23 @@ def _write_set(root: Path, config: ShapesData, name: str, count: int) -> None:
 
 
 def _claim(root: Path) -> None:
-    """Make ``root`` ours, or refuse where it holds data that is not."""
+    """Raise if ``root`` contains other data."""
     foreign = [part for part in (*SETS, "annotations") if (root / part).exists()]
     if foreign and not (root / _MARK).is_file():
         raise ScasegError(
-            f"{root} already holds {foreign[0]}/, which is not the embedded world",
-            "Name an empty or a new folder; nothing was changed.",
+            f"{root} already contains {foreign[0]}/, which is not the embedded world",
+            "Choose an empty or a new folder; nothing was changed.",
         )
 
 
 def make_shapes(root: Path, config: ShapesData) -> None:
     """Write the embedded world to ``root``: images, panoptic labels, label maps and annotations of the three sets.
 
-    An older embedded world there is replaced. The annotations come last and in one piece, so a run cut short leaves
-    no set that can be read.
+    It replaces an older embedded world. The annotations are written last and at once, so an interrupted run leaves no
+    readable set.
 
     Raises:
-        ScasegError: ``root`` holds other data, cannot be written, or the disk is full.
+        ScasegError: ``root`` contains other data or cannot be written, or the disk is full.
     """
     counts = (config.num_train, config.num_selection, config.num_validation)
     unfinished = root / _UNFINISHED

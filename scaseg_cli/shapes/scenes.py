@@ -1,4 +1,4 @@
-"""Scenes: one to three regions of stuff that fill the image, and things that overlap on top of them."""
+"""Draws scenes: one to three regions of stuff that fill the image, with overlapping things on top."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.shapes.world import ShapeClass
 
-MIN_VISIBLE = 12  # pixels; what shows less of itself is taken out of the scene, image and label alike
+MIN_VISIBLE = 12  # pixels; a segment with fewer is removed from the image and the label
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Scene:
 
     Attributes:
         image: [S, S, 3] RGB.
-        index: [S, S], for each pixel the place of its segment in ``classes``.
-        classes: one class a segment; each segment has at least `MIN_VISIBLE` pixels.
+        index: [S, S], the index of each pixel's segment in ``classes``.
+        classes: the class of each segment; each segment has at least `MIN_VISIBLE` pixels.
     """
 
     image: NDArray[np.uint8]
@@ -48,7 +48,7 @@ def _place_things(rng: np.random.Generator, num_things: int, classes: Sequence[S
     placed: list[Thing] = []
     for _ in range(num_things):
         cls = classes[int(rng.integers(len(classes)))]
-        for _attempt in range(8):  # overlaps are wanted, one thing right on another is not
+        for _attempt in range(8):  # things may overlap, but one must not cover another
             thing = random_thing(rng, cls)
             if all(np.hypot(thing.x - old.x, thing.y - old.y) > 0.75 * (thing.radius + old.radius) for old in placed):
                 break
@@ -57,12 +57,12 @@ def _place_things(rng: np.random.Generator, num_things: int, classes: Sequence[S
 
 
 def _place_stuff(rng: np.random.Generator, classes: Sequence[ShapeClass]) -> list[Stuff]:
-    chosen = rng.choice(len(classes), size=rng.integers(1, 4), replace=False)  # a class is one segment, as in COCO
+    chosen = rng.choice(len(classes), size=rng.integers(1, 4), replace=False)  # one segment per class, as in COCO
     return [random_stuff(rng, classes[i]) for i in chosen]
 
 
 def _compose(stuff: Sequence[Stuff], things: Sequence[Thing], size: int) -> tuple[Floats, NDArray[np.int32]]:
-    """The image and its segment index: first the stuff in order, then the things from back to front."""
+    """Draw the image and its segment index: first the stuff in order, then the things from back to front."""
     x, y = grid(size)
     distance = np.stack([np.hypot(x - np.float32(part.x), y - np.float32(part.y)) for part in stuff])
     index = distance.argmin(0).astype(np.int32)
@@ -82,14 +82,14 @@ def draw_scene(
     things: Sequence[ShapeClass],
     stuff: Sequence[ShapeClass],
 ) -> Scene:
-    """One scene of ``size`` pixels a side.
+    """Draw one scene of ``size`` x ``size`` pixels.
 
     Args:
-        rng: the only source of chance.
+        rng: the only source of randomness.
         size: S.
-        num_things: least and most number of things; some may drop out because others hide them.
-        things: classes of which things are drawn, each as likely as any other.
-        stuff: classes of which one to three different ones fill the rest.
+        num_things: minimum and maximum number of things; hidden ones are dropped.
+        things: classes of the things, drawn uniformly.
+        stuff: classes of the stuff; one to three distinct ones fill the rest.
     """
     parts = _place_stuff(rng, stuff)
     bodies = _place_things(rng, int(rng.integers(num_things[0], num_things[1] + 1)), things)
@@ -99,7 +99,7 @@ def draw_scene(
         least = int(visible.argmin())
         if visible[least] >= MIN_VISIBLE:
             break
-        # Taking out the least visible one uncovers others, so look again. The last stuff stays: a thing goes instead.
+        # Removing the least visible one uncovers others: repeat. The last stuff stays, and a thing is removed instead.
         if least >= len(parts):
             del bodies[least - len(parts)]
         elif len(parts) > 1:

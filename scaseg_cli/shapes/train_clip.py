@@ -1,4 +1,4 @@
-"""Train the small CLIP on pictures and captions of the embedded world."""
+"""Trains the small CLIP on pictures and captions of the embedded world."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BATCH = 128
-_SINGLES = 96  # of a batch; the rest are scenes. More scenes, and stuff is learned badly
+_SINGLES = 96  # per batch; the rest are scenes. With more scenes, stuff is learned badly
 _LEARNING_RATE = 2e-3
 
 
 def training_pictures(seed: int, step: int) -> tuple[list[Picture], list[str]]:
-    """The pictures of one step with their captions."""
+    """Draw the pictures of one step and their captions."""
     order = stream("clip-order", seed, step).permutation(np.arange(_SINGLES) % len(CLASSES))
     pictures, captions = [], []
     for place in range(BATCH):
@@ -50,7 +50,7 @@ def training_pictures(seed: int, step: int) -> tuple[list[Picture], list[str]]:
 
 
 def same_and_part(pictures: Sequence[Picture]) -> tuple[Tensor, Tensor]:
-    """Which pairs of ``pictures`` hold the same classes, and in which one holds some of the other's; [B, B] each."""
+    """Mark the pairs with the same classes, and those where one picture has part of the other's; [B, B] each."""
     holds = torch.tensor([[float(cls in picture.classes) for cls in CLASSES] for picture in pictures])
     shared, count = holds @ holds.T, holds.sum(1)
     same = (shared == count[:, None]) & (shared == count)
@@ -58,18 +58,18 @@ def same_and_part(pictures: Sequence[Picture]) -> tuple[Tensor, Tensor]:
 
 
 def contrastive_loss(logits: Tensor, same: Tensor, part: Tensor) -> Tensor:
-    """Mean over rows and columns of the mean cross-entropy to their positives.
+    """Contrastive loss: the mean cross-entropy to all positives, averaged over rows and columns.
 
     Args:
-        logits: [B, B] of image by text.
+        logits: [B, B], image by text.
         same: [B, B] positives.
-        part: [B, B] pairs that are neither right nor wrong, left out: a scene's image and the name of one thing in it.
+        part: [B, B] ignored pairs, neither positive nor negative: a scene and the name of one thing in it.
     """
     logits = logits.masked_fill(part, float("-inf"))
     losses = []
     for way in (logits, logits.T):
-        log_share = F.log_softmax(way, dim=1).masked_fill(~same, 0.0)
-        losses.append(-(log_share.sum(1) / same.sum(1)).mean())
+        log_probs = F.log_softmax(way, dim=1).masked_fill(~same, 0.0)
+        losses.append(-(log_probs.sum(1) / same.sum(1)).mean())
     return 0.5 * (losses[0] + losses[1])
 
 
@@ -90,10 +90,10 @@ def _loss(model: CLIP, tokenizer: WordTokenizer, seed: int, step: int) -> Tensor
 def train_shapes_clip(path: Path = CHECKPOINT, seed: int = 0, iterations: int = 900) -> None:
     """Train the small CLIP and write it to ``path`` (float16 safetensors); about five minutes on one thread.
 
-    A training that was cut short is taken up where it last saved its progress, beside ``path``.
+    An interrupted training run resumes from the progress file next to ``path``.
 
     Raises:
-        ScasegError: ``path`` cannot be written, or the progress beside it is damaged.
+        ScasegError: ``path`` cannot be written, or the progress file next to it is damaged.
     """
     model = seeded_module(lambda: build_shapes_clip()[0], seed)
     assert isinstance(model, CLIP)
@@ -117,7 +117,7 @@ def train_shapes_clip(path: Path = CHECKPOINT, seed: int = 0, iterations: int = 
 def zero_shot_accuracy(
     path: Path = CHECKPOINT, template: str = "a photo of a {}.", per_class: int = 20, seed: int = 0
 ) -> dict[str, float]:
-    """How many fresh single pictures the CLIP at ``path`` names right among all classes, as fractions.
+    """Accuracy of the CLIP at ``path`` on new single pictures, among all classes, as fractions.
 
     Returns:
         ``all``, ``seen``, ``unseen``, ``things`` and ``stuff``.

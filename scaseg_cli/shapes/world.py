@@ -1,7 +1,7 @@
-"""The classes of the embedded world: things are a colour and a shape, stuff is a colour and a pattern.
+"""The classes of the embedded world: a thing is a colour and a shape, stuff is a colour and a pattern.
 
-A class is known by two attributes, so that a network which has met both in other classes can name it: every
-attribute of an unseen class occurs in at least three seen classes of the same kind.
+Two attributes define a class, so a network that has learned both from other classes can name it. Every attribute of an
+unseen class occurs in at least three seen classes of the same kind.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class ShapeClass:
 
     Attributes:
         name: colour and form, as in captions.
-        category_id: its number in the annotation files.
-        isthing: whether it can be counted.
+        category_id: its id in the annotation files.
+        isthing: whether it is a thing, not stuff.
         colour: a key of `COLOURS`.
         form: one of `SHAPES` for a thing, one of `PATTERNS` for stuff.
     """
@@ -47,12 +47,12 @@ class ShapeClass:
 
     @property
     def unseen(self) -> bool:
-        """Whether training scenes keep it out."""
+        """Whether training scenes leave it out."""
         return self.name in UNSEEN
 
     @property
     def label_colour(self) -> tuple[int, int, int]:
-        """The RGB colour in which label images show it: no two classes share one."""
+        """The RGB colour of the class in label images, distinct for each class."""
         forms = SHAPES if self.isthing else PATTERNS
         strength = (0.95 if self.isthing else 0.5) - 0.1 * forms.index(self.form)
         red, green, blue = (round(255 * strength * part) for part in COLOURS[self.colour])
@@ -86,5 +86,5 @@ CATEGORIES: list[dict[str, Any]] = [
     }
     for cls in CLASSES
 ]
-# The same classes for label maps, whose ids are contiguous and begin with 0.
+# The same classes for label maps, with contiguous ids from 0.
 MAP_CATEGORIES: list[dict[str, Any]] = [{**category, "id": place} for place, category in enumerate(CATEGORIES)]

@@ -74,8 +74,8 @@ def check_unseen(unseen: str | Sequence[str], names: Sequence[str], categories: 
         categories: the categories of the data.
 
     Raises:
-        ScasegError: there is no name, a repeated name, or a name that the data lacks (lists all, each with similar names),
-            or no seen class is left.
+        ScasegError: a name is repeated or the data lacks it (lists all such names, each with similar ones), there is no
+            name, or no seen class is left.
     """
     origin = f"split.unseen ({unseen})" if isinstance(unseen, str) else "split.unseen"
     known = [category.name for category in categories]

@@ -33,7 +33,7 @@ def test_make_leaves_other_data_alone(scaseg: Call, tmp_path: Path) -> None:
     (tmp_path / "mine" / "train").mkdir(parents=True)
     code, _, err = scaseg("shapes", "make", "mine", "--num-train", "2")
     assert code == 2
-    assert "mine already holds train/" in err
+    assert "mine already contains train/" in err
 
 
 def test_a_training_wants_one_step_at_least(scaseg: Call) -> None:

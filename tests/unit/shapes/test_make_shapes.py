@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_bytes_and_more_scenes_change_none(root: Pa
 def test_data_of_others_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "mine.json").write_text("{}")
-    with pytest.raises(ScasegError, match="already holds annotations/"):
+    with pytest.raises(ScasegError, match="already contains annotations/"):
         make_shapes(tmp_path, SMALL)
     assert _hashes(tmp_path).keys() == {"annotations/mine.json"}
 
