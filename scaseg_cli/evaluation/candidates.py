@@ -1,4 +1,4 @@
-"""What one pass of the network scores: every candidate of every run, those that are equal once.
+"""The candidates that one pass of the network scores, of all runs; equal candidates are scored once.
 
 Shapes: B images, Q queries, D visual width, N classes.
 """
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A classifier under a name, with what is added to its unseen logits.
+    """A named classifier, with the increment that is added to its unseen logits.
 
     Attributes:
-        name: unique among those of its run.
+        name: unique within its run.
         classifier: over all N classes, seen first.
         increment: added to every unseen logit.
     """
@@ -36,7 +36,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ScoredEntry:
-    """One that is scored: which of the lineup's classifiers, what is added to unseen logits, and by which rule."""
+    """What is scored: the index of a classifier in the `CandidateSet`, an increment of unseen logits, and a rule."""
 
     classifier: int
     increment: float
@@ -45,29 +45,27 @@ class ScoredEntry:
 
 @dataclass
 class CandidateSet:
-    """All that are scored together.
+    """All candidates that are scored together, without duplicates.
 
     Attributes:
-        classifiers: unlike each other.
-        entries: unlike each other.
+        classifiers: distinct classifiers.
+        entries: distinct combinations of classifier, increment and rule.
     """
 
     classifiers: list[CosineClassifier] = field(default_factory=list)
     entries: list[ScoredEntry] = field(default_factory=list)
-    _places: dict[str | ScoredEntry, int] = field(
-        default_factory=dict
-    )  # of a classifier by its digest, and of an entry
+    _places: dict[str | ScoredEntry, int] = field(default_factory=dict)  # indices: classifiers by digest, entries
 
     def add(self, candidates: Sequence[Candidate], rule: Rule) -> dict[str, int]:
-        """Take in a run's candidates; returns the place among the entries of each, by name.
+        """Add a run's candidates and return the index of each one's entry, by name.
 
         Raises:
-            ValueError: two of them bear one name.
+            ValueError: two of them have the same name.
         """
         if len({candidate.name for candidate in candidates}) < len(candidates):
-            raise ValueError(f"candidates of one name: {[candidate.name for candidate in candidates]}")
+            raise ValueError(f"two candidates have the same name: {[candidate.name for candidate in candidates]}")
         places = {}
-        classifiers = {id(candidate.classifier): candidate.classifier for candidate in candidates}  # each hashed once
+        classifiers = {id(candidate.classifier): candidate.classifier for candidate in candidates}  # hash each one once
         place_of = {key: self._place_of(classifier) for key, classifier in classifiers.items()}
         for candidate in candidates:
             entry = ScoredEntry(place_of[id(candidate.classifier)], candidate.increment, rule)
@@ -86,16 +84,16 @@ class CandidateSet:
 
     @property
     def rules(self) -> list[Rule]:
-        """Of each entry."""
+        """The rule of each entry."""
         return [entry.rule for entry in self.entries]
 
     def probabilities(self, visual_BQD: Tensor, num_seen: int) -> list[Tensor]:
-        """The class shares [B, Q, N + 1] of each entry, no-object last."""
+        """Return the class probabilities [B, Q, N + 1] of each entry, no-object last."""
         logits = [classifier(visual_BQD) for classifier in self.classifiers]
         return [_probabilities(logits[entry.classifier], entry.increment, num_seen) for entry in self.entries]
 
     def as_state(self) -> dict[str, Any]:
-        """Tensors, numbers and lists alone, from which `from_state` makes it anew in another process."""
+        """Return tensors, numbers and lists only, from which `from_state` rebuilds the set in another process."""
         classifiers = [
             {"tensors": dict(c.state_dict()), "embeddings": c.embeddings, "tau": c.tau} for c in self.classifiers
         ]
@@ -104,7 +102,7 @@ class CandidateSet:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> CandidateSet:
-        """What `as_state` took down."""
+        """Rebuild the set from the return value of `as_state`."""
         classifiers = [_classifier(**item) for item in state["classifiers"]]
         return cls(
             classifiers, [ScoredEntry(place, increment, tuple(rule)) for place, increment, rule in state["entries"]]
@@ -112,7 +110,7 @@ class CandidateSet:
 
 
 def probabilities_of(candidate: Candidate, visual_BQD: Tensor, num_seen: int) -> Tensor:
-    """The class shares [B, Q, N + 1] of one candidate, no-object last."""
+    """Return the class probabilities [B, Q, N + 1] of one candidate, no-object last."""
     return _probabilities(candidate.classifier(visual_BQD), candidate.increment, num_seen)
 
 
@@ -123,7 +121,7 @@ def _probabilities(logits_BQN1: Tensor, increment: float, num_seen: int) -> Tens
 
 
 def _digest(classifier: CosineClassifier) -> str:
-    """A hash of all that the logits depend on."""
+    """A hash of everything that the logits depend on."""
     found = hashlib.sha256(repr(classifier.tau).encode())
     for name, tensor in [*sorted(classifier.state_dict().items()), ("embeddings", classifier.embeddings)]:
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())

@@ -1,4 +1,4 @@
-"""The result table: inductive and transductive, with their controls, from one pass over the validation images."""
+"""The result table: inductive, transductive and control rows, from one pass over the validation images."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredRow(ResultRow):
-    """A line of the result table, and the candidate whose figures it shows."""
+    """A row of the result table, with the candidate whose figures it shows."""
 
     candidate: Candidate
 
 
-class _Asked(NamedTuple):
-    """What a run wants of the pass: figures for its rows, and the columns of its picture."""
+class _Request(NamedTuple):
+    """What a run needs from the pass: figures for its rows, and the columns of its picture."""
 
     rows: list[ScoredRow]
     shown: list[Shown]
 
 
-class _Got(NamedTuple):
-    """What came of the pass for a run."""
+class _Answer(NamedTuple):
+    """What the pass returns to a run."""
 
     scored: ScoredSet
     summaries: dict[str, Summary]
@@ -49,49 +49,48 @@ class _Got(NamedTuple):
 
 
 def evaluate(recipe: Recipe, run: RunDir) -> StageReport:
-    """Score what the run folder holds on the validation images.
+    """Score the run's models on the validation images.
 
     Writes the result table, the per-class table and a picture of a few images.
 
     Raises:
-        ScasegError: an earlier stage is missing or of another recipe, or an image cannot be read.
+        ScasegError: an earlier stage is missing or was made by another recipe, or an image cannot be read.
     """
     return only(evaluate_all([(recipe, run)]))
 
 
 def evaluate_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
-    """`evaluate` for many runs, which have the base model and the data in common, with one pass for all.
+    """Run `evaluate` for many runs on the same base model and data, with one pass of the network for all.
 
-    Each run folder gets what its own command would write. The seconds of a record are the run's own and an equal
-    share of the pass.
+    Each run folder gets the files that its own command would write. A record's seconds are the run's own time plus an
+    equal part of the pass.
 
     Args:
-        cells: recipes and run folders. How the pass runs (processes, batch size) is taken from the first that got
-            so far.
+        cells: recipes and run folders. The first cell that reaches the pass sets its processes and batch size.
 
     Returns:
-        By cell its report, or the error that ended this cell alone, such as a missing stage.
+        For each cell, its report or the error that ended this cell alone, such as a missing stage.
 
     Raises:
-        ScasegError: an image cannot be read, or the base model: that ends all.
-        ValueError: the cells do not agree on their base model or data, or two have one run folder.
+        ScasegError: an image or the base model cannot be read. This ends all cells.
+        ValueError: the cells differ in their base model or data, or two cells have the same run folder.
     """
     check_cells(cells)
 
-    def one_pass(asked: list[tuple[int, _Asked]]) -> list[_Got]:
-        recipes = [cells[place][0] for place, _ in asked]
-        scored = ScoredSet(*cells[asked[0][0]], "validation")
-        candidates = [[row.candidate for row in wanted.rows] for _, wanted in asked]
+    def one_pass(requests: list[tuple[int, _Request]]) -> list[_Answer]:
+        recipes = [cells[index][0] for index, _ in requests]
+        scored = ScoredSet(*cells[requests[0][0]], "validation")
+        candidates = [[row.candidate for row in request.rows] for _, request in requests]
         summaries = score(scored, list(zip(recipes, candidates, strict=True)))
-        columns = [wanted.shown for _, wanted in asked]
+        columns = [request.shown for _, request in requests]
         pictures = draw_rows(scored, list(zip(recipes, columns, strict=True)))
-        return [_Got(scored, *found) for found in zip(summaries, pictures, strict=True)]
+        return [_Answer(scored, *found) for found in zip(summaries, pictures, strict=True)]
 
     return share_pass([_evaluation(*cell) for cell in cells], one_pass)
 
 
-def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Asked, _Got]:
-    """One run's evaluation, but for the pass."""
+def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
+    """One run's evaluation; it yields its request to the shared pass."""
     require(recipe, run, "split", "embeddings", *needs_of(recipe, "evaluation"))
     rows = table_rows(recipe, run)
     shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in MAIN]
@@ -99,7 +98,7 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Asked, _Got]:
     outputs = [folder / f"{stem}{suffix}" for stem in ("results", "per-class") for suffix in (".json", ".csv", ".md")]
     outputs.append(run.examples_file)
     with recording(recipe, run, "evaluation", *outputs) as summary:
-        (scored, summaries, picture), summary.waited = yield _Asked(rows, shown)
+        (scored, summaries, picture), summary.waited = yield _Request(rows, shown)
         table = result_table(recipe.name, scored.measure, len(scored.images.images), rows, summaries)
         main = next(row for row in reversed(rows) if row.setting != "control" and row.name != "last")
         title = f"{main.setting}, {main.model}: by class"
@@ -111,10 +110,10 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Asked, _Got]:
 
 
 def table_rows(recipe: Recipe, run: RunDir) -> list[ScoredRow]:
-    """What the recipe's settings ask for, in the order of the table.
+    """Return the rows of the recipe's settings, in the order of the table.
 
     Raises:
-        ScasegError: a stage that a row needs is missing or of another recipe, or its files are damaged.
+        ScasegError: a stage that a row needs is missing or was made by another recipe, or its files are damaged.
     """
     base = load_classifier(recipe, run).requires_grad_(False).eval()
     increment, setting = recipe.evaluation.inductive_increment, recipe.evaluation.setting
@@ -147,7 +146,7 @@ def table_rows(recipe: Recipe, run: RunDir) -> list[ScoredRow]:
 
 
 def _in_brief(row: ResultRow) -> str:
-    """What a row of `MAIN` is, in as few words as fit above a column of the picture."""
+    """A description of a row of `MAIN` that fits above a column of the picture."""
     if row.name == "transductive":
         return "fine-tuned with generated unseen queries"
     return f"base model, unseen logits {row.increment:+g}"

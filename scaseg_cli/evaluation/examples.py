@@ -1,7 +1,7 @@
-"""A picture of results: a few validation images with their labels and with what each setting makes of them.
+"""A picture of results: a few validation images with their labels and each setting's predictions.
 
-Shown are the first images, by image id, of those that hold an unseen class; nothing is picked by how well it turned
-out. Inference is that of the scores.
+It shows the first images, by image id, that hold an unseen class; none is picked by its result. Inference is the same
+as for the scores.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NUM_EXAMPLES = 6
 
 @dataclass(frozen=True)
 class Shown:
-    """A column of the picture: what is scored, under a title and a remark."""
+    """A column of the picture: a candidate under a title and a remark."""
 
     title: str
     remark: str
@@ -52,16 +52,16 @@ class ExampleRow(NamedTuple):
 def draw_rows(
     scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Shown]]], number: int = NUM_EXAMPLES
 ) -> list[list[ExampleRow]]:
-    """The rows of each run's picture: a few images, each segmented once for all runs.
+    """Draw the rows of each run's picture: a few images, each segmented once for all runs.
 
     Args:
         scored: the validation images.
-        wanted: for each run its recipe, whose evaluation section has the thresholds, and its columns beside image and
-            label.
-        number: rows, at most.
+        wanted: for each run, its recipe (the evaluation section gives the thresholds) and the columns that follow
+            image and label.
+        number: maximum number of rows.
 
     Raises:
-        ScasegError: the base model is missing or of another recipe, or an image cannot be read.
+        ScasegError: the base model is missing or was made by another recipe, or an image cannot be read.
     """
     images, classes, inference = scored.images, scored.classes, scored.inference
     styles = class_styles(images, classes)
@@ -98,7 +98,7 @@ def save_examples(
 
 
 def chosen_images(images: LabelledSet, classes: ClassList, number: int) -> list[ImageRecord]:
-    """The first ``number`` images by image id that hold an unseen class; where they are too few, others after them."""
+    """Return the first ``number`` images by image id that hold an unseen class; if too few do, others follow them."""
     return sorted(images.images, key=lambda record: (not holds_unseen(record, classes), record.image_id))[:number]
 
 

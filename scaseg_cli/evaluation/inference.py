@@ -1,6 +1,6 @@
-"""How a task turns masks and class probabilities into predictions, and counts them with its measure.
+"""The interface of a task's inference: masks and class probabilities become predictions, which its measure counts.
 
-`inference_of` alone knows which task has which inference. Shapes: Q queries, N classes, H W pixels.
+Only `inference_of` knows which task has which inference. Shapes: Q queries, N classes, H W pixels.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Evaluation, Recipe
     from scaseg_cli.split import ClassList, SegmentArrays
 
-Rule = tuple[float, ...]  # the values of a recipe's inference on which a candidate's figures depend
+Rule = tuple[float, ...]  # the recipe values, such as thresholds, that change a candidate's figures
 Counted = TypeVar("Counted", bound=Counts, contravariant=True)
 
 
 class PreparedImage(Protocol[Counted]):
-    """One image's label and masks."""
+    """One image's label and masks, ready for any number of classifiers."""
 
     def add(self, counts: Sequence[Counted], probabilities: Sequence[Tensor], rules: Sequence[Rule]) -> None:
-        """Count the image once for each candidate, by its class probabilities [Q, N + 1] (no-object last) and rule."""
+        """Count the image for each candidate, given its class probabilities [Q, N + 1] (no-object last) and rule."""
 
     def predict(self, probabilities_QN1: Tensor, rule: Rule) -> Prediction:
-        """The prediction of one candidate, as it is counted."""
+        """Return the prediction of one candidate, the same one that `add` counts."""
 
 
 class Inference(Protocol):
-    """The inference of one task, over a run's classes."""
+    """The inference of one task over a run's classes."""
 
     @property
     def measure(self) -> Measure[Any]:
         """The measure that counts the predictions."""
 
     def rule_of(self, config: Evaluation) -> Rule:
-        """The values of a recipe's inference on which a candidate's figures depend."""
+        """Return the recipe values, such as thresholds, that change a candidate's figures."""
 
     def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_QHW: Tensor) -> PreparedImage[Any]:
-        """An image's label and masks, ready for any number of classifiers.
+        """Prepare an image's label and masks for any number of classifiers.
 
         Args:
             label_HW: segment ids, 0 = no label.
@@ -62,12 +62,12 @@ class Inference(Protocol):
 
 
 def inference_of(recipe: Recipe, classes: ClassList, device: torch.device | None = None) -> Inference:
-    """The inference of the recipe's task.
+    """Create the inference of the recipe's task.
 
     Args:
         recipe: the recipe.
-        classes: the run's.
-        device: for matrix products; the CPU if not given.
+        classes: the run's classes.
+        device: for matrix products; None means the CPU.
     """
     is_seen = np.arange(len(classes)) < classes.num_seen
     if task_of(recipe).measure == "iou":

@@ -32,17 +32,17 @@ class PanopticInference:
     measure: PanopticMeasure
 
     def rule_of(self, config: Evaluation) -> tuple[float, ...]:
-        """The recipe keys that change a prediction: both thresholds of the fusion."""
+        """Return the recipe values that change a prediction: the two thresholds of the fusion."""
         return config.object_threshold, config.overlap_threshold
 
     def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_QHW: Tensor) -> PanopticImage:
-        """An image's label and masks, ready for any number of classifiers; see `prepare_label` and `MaskSet`."""
+        """Prepare an image's label and masks for any number of classifiers; see `prepare_label` and `MaskSet`."""
         return PanopticImage(prepare_label(label_HW, *segments), MaskSet(masks_QHW.numpy()), self.measure.isthing)
 
 
 @dataclass(frozen=True, eq=False)
 class PanopticImage:
-    """One image's label and masks."""
+    """One image's label and masks, ready for any number of classifiers."""
 
     label: PreparedLabel
     masks: MaskSet
@@ -51,14 +51,14 @@ class PanopticImage:
     def add(
         self, counts: Sequence[PanopticQuality], probabilities: Sequence[Tensor], rules: Sequence[tuple[float, ...]]
     ) -> None:
-        """Count the image once for each candidate, from its class shares [Q, N + 1] and by its rule."""
+        """Count the image for each candidate, given its class probabilities [Q, N + 1] and its rule."""
         scores_KQ, labels_KQ = torch.stack(list(probabilities)).max(-1)
         rows = zip(counts, scores_KQ.numpy(), labels_KQ.numpy(), rules, strict=True)
         for quality, scores_Q, labels_Q, rule in rows:
             self.masks.add_to(quality, self.label, scores_Q, labels_Q, FusionRule(self.isthing, *rule))
 
     def predict(self, probabilities_QN1: Tensor, rule: tuple[float, ...]) -> Prediction:
-        """The segments."""
+        """Return the segments of one candidate, given its class probabilities [Q, N + 1] and its rule."""
         scores_Q, labels_Q = probabilities_QN1.max(-1)
         fused = self.masks.fuse(scores_Q.numpy(), labels_Q.numpy(), FusionRule(self.isthing, *rule))
         return Prediction(fused.segment_map_HW, fused.class_ids)

@@ -1,7 +1,7 @@
 """The segments of labels and predictions as they are drawn, and which of them are wrong.
 
-A predicted segment is wrong where it would be a false positive of panoptic quality: no labelled segment of its class
-has an IoU with it above a half. Of a semantic prediction the region of each class is such a segment.
+A predicted segment is wrong if it is a false positive of panoptic quality: no labelled segment of its class has an IoU
+with it above a half. In a semantic prediction, the region of each class is one segment.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ if TYPE_CHECKING:
 def labelled_regions(
     images: LabelledSet, record: ImageRecord, classes: ClassList, styles: Sequence[ClassStyle]
 ) -> list[Region]:
-    """The segments of an image's label, as they are drawn."""
+    """Return the segments of an image's label as regions to draw."""
     ids_HW = read_label(images, record)
     ids_G, class_ids_G, _ = classes.arrays_of(record.segments)
     return [Region(ids_HW == n, styles[class_id]) for n, class_id in zip(ids_G, class_ids_G, strict=True)]
 
 
 def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList) -> PreparedLabel:
-    """The label of an image, ready to tell which predicted segments are wrong; for a semantic label too, whose
-    segments are the regions of its classes.
+    """Prepare an image's label for `predicted_regions`. A semantic label's segments are the regions of its classes.
 
     Raises:
         ScasegError: its PNG cannot be read or does not fit its annotation.
@@ -45,7 +44,7 @@ def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList)
 
 
 def predicted_regions(found: Prediction, label: PreparedLabel, styles: Sequence[ClassStyle]) -> list[Region]:
-    """The segments of a prediction; wrong are those that count as false positives against ``label``."""
+    """Return the segments of a prediction as regions; false positives against ``label`` are marked wrong."""
     regions = []
     for segment_id, class_id in enumerate(found.class_ids.tolist(), start=1):
         mask_HW = found.segment_map_HW == segment_id
@@ -54,7 +53,7 @@ def predicted_regions(found: Prediction, label: PreparedLabel, styles: Sequence[
 
 
 def _is_wrong(mask_HW: NDArray[np.bool_], class_id: int, label: PreparedLabel, num_classes: int) -> bool:
-    """Whether a segment, counted alone, is a false positive."""
+    """Whether a segment, counted on its own, is a false positive."""
     quality = PanopticQuality(num_classes)
     pixels = np.bincount(label.index_X[mask_HW.ravel()], minlength=label.num_columns)
     quality.add_counts(label, [pixels.tolist()], [class_id])

@@ -1,8 +1,8 @@
 """Score any number of classifiers, of any number of runs, in one pass of the network.
 
-Masks do not depend on the classifier, so one pass serves all. Several processes share the batches: the candidates reach
-them as a file in the stage's folder, and their summed counts come back as another; both files are removed when the pass
-has ended. Counts are whole numbers, so no order of images and no number of processes changes a figure.
+Masks do not depend on the classifier, so one pass serves all. Several processes divide the batches among them. A file
+in the stage's folder passes the candidates to them, and another returns their summed counts; both are removed after the
+pass. Counts are integers, so neither the order of images nor the number of processes changes a figure.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _KEY = "scoring"
 
 
 def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[dict[str, Summary]]:
-    """The figures of every candidate of every run on one image set, from one pass of the network.
+    """Compute the figures of every candidate of every run on one image set, in one pass of the network.
 
-    Equal candidates are scored once. The pass is divided among as many processes as the first recipe says.
+    Equal candidates are scored once. The recipe of ``scored`` sets the number of processes.
 
     Args:
         scored: the image set.
-        wanted: for each run its recipe, whose evaluation section has the thresholds, and its candidates.
+        wanted: for each run, its recipe (the evaluation section gives the thresholds) and its candidates.
 
     Returns:
-        For each run, the summaries by the candidates' names.
+        For each run, the summaries by candidate name.
 
     Raises:
-        ScasegError: an earlier stage is missing or of another recipe, or an image cannot be read.
-        ValueError: two candidates of a run bear one name.
+        ScasegError: an earlier stage is missing or was made by another recipe, or an image cannot be read.
+        ValueError: two candidates of a run have the same name.
     """
     candidate_set = CandidateSet()
     places = [
@@ -60,7 +60,7 @@ def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]
 
 @torch.no_grad()
 def count(scored: ScoredSet, candidate_set: CandidateSet, rank: int = 0, size: int = 1) -> list[Counts]:
-    """Count each entry of ``candidate_set`` on the batches of this process; batch b goes to process b % size."""
+    """Count every entry of ``candidate_set`` on the batches of this process; batch b goes to process b % size."""
     counts: list[Counts] = [scored.measure.new_counts() for _ in candidate_set.entries]
     title = f"scoring {len(counts)} on {scored.part}"
     for batch in scored.batches(scored.images.images, title, rank, size):
@@ -79,10 +79,10 @@ def _count_batch(
 
 
 def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: int) -> list[Counts]:
-    """`count` over all images, in ``processes`` processes; equal to that of one to the last bit.
+    """Run `count` over all images in ``processes`` processes; the counts equal those of one process exactly.
 
     Raises:
-        ScasegError: a worker's own mistake, or that one failed otherwise.
+        ScasegError: a worker raised it, or a worker failed for another reason.
     """
     stage = STAGE_OF[scored.part]
     job, result = _files(scored.run, scored.part)
@@ -102,12 +102,12 @@ def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: 
 
 
 def count_selection(recipe: Recipe, run: RunDir) -> None:
-    """One worker's share of the selection images."""
+    """Count the selection images of one worker process."""
     _work(recipe, run, "selection")
 
 
 def count_validation(recipe: Recipe, run: RunDir) -> None:
-    """One worker's share of the validation images."""
+    """Count the validation images of one worker process."""
     _work(recipe, run, "validation")
 
 
@@ -130,5 +130,5 @@ def _files(run: RunDir, part: Part) -> tuple[Path, Path]:
 def _read(path: Path) -> dict[str, Any]:
     state = load_state(path, _KEY)
     if state is None:
-        raise RuntimeError(f"{path} is not there: a process ended before its work")
+        raise RuntimeError(f"{path} is missing: a process ended before it wrote the file")
     return state

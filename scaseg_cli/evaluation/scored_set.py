@@ -1,6 +1,6 @@
-"""An image set and the frozen base model that segments it: the one loop over images of every pass of the network.
+"""An image set and the frozen base model that segments it, with the loop over images that every pass uses.
 
-Background threads read the next images while the network works on a batch; a batch is forgotten when the next begins.
+Background threads read the next images while the network processes a batch. A batch is freed before the next begins.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _READERS = 2  # threads that read images and labels, each one batch ahead
 
 @dataclass(frozen=True)
 class ScoredSet:
-    """One image set and the frozen base model: opened once for all that look at it, each when it is first used.
+    """One image set and the frozen base model; each is opened once, on first use.
 
     Attributes:
-        recipe: with the data and the base model; its batch size is taken.
+        recipe: gives the data, the base model and the batch size.
         run: the run folder with the finished base stage.
-        part: ``selection`` for choices, ``validation`` for what is reported.
+        part: ``selection`` for choices, ``validation`` for reported results.
     """
 
     recipe: Recipe
@@ -68,7 +68,7 @@ class ScoredSet:
         """The base model.
 
         Raises:
-            ScasegError: it is missing, of another recipe, or damaged.
+            ScasegError: it is missing, damaged, or was made by another recipe.
         """
         return load_segmentor(self.recipe, self.run)
 
@@ -85,12 +85,12 @@ class ScoredSet:
     def batches(
         self, records: Sequence[ImageRecord], title: str, rank: int = 0, size: int = 1
     ) -> Iterator[list[Labelled]]:
-        """Read images batch by batch under a progress bar: background threads read ahead of the caller.
+        """Read images batch by batch under a progress bar; background threads read ahead of the caller.
 
         Args:
             records: the images, in order.
-            title: of the progress bar.
-            rank: of this process; batch b goes to process b % size.
+            title: title of the progress bar.
+            rank: rank of this process; batch b goes to process b % size.
             size: the number of processes.
 
         Raises:
@@ -104,7 +104,7 @@ class ScoredSet:
                 shown.advance(len(batch))
 
     def read(self, records: Sequence[ImageRecord]) -> list[Labelled]:
-        """Images and labels from their files.
+        """Read images and labels from their files.
 
         Raises:
             ScasegError: an image or its label cannot be read or does not fit its annotation.
@@ -115,18 +115,18 @@ class ScoredSet:
         ]
 
     def segment(self, batch: Sequence[Labelled]) -> tuple[Tensor, list[PreparedImage[Any]]]:
-        """Visual embeddings v [B, Q, D] of a batch of images, and each one's label and masks, ready to be scored."""
+        """Segment a batch: its visual embeddings v [B, Q, D], and each image's label and masks, ready to be scored."""
         segmented = self.segmentor.segment([item.image_HW3 for item in batch])
         visual_BQD = torch.stack([visual for visual, _ in segmented])
         return visual_BQD, [self.prepared(item, masks) for item, (_, masks) in zip(batch, segmented, strict=True)]
 
     def prepared(self, item: Labelled, masks_QHW: Tensor) -> PreparedImage[Any]:
-        """An image's label and its masks, as `Segmentor.segment` gives them, ready to be scored."""
+        """Prepare an image's label and its masks, as `Segmentor.segment` returns them, to be scored."""
         return self.inference.prepare(item.label_HW, self.classes.arrays_of(item.record.segments), masks_QHW)
 
 
 class Labelled(NamedTuple):
-    """An image and its label, read."""
+    """An image and its label, read from their files."""
 
     record: ImageRecord
     image_HW3: NDArray[np.uint8]

@@ -1,8 +1,8 @@
-"""Semantic inference as Mask2Former's: masks and class probabilities become a class for each pixel.
+"""Mask2Former's semantic inference: masks and class probabilities become a class for each pixel.
 
 A pixel gets the class k with the largest sum over the queries q of p(k | q) * m_q. p is the class probability (softmax
-over all classes and no-object; no-object takes no part in the sum), m_q the mask's probability at the pixel. Of equal
-sums the first class wins, so every pixel gets a class. Shapes: Q queries, N classes, H W image, X = H * W pixels.
+over all classes and no-object, but no-object is not summed). m_q is the mask's probability at the pixel. Ties go to the
+first class. Every pixel gets a class. Shapes: Q queries, N classes, H W image, X = H * W pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Evaluation
     from scaseg_cli.split import SegmentArrays
 
-_BLOCK = {"cpu": 2048}  # pixels at a time: class sums of so many stay in a core's cache
+_BLOCK = {"cpu": 2048}  # pixels at a time, so that their class sums stay in a core's cache
 _LARGE_BLOCK = 1 << 19
 
 
@@ -36,24 +36,24 @@ class SemanticInference:
 
     Attributes:
         measure: mean IoU over the same classes.
-        device: where classes and masks are multiplied.
+        device: device that multiplies class probabilities and masks.
     """
 
     measure: SemanticMeasure
     device: torch.device
 
     def rule_of(self, config: Evaluation) -> tuple[float, ...]:
-        """The recipe keys that change a prediction: none, since semantic inference has no threshold."""
+        """Return the recipe values that change a prediction: none, since semantic inference has no threshold."""
         del config
         return ()
 
     def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_QHW: Tensor) -> SemanticImage:
-        """An image's label and masks, ready for any number of classifiers.
+        """Prepare an image's label and masks for any number of classifiers.
 
         Raises:
-            ValueError: the label is invalid (`semantic_label`), or its size is not the masks'.
+            ValueError: the label is invalid (`semantic_label`), or its size differs from the masks' size.
         """
-        label = semantic_label(label_HW, segments.ids, segments.class_ids)  # it does not tell instances apart
+        label = semantic_label(label_HW, segments.ids, segments.class_ids)  # instances of a class are merged
         if label.shape != tuple(masks_QHW.shape[1:]):
             raise ValueError(f"masks are {tuple(masks_QHW.shape[1:])}, label is {label.shape}")
         return SemanticImage(label, masks_QHW.flatten(1).to(self.device))
@@ -61,7 +61,7 @@ class SemanticInference:
 
 @dataclass(frozen=True, eq=False)
 class SemanticImage:
-    """One image's label, and its masks' probabilities on the device."""
+    """One image's label, and its mask probabilities on the device."""
 
     label: SemanticLabel
     masks_QX: Tensor
@@ -69,34 +69,34 @@ class SemanticImage:
     def add(
         self, counts: Sequence[Confusion], probabilities: Sequence[Tensor], rules: Sequence[tuple[float, ...]]
     ) -> None:
-        """Count the image once for each candidate, from its class shares [Q, N + 1].
+        """Count the image for each candidate, given its class probabilities [Q, N + 1].
 
-        Each candidate is multiplied by itself: what comes out does not depend on which others are scored with it.
+        Each candidate is multiplied on its own, so its result does not depend on the other candidates of the pass.
         """
         for confusion, probabilities_QN1, _ in zip(counts, probabilities, rules, strict=True):
             confusion.add(self.label, self.classes(probabilities_QN1))
 
     def predict(self, probabilities_QN1: Tensor, rule: tuple[float, ...]) -> Prediction:
-        """The classes that were found, each one segment."""
+        """Return the predicted classes, with the region of each class as one segment."""
         del rule
         present, index_X = np.unique(self.classes(probabilities_QN1), return_inverse=True)
         return Prediction((index_X + 1).astype(np.int32).reshape(self.label.shape), present.astype(np.int64))
 
     def classes(self, probabilities_QN1: Tensor) -> NDArray[np.integer]:
-        """The class of every pixel, flat [X]."""
+        """Return the class of every pixel, flat [X]."""
         return pixel_classes(probabilities_QN1, self.masks_QX)
 
 
 def pixel_classes(probabilities_QN1: Tensor, masks_QX: Tensor) -> NDArray[np.integer]:
-    """The class of every pixel, flat [X].
+    """Return the class of every pixel, flat [X].
 
     Args:
-        shares_QN1: class shares of the queries, no-object last.
-        masks_QX: their masks' probabilities, on the device that is to multiply them.
+        probabilities_QN1: class probabilities of the queries, no-object last.
+        masks_QX: their mask probabilities, on the device that multiplies them.
     """
     probabilities_NQ = probabilities_QN1[:, :-1].T.contiguous().to(masks_QX.device)
     num_classes, num_pixels = len(probabilities_NQ), masks_QX.shape[1]
-    # argmax along the first axis is slower than the largest code of the classes that have the largest sum
+    # faster than argmax along the first axis: the largest code among the classes with the largest sum
     dtype = torch.uint8 if num_classes <= 256 else torch.int32
     codes_N1 = torch.arange(num_classes - 1, -1, -1, dtype=dtype, device=probabilities_NQ.device)[:, None]
     code_X = torch.empty(num_pixels, dtype=dtype, device=probabilities_NQ.device)

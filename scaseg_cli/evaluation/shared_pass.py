@@ -1,7 +1,17 @@
-"""Several runs at once: each does its own work, and what all of them need of the network is one pass.
+"""One pass of the network shared by several runs.
 
-The work of a run is a generator. It yields once: what it wants of the pass. It is sent what came of it, and returns
-its report. So the code of one run reads from top to bottom, and a command is the case of one cell.
+The work of each run is a generator that yields once. `share_pass` drives the generators in three steps:
+
+    1. start                          2. pass                    3. end
+    run A: prepare, yield request --+                        +-> answer A: write files, return report
+    run B: prepare, yield request --+-> one pass over the ---+-> answer B: write files, return report
+    run C: prepare, yield request --+   images for all runs  +-> answer C: write files, return report
+
+1. Each generator runs up to its ``yield``, which hands over its request, such as the candidates to score.
+2. The network passes over the images once and answers the requests of all runs.
+3. Each generator is sent its own answer, writes its results, and ends by returning its report.
+
+The code of one run thus reads from top to bottom, and a command such as ``scaseg evaluate`` is the case of one run.
 """
 
 from __future__ import annotations
@@ -18,82 +28,85 @@ from scaseg_cli.stages import stage_key
 
 RecipeRun = tuple[Recipe, RunDir]
 ReportOrError = StageReport | Exception
-Asked = TypeVar("Asked")
-Got = TypeVar("Got")
-# What is sent: what came of the pass, and the seconds since the yield that were other runs' work.
-Work = Generator[Asked, tuple[Got, float], StageReport]
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+# A run's work yields its request, is sent its answer and the seconds since the yield that were spent on other runs, and
+# returns its report.
+Work = Generator[Request, tuple[Answer, float], StageReport]
 SHARED = ("split", "base")
 
 
 def check_cells(cells: Sequence[RecipeRun]) -> None:
-    """Go on only if the cells can share a pass of the network.
+    """Check that the cells can share a pass of the network.
 
     Raises:
-        ValueError: there is none, two have one run folder, or they have other data, splits or base models.
+        ValueError: there is no cell, two cells have the same run folder, or the cells differ in data, split or base
+            model.
     """
     if not cells:
         raise ValueError("no cell is given")
     if len({run.path.resolve() for _, run in cells}) < len(cells):
-        raise ValueError(f"two cells have one run folder: {[str(run.path) for _, run in cells]}")
+        raise ValueError(f"two cells have the same run folder: {[str(run.path) for _, run in cells]}")
     for stage in SHARED:
         if len({stage_key(recipe, stage) for recipe, _ in cells}) > 1:
             raise ValueError(f"the cells differ in the {stage} stage: {[str(run.path) for _, run in cells]}")
 
 
 def share_pass(
-    works: Sequence[Work[Asked, Got]], one_pass: Callable[[list[tuple[int, Asked]]], list[Got]]
+    works: Sequence[Work[Request, Answer]], one_pass: Callable[[list[tuple[int, Request]]], list[Answer]]
 ) -> list[ReportOrError]:
-    """Let every work run, with one pass for all.
+    """Run every generator to its end, with one pass of the network for all.
 
     Args:
-        works: one a cell.
-        one_pass: is given the places among ``works`` of those that got so far, with what each wants; returns what
-            came of it, in the same order. Not called where none got so far.
+        works: one generator per cell.
+        one_pass: receives a pair for each cell that reached its yield: its index in ``works`` and its request.
+            Returns their answers in the same order. It is not called if no cell reached its yield.
 
     Returns:
-        By cell, the report, or the error with which that cell's own work ended: it stops no other.
+        For each cell, its report or the error that ended its own work. An error of one cell does not stop the others.
 
     Raises:
-        Exception: of the pass itself, which all cells need; each work meets it too, and can put things right.
+        Exception: the pass itself failed. The error is also thrown into every generator, so that each can clean up.
     """
     outcomes: dict[int, ReportOrError] = {}
-    asked: dict[int, Asked] = {}
-    since: dict[int, float] = {}
+    requests: dict[int, Request] = {}
+    yielded_at: dict[int, float] = {}
     try:
-        for place, work in enumerate(works):
+        for index, work in enumerate(works):
             try:
-                asked[place] = next(work)
-                since[place] = time.monotonic()
+                requests[index] = next(work)
+                yielded_at[index] = time.monotonic()
             except Exception as error:
-                outcomes[place] = error
+                outcomes[index] = error
         started = time.monotonic()
-        answers = one_pass(list(asked.items())) if asked else []
-        share = (time.monotonic() - started) / max(1, len(asked))
-        for place, answer in zip(asked, answers, strict=True):
-            outcomes[place] = _ended(works[place], answer, time.monotonic() - since[place] - share)
+        answers = one_pass(list(requests.items())) if requests else []
+        own_part = (time.monotonic() - started) / max(1, len(requests))  # seconds of the pass, divided evenly
+        for index, answer in zip(requests, answers, strict=True):
+            outcomes[index] = _ended(works[index], answer, time.monotonic() - yielded_at[index] - own_part)
     except BaseException as error:
         for work in works:
             with suppress(BaseException):  # it is raised below
                 work.throw(error)
         raise
-    return [outcomes[place] for place in range(len(works))]
+    return [outcomes[index] for index in range(len(works))]
 
 
-def _ended(work: Work[Asked, Got], answer: Got, waited: float) -> ReportOrError:
+def _ended(work: Work[Request, Answer], answer: Answer, waited: float) -> ReportOrError:
     try:
         work.send((answer, waited))
     except StopIteration as ended:
-        return ended.value
+        report: StageReport = ended.value
+        return report
     except Exception as error:
         return error
-    raise AssertionError("a run's work yields once")
+    raise AssertionError("a run's work must yield only once")
 
 
 def only(outcomes: Sequence[ReportOrError]) -> StageReport:
-    """The report of the one cell.
+    """Return the report of the only cell.
 
     Raises:
-        Exception: what its work ended with.
+        Exception: the error that ended the cell's work.
     """
     (outcome,) = outcomes
     if isinstance(outcome, Exception):

@@ -68,9 +68,9 @@ def union_finetune_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
     """
     check_cells(cells)
 
-    def one_pass(asked: list[tuple[int, list[Candidate]]]) -> list[tuple[Quantity, dict[str, Summary]]]:
-        scored = ScoredSet(*cells[asked[0][0]], "selection")
-        found = score(scored, [(cells[place][0], candidates) for place, candidates in asked])
+    def one_pass(requests: list[tuple[int, list[Candidate]]]) -> list[tuple[Quantity, dict[str, Summary]]]:
+        scored = ScoredSet(*cells[requests[0][0]], "selection")
+        found = score(scored, [(cells[index][0], candidates) for index, candidates in requests])
         return [(scored.measure.quantities[0], summaries) for summaries in found]
 
     return share_pass([_union(*cell) for cell in cells], one_pass)

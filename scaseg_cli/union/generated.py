@@ -88,7 +88,8 @@ class GeneratedEmbeddings:
     def _unseen_means(self) -> Tensor:
         a_UC = self.embeddings_NC[self.num_seen :]
         samples = self.generator.sample(a_UC.repeat_interleave(MEAN_SAMPLES, 0), seeded(self.seed, "union-means"))
-        return samples.unflatten(0, (len(a_UC), MEAN_SAMPLES)).mean(1)
+        means_UD: Tensor = samples.unflatten(0, (len(a_UC), MEAN_SAMPLES)).mean(1)
+        return means_UD
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the generated embeddings [P, D] of ``step`` and their class ids [P], unseen classes first."""

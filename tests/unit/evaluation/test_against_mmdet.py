@@ -1,4 +1,4 @@
-"""The two programs of record that MMDetection carries: Mask2Former's fusion, and panopticapi's counting."""
+"""Comparison with two reference implementations in MMDetection: Mask2Former's fusion and panopticapi's counts."""
 
 from collections import defaultdict
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ def operators():
 
 
 def smooth_logits(rng, num_queries, side):
-    """Mask logits with edges that cross, as a network's do."""
+    """Return mask logits whose edges cross, like those of a network."""
     y, x = np.mgrid[:side, :side] / side
     a, b, c = rng.normal(size=(3, num_queries, 1, 1)) * 6
     return (a * (x - 0.5) + b * (y - 0.5) + c / 3 + rng.normal(size=(num_queries, side, side)) / 2).astype(np.float32)
@@ -43,11 +43,11 @@ def test_fusion_equals_mmdet():
         scores, labels = logits.softmax(-1).max(-1)
         found = MaskSet(masks.sigmoid().numpy()).fuse(scores.numpy(), labels.numpy(), rule)
         class_of_id = np.concatenate([[NUM_CLASSES], found.class_ids])
-        # mmdet counts the things that it keeps, and gives all stuff of a class the count 0
+        # mmdet numbers the things that it keeps, and gives all stuff of a class the number 0
         is_thing = class_of_id < NUM_THINGS
         mmdet_ids = class_of_id + 1000 * np.cumsum(is_thing) * is_thing
         drawn = mmdet_ids[found.segment_map_HW]
-        # a thing that keeps no pixel above one half takes a number in mmdet: compare the segments, not their numbers
+        # mmdet also numbers a thing that keeps no pixel above one half: compare the segments, not their numbers
         assert (drawn % 1000).tolist() == (expected % 1000).tolist()
         pairs = set(zip(drawn.ravel().tolist(), expected.ravel().tolist(), strict=True))
         assert len(pairs) == len(np.unique(drawn)) == len(np.unique(expected))
@@ -57,7 +57,7 @@ def test_fusion_equals_mmdet():
 
 
 def write_png(folder, name, map_HW):
-    """A map of segment ids in COCO's encoding."""
+    """Write a map of segment ids in COCO's encoding and return the file name."""
     rgb = np.stack([map_HW % 256, map_HW // 256 % 256, map_HW // 65536], axis=-1).astype(np.uint8)
     Image.fromarray(rgb).save(folder / name)
     return name
@@ -67,7 +67,7 @@ def test_counts_equal_panopticapi(tmp_path, monkeypatch):
     from mmdet.evaluation.functional import panoptic_utils
 
     class Counts(defaultdict):
-        """Holds the counts that mmdet's copy of panopticapi adds to: panopticapi itself is on no package registry."""
+        """The counts that mmdet's copy of panopticapi adds to; panopticapi itself is on no package registry."""
 
         def __init__(self):
             super().__init__(lambda: SimpleNamespace(tp=0, fp=0, fn=0, iou=0.0))

@@ -44,14 +44,14 @@ def data(tmp_path):
     return images, class_list(images.categories, ["cow"]), where
 
 
-def test_the_first_images_by_id_that_hold_unseen_classes_are_shown_and_others_after_them(tmp_path, data):
+def test_the_first_images_by_id_with_unseen_classes_are_shown_then_others(tmp_path, data):
     images = (record(9, COW), record(3, CAT), record(5, DOG, COW), record(1, SKY), record(7, COW))
     whole = LabelledSet(tmp_path, tmp_path, (), images)
     assert [r.image_id for r in chosen_images(whole, data[1], 2)] == [5, 7]
     assert [r.image_id for r in chosen_images(whole, data[1], 4)] == [5, 7, 9, 1]
 
 
-def test_wrong_are_the_segments_that_count_as_false_positives():
+def test_false_positives_are_marked_wrong():
     label = np.zeros((4, 8), np.int32)
     label[:, :3], label[:, 3:6] = 1, 2  # the last two columns are void
     prepared = prepare_label(label, [1, 2], [0, 1], [False, False])
@@ -74,7 +74,7 @@ def test_labelled_regions_are_the_segments_of_the_label(data):
 
 
 class Masks:
-    """In the segmentor's place: query 0 holds the left half, query 1 the right one."""
+    """A stand-in for the segmentor: query 0 covers the left half, query 1 the right half."""
 
     def __init__(self) -> None:
         self.num_images = 0
@@ -88,7 +88,7 @@ class Masks:
 
 
 def classifier() -> CosineClassifier:
-    """Query 0 is a dog; query 1 is grass, and nearly as much a cow."""
+    """A classifier that calls query 0 dog, and query 1 grass, with cow close behind."""
     projector = ClassProjector(4, 4)
     for layer in (projector[0], projector[2]):
         torch.nn.init.eye_(layer.weight)
@@ -120,7 +120,7 @@ def draw(recipe, run_dir, shown, number=6):
     return run_dir.examples_file.read_bytes()
 
 
-def test_the_picture_is_written_whole_and_shows_what_each_candidate_finds(run, monkeypatch):
+def test_the_picture_shows_each_candidates_prediction_and_leaves_no_temporary_file(run, monkeypatch):
     recipe, run_dir = run
     drawn = []
 
@@ -156,7 +156,7 @@ def test_a_semantic_prediction_is_drawn_by_class_over_the_whole_image(run, monke
     assert sum(int(region.mask_HW.sum()) for region in label) < label[0].mask_HW.size  # the last column is void
 
 
-def test_pictures_of_many_runs_take_one_look_at_each_image(run):
+def test_pictures_of_many_runs_segment_each_image_once(run):
     recipe, run_dir = run
     high = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"object_threshold": 1.0})})
     shown = [Shown("inductive", "remark", Candidate("inductive", classifier(), 1.0))]
@@ -170,7 +170,7 @@ def test_pictures_of_many_runs_take_one_look_at_each_image(run):
         return [np.asarray(row.cells[-1]).tolist() for row in rows]
 
     assert last(first) == last(third)
-    assert last(first) != last(second)  # where the threshold keeps nothing
+    assert last(first) != last(second)  # a threshold of 1 keeps nothing
 
 
 def test_the_same_picture_comes_out_again_byte_for_byte(run):

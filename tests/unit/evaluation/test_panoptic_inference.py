@@ -1,4 +1,4 @@
-"""The measure of zero-shot panoptic segmentation, from class shares and masks to its tables."""
+"""The measure of zero-shot panoptic segmentation, from class probabilities and masks to its tables."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from scaseg_cli.measures.result_table import class_table
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.split.classes import ClassList, SegmentArrays, SplitClass
 
-# class: TP, FP, FN, sum of IoU; class 3 is absent
+# per class: TP, FP, FN, sum of IoU; class 3 is absent
 COUNTS = [(1, 0, 0, 0.75), (1, 1, 1, 0.5), (0, 2, 0, 0.0), (0, 0, 0, 0.0), (3, 0, 2, 2.5)]
 NAMES = ["sky", "dog", "cow", "cup", "river"]
 IS_SEEN = np.array([True, True, True, False, False])
@@ -67,7 +67,7 @@ def test_each_candidate_is_counted_by_its_own_rule(measure):
     assert isinstance(counts[0], PanopticQuality)
 
 
-def test_the_recipe_says_which_measure_and_which_rule():
+def test_the_recipe_sets_the_measure_and_the_rule():
     recipe = load_recipe("shapes-zps", ("evaluation.object_threshold=0.3",))
     classes = ClassList(tuple(SplitClass(n, i, True, seen=i < 3) for i, n in enumerate(NAMES)))
     inference = inference_of(recipe, classes)

@@ -1,4 +1,4 @@
-"""One pass of the network for many candidates of many runs, on images made up here."""
+"""One pass of the network for many candidates of many runs, on synthetic images."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ NUM_IMAGES, NUM_QUERIES = 7, 5
 
 
 class Stripes:
-    """In the segmentor's place: a mask for each fifth of the width, and visual embeddings that the image decides."""
+    """A stand-in for the segmentor: one mask per fifth of the width; visual embeddings depend on the image alone."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.masks: list[weakref.ref[np.ndarray]] = []
-        self.alive: list[int] = []  # masks of earlier batches that someone held on to, at each call
+        self.alive: list[int] = []  # at each call, the masks of earlier batches that are still in memory
 
     def segment(self, images: list[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
         self.batches.append(len(images))
@@ -57,12 +57,12 @@ class Stripes:
 
 
 class CountedClassifier(CosineClassifier):
-    """Knows how often it was asked."""
+    """A classifier that counts its calls."""
 
-    asked = 0
+    calls = 0
 
     def forward(self, v: Tensor) -> Tensor:
-        CountedClassifier.asked += 1
+        CountedClassifier.calls += 1
         return super().forward(v)
 
 
@@ -110,7 +110,7 @@ def changed(recipe: Recipe, **evaluation: Any) -> Recipe:
     return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update=evaluation)})
 
 
-def test_many_runs_get_what_each_gets_alone_from_one_pass(
+def test_one_pass_for_many_runs_gives_each_the_result_of_its_own_pass(
     either_task: ScoredSet, recipe: Recipe, segmentor: Stripes
 ) -> None:
     wanted = [
@@ -131,9 +131,9 @@ def test_many_runs_get_what_each_gets_alone_from_one_pass(
     assert len(figures) >= 5
 
 
-def test_equal_classifiers_are_asked_once_and_equal_candidates_counted_once(scored: ScoredSet, recipe: Recipe) -> None:
+def test_equal_classifiers_run_once_and_equal_candidates_are_counted_once(scored: ScoredSet, recipe: Recipe) -> None:
     other = changed(recipe, overlap_threshold=0.9)
-    CountedClassifier.asked = 0
+    CountedClassifier.calls = 0
     together = score(
         scored,
         [
@@ -145,12 +145,12 @@ def test_equal_classifiers_are_asked_once_and_equal_candidates_counted_once(scor
             (other, [Candidate("a", classifier(0))]),
         ],
     )
-    assert CountedClassifier.asked == 4  # batches
+    assert CountedClassifier.calls == 4  # batches
     assert together[0]["a"] is together[0]["again"] is together[1]["other name"]
     assert len({id(s) for summaries in together for s in summaries.values()}) == 3
 
 
-def test_a_classifier_differs_by_any_part_of_it() -> None:
+def test_classifiers_that_differ_in_any_part_are_distinct() -> None:
     candidate_set, first = CandidateSet(), classifier(0)
     candidate_set.add([Candidate("first", first)], ())
     other_tau = first.over(first.embeddings)
@@ -164,24 +164,24 @@ def test_a_classifier_differs_by_any_part_of_it() -> None:
 
 
 def test_names_must_differ_within_a_run(scored: ScoredSet, recipe: Recipe) -> None:
-    with pytest.raises(ValueError, match="candidates of one name"):
+    with pytest.raises(ValueError, match="two candidates have the same name"):
         score(scored, [(recipe, [Candidate("a", classifier(0)), Candidate("a", classifier(1))])])
 
 
-def test_shares_of_processes_add_up_to_one_process(either_task: ScoredSet, segmentor: Stripes) -> None:
+def test_counts_of_several_processes_add_up_to_those_of_one(either_task: ScoredSet, segmentor: Stripes) -> None:
     candidate_set = CandidateSet()
     rule = either_task.inference.rule_of(either_task.recipe.evaluation)
     candidate_set.add([Candidate("a", classifier(0)), Candidate("b", classifier(1), 1.0)], rule)
     whole = count(either_task, candidate_set)
     segmentor.batches.clear()
     again = CandidateSet.from_state(candidate_set.as_state())  # as it reaches another process
-    probabilities = [count(either_task, again, rank, 3) for rank in range(3)]
-    assert segmentor.batches == [2, 1, 2, 2]  # batches 0 and 3, 1, 2: the same images together as in one process
+    by_rank = [count(either_task, again, rank, 3) for rank in range(3)]
+    assert segmentor.batches == [2, 1, 2, 2]  # batches 0 and 3, 1, 2: each holds the same images as in one process
     for place, found in enumerate(whole):
-        assert (sum(share[place].array for share in probabilities) == found.array).all()
+        assert (sum(counts[place].array for counts in by_rank) == found.array).all()
         assert found.array.any()
 
 
-def test_masks_are_forgotten_batch_by_batch(either_task: ScoredSet, recipe: Recipe, segmentor: Stripes) -> None:
+def test_masks_are_freed_after_each_batch(either_task: ScoredSet, recipe: Recipe, segmentor: Stripes) -> None:
     score(either_task, [(recipe, [Candidate("a", classifier(0)), Candidate("b", classifier(1))])])
     assert segmentor.alive == [0] * 4

@@ -1,4 +1,4 @@
-"""Semantic inference and its figures by group, on masks made up here."""
+"""Semantic inference and its figures by group, on synthetic masks."""
 
 import math
 from itertools import product
@@ -29,7 +29,7 @@ def prepared(measure, label, masks):
 
 
 def test_a_pixel_gets_the_class_with_the_largest_sum_over_queries(measure):
-    """One query is surest of class 0, but two that are less sure of class 1 outweigh it; no-object does not vote."""
+    """One query favours class 0, but two less confident queries for class 1 outweigh it; no-object is not summed."""
     masks = torch.tensor([[[0.9, 0.9]], [[0.8, 0.1]], [[0.8, 0.1]]])
     probabilities = torch.tensor([[0.5, 0.1, 0.0, 0.4], [0.1, 0.3, 0.0, 0.6], [0.0, 0.3, 0.0, 0.7]])
     image = prepared(measure, np.array([[2, 1]]), masks)
@@ -37,7 +37,7 @@ def test_a_pixel_gets_the_class_with_the_largest_sum_over_queries(measure):
     assert image.classes(probabilities).tolist() == [1, 0]
 
 
-def test_of_equal_sums_the_first_class_wins(measure):
+def test_ties_go_to_the_first_class(measure):
     image = prepared(measure, np.array([[1]]), torch.ones(1, 1, 1))
     assert image.classes(torch.tensor([[0.2, 0.4, 0.4, 0.0]])).tolist() == [1]
 
@@ -66,7 +66,7 @@ def test_equals_masks_and_scores_multiplied_at_once(measure):
     assert len(np.unique(found)) == 3
 
 
-def test_what_comes_out_does_not_depend_on_the_other_candidates(measure):
+def test_a_result_does_not_depend_on_the_other_candidates(measure):
     random = torch.Generator().manual_seed(8)
     masks, label = torch.rand(6, 33, 35, generator=random), np.random.default_rng(0).integers(0, 4, (33, 35))
     many = [torch.randn(6, 4, generator=random).softmax(-1) for _ in range(5)]
@@ -114,7 +114,7 @@ def test_tables_have_the_measures_of_the_task(measure):
     ]
 
 
-def test_a_prediction_is_one_region_a_class_and_every_pixel_is_in_one(measure):
+def test_a_prediction_has_one_region_per_class_and_covers_every_pixel(measure):
     masks = torch.zeros(2, 2, 4)
     masks[0, :, :3], masks[1, :, 3:] = 1.0, 1.0
     probabilities = torch.tensor([[0.1, 0.0, 0.8, 0.1], [0.6, 0.2, 0.1, 0.1]])

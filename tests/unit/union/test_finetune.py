@@ -193,7 +193,7 @@ def test_cells_must_share_data_and_base_model(tmp_path: Path) -> None:
     other = query_recipe("cat.generator=ridge", "base.iterations=7")
     with pytest.raises(ValueError, match="differ in the base stage"):
         union_finetune_all([one, (other, RunDir(tmp_path / "two"))])
-    with pytest.raises(ValueError, match="two cells have one run folder"):
+    with pytest.raises(ValueError, match="two cells have the same run folder"):
         union_finetune_all([one, (one[0], RunDir(tmp_path / "two" / ".." / "one"))])
     with pytest.raises(ValueError, match="no cell"):
         union_finetune_all([])
