@@ -39,7 +39,8 @@ def run(words: str) -> AblationReport:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, _SOME_FAILED):
         raise SystemExit(done.returncode)
-    return json.loads(done.stdout)
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
 
 
 def page(text: str, commands: Sequence[str], reports: Sequence[AblationReport], pictures: dict[str, str]) -> str:

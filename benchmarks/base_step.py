@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -110,7 +110,7 @@ def step_of(network: nn.Module, batch: dict[str, Any], base: Base, device: str) 
     optimizer = {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay}
     clipping = {"max_norm": base.clip_grad, "norm_type": 2}
     wrapper = build_optim_wrapper(network, {"type": "OptimWrapper", "optimizer": optimizer, "clip_grad": clipping})
-    return partial(network.train_step, batch, wrapper)
+    return partial(cast("Any", network).train_step, batch, wrapper)
 
 
 def measure(options: argparse.Namespace) -> Outcome:

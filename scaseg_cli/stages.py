@@ -1,7 +1,7 @@
-"""The stages, what each depends on, and whether what lies in a run folder is up to date.
+"""The stages, what each depends on, and whether the results in a run folder are up to date.
 
-A stage's key is a hash of the recipe's sections that it depends on, of the files from outside that it reads, and of
-the keys of the stages it needs. Two recipes that agree on a stage's key share its result.
+A stage's key is a hash of the recipe sections that it depends on, of the external files that it reads, and of the keys
+of the stages that it needs. Two recipes with the same key for a stage have the same result of it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ STAGES: dict[str, Stage] = {
         Stage("evaluation", "evaluate", ("union",), ("evaluation",)),
     )
 }
-# (stage, section): keys that change how the stage runs and not what comes out of it.
+# (stage, section): keys that change how the stage runs but not its result.
 _NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
     ("base", "base"): ("workers", "checkpoint_every", "log_every"),
     ("cat", "cat"): ("checkpoint_every",),
@@ -69,14 +69,14 @@ _NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 def needs_of(recipe: Recipe, stage: str) -> tuple[str, ...]:
-    """The stages whose results ``stage`` reads; in the inductive setting, evaluation needs no stage 2 or 3."""
+    """The stages whose results ``stage`` reads; evaluation in the inductive setting does not need stages 2 and 3."""
     if stage == "evaluation" and recipe.evaluation.setting == "inductive":
         return ("base",)
     return STAGES[stage].needs
 
 
 def stages_for(recipe: Recipe) -> list[str]:
-    """The stages that lead to this recipe's evaluation, in order."""
+    """The stages that this recipe's evaluation needs, in order."""
     wanted = {"evaluation"}
     for stage in reversed(STAGES):
         if stage in wanted:
@@ -95,18 +95,18 @@ def _section(recipe: Recipe, stage: str, dotted: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _file_key(path: str, modified: int, size: int) -> str:
-    del modified, size  # they are here to make the cache forget a changed file
+    del modified, size  # arguments only so that a changed file misses the cache
     return hash_file(Path(path))
 
 
 def _hash_once(path: Path) -> str:
-    """A file's hash, which is taken anew only when the file has changed."""
+    """The hash of a file, recomputed only when the file has changed."""
     status = path.stat()
     return _file_key(str(path), status.st_mtime_ns, status.st_size)
 
 
 def _outside_names(recipe: Recipe, stage: str) -> list[Path]:
-    """What the recipe names of what a stage reads from outside the run folder: files, or names of known things."""
+    """The recipe's values that may name external files of a stage; some are names of built-in choices instead."""
     named: list[str | None] = []
     if stage == "split":
         named += [recipe.split.unseen if isinstance(recipe.split.unseen, str) else None]
@@ -123,12 +123,12 @@ def _outside_names(recipe: Recipe, stage: str) -> list[Path]:
 
 
 def _outside_files(recipe: Recipe, stage: str) -> list[Path]:
-    """Files from outside the run folder that a stage reads, where they are there."""
+    """The existing files outside the run folder that a stage reads."""
     return [path for path in _outside_names(recipe, stage) if path.is_file()]
 
 
 def stage_key(recipe: Recipe, stage: str) -> str:
-    """The hash of all that a stage's result depends on."""
+    """The hash of everything that a stage's result depends on."""
     spec = STAGES[stage]
     files = {str(path): _hash_once(path) for path in _outside_files(recipe, stage)}
     return hash_value(
@@ -142,7 +142,7 @@ def stage_key(recipe: Recipe, stage: str) -> str:
 
 
 def is_done(recipe: Recipe, run: RunDir, stage: str) -> bool:
-    """Whether ``stage`` has finished in this run folder for exactly this recipe, and its files are as it wrote them."""
+    """Whether ``stage`` has finished for this recipe and its output files are unchanged."""
     record = run.record(stage)
     if record is None or record.get("key") != stage_key(recipe, stage):
         return False
@@ -150,41 +150,42 @@ def is_done(recipe: Recipe, run: RunDir, stage: str) -> bool:
 
 
 def _is_as_written(path: Path, output: dict[str, Any]) -> bool:
-    """Whether a file is what its stage's record says. Its bytes are read: `require` would refuse it later."""
+    """Whether a file has the size and hash of its stage's record."""
     if not path.is_file():
         return False
-    return path.stat().st_size == output["bytes"] and _hash_once(path) == output["sha256"]
+    return bool(path.stat().st_size == output["bytes"] and _hash_once(path) == output["sha256"])
 
 
 def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
-    """Go on only if ``stages`` have finished for this recipe.
+    """Check that ``stages`` have finished for this recipe.
 
     Raises:
-        ScasegError: one has not run, was made by another recipe, or its files are gone or changed; names the command.
+        ScasegError: one has not run, was made by another recipe, or its files are missing or changed; names the
+            command to run.
     """
     for stage in stages:
-        command = f"Run `scaseg {STAGES[stage].command}` with this recipe first (`scaseg run` does all in order)."
+        command = f"Run `scaseg {STAGES[stage].command}` with this recipe first (`scaseg run` runs all in order)."
         record = run.record(stage)
         if record is None:
             raise ScasegError(f"{run.path} has no finished {stage} stage", command)
         if record.get("key") != stage_key(recipe, stage):
             changed = _changed_file(recipe, run, stage)
             if changed is not None:
-                raise ScasegError(f"{run.path / stage} was made when {changed}", command)
+                raise ScasegError(f"{run.path / stage} is out of date: {changed}", command)
             raise ScasegError(
-                f"{run.path / stage} was made by another recipe than the one in use",
-                f"{command} Or name another folder with --work-dir.",
+                f"{run.path / stage} was made by another recipe",
+                f"{command} Or choose another folder with --work-dir.",
             )
         for name, output in record["outputs"].items():
             path = run.path / name
             if not path.is_file():
                 raise ScasegError(f"{path} is gone", command)
             if not _is_as_written(path, output):
-                raise ScasegError(f"{path} is not what the {stage} stage wrote: cut short, or changed", command)
+                raise ScasegError(f"{path} is not what the {stage} stage wrote: truncated or changed", command)
 
 
 def _changed_file(recipe: Recipe, run: RunDir, stage: str) -> str | None:
-    """In words, the file from outside that ``stage``, or a stage before it, read and that is another one now."""
+    """Describe an external file that ``stage``, or a stage before it, read and that has changed since; None: none."""
     for earlier in needs_of(recipe, stage):
         changed = _changed_file(recipe, run, earlier)
         if changed is not None:
@@ -195,14 +196,14 @@ def _changed_file(recipe: Recipe, run: RunDir, stage: str) -> str | None:
         if path not in named:
             continue
         if not path.is_file():
-            return f"{path} was there, which is gone now"
+            return f"{path} is gone"
         if hash_file(path) != sha256:
-            return f"{path} had another content than it has now"
+            return f"{path} has changed since"
     return None
 
 
 def versions() -> dict[str, str]:
-    """Versions of what results depend on."""
+    """Versions of Python, scaseg and the libraries that results depend on."""
     names = ("torch", "torchvision", "mmdet", "mmengine", "open_clip_torch", "numpy")
     found = {"scaseg": __version__, "python": platform.python_version()}
     for name in names:
@@ -215,7 +216,7 @@ def versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def commit() -> str | None:
-    """The commit of the checkout that runs, or None where the package is installed without one."""
+    """The commit of the checkout, or None if the package is installed without one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
@@ -225,16 +226,16 @@ def commit() -> str | None:
 
 
 def _is_whole(run: RunDir, record: dict[str, Any]) -> bool:
-    """Whether there are files in ``record``, and all of them are there as it says."""
+    """Whether ``record`` lists output files and all of them are unchanged."""
     outputs = record["outputs"]
     return bool(outputs) and all(_is_as_written(run.path / name, output) for name, output in outputs.items())
 
 
 class StageSummary(dict[str, Any]):
-    """What a stage tells of itself, for its record.
+    """The values that a stage keeps in its record.
 
     Attributes:
-        waited: seconds, of those between its begin and its end, that were the work of other runs.
+        waited: seconds between the stage's start and end that were spent on other runs.
     """
 
     waited: float = 0.0
@@ -242,12 +243,11 @@ class StageSummary(dict[str, Any]):
 
 @contextmanager
 def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterator[StageSummary]:
-    """Run a stage; when the block ends well, write its record with the hashes of ``outputs``.
+    """Run a stage; when the block succeeds, write its record with the hashes of ``outputs``.
 
-    Yields a dict: what the stage puts into it is kept in the record as its summary. While the block runs an older
-    record is gone, so that a stage cut short is never taken for finished; its own files stay, for resuming. A stage
-    that fails before it has replaced any of the older result's files leaves that result as it was, record and recipe
-    included.
+    Yields a dict that the record keeps as the stage's summary. An older record is removed while the block runs, so
+    that an interrupted stage never counts as finished; its files stay, for resuming. If the stage fails before it has
+    replaced any file of the older result, the older record and recipe are restored.
     """
     run.folder(stage)
     key = stage_key(recipe, stage)
@@ -262,7 +262,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
         yield summary
     except BaseException:
         if old is not None and _is_whole(run, old):
-            with suppress(ScasegError):  # where it cannot be written, the error itself says why
+            with suppress(ScasegError):  # if it cannot be written, the stage's own error says why
                 if old_recipe is not None:
                     write_text(run.recipe_file, old_recipe)
                 run.write_record(stage, old)

@@ -91,5 +91,5 @@ def write_panoptic_set(
         Image.fromarray(colours).save(root / where.labels / f"{image.image_id:012d}.png")
         Image.fromarray(255 - colours).save(root / where.images / f"{image.image_id:012d}.jpg", quality=95)
     text = json.dumps(content if content is not None else panoptic_json(images, categories))
-    (root / where.annotations).write_text(text)
+    (root / f"annotations/{name}.json").write_text(text)
     return where

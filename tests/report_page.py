@@ -39,7 +39,8 @@ class Page(HTMLParser):
         self.tags: set[str] = set()
         self.numbers: list[tuple[float, str]] = []
         self.text = ""
-        self._region, self._value = "", None
+        self._region = ""
+        self._value: float | None = None
         self.feed(html)
         self.close()
         assert self.open == []
@@ -81,9 +82,10 @@ class Page(HTMLParser):
         elif tag in ("td", "th") and "tbody" in self.open:
             self.tables[-1].rows[-1].append("")
         elif tag == "data":
-            self._value = float(attributes["value"] or "")
+            value = float(attributes["value"] or "")
+            self._value = value
             if "tbody" in self.open:
-                self.tables[-1].values[-1].append(self._value)
+                self.tables[-1].values[-1].append(value)
 
     def table(self, name: str) -> Shown:
         """The one table of this name."""

@@ -93,7 +93,7 @@ def parse_values(text: str) -> list[Any]:
         ScasegError: there is none, or it is no YAML.
     """
     try:
-        values = read_yaml(f"[{text}]")
+        values: list[Any] = read_yaml(f"[{text}]")
     except yaml.YAMLError as error:
         raise ScasegError(f"--values {text!r} cannot be read", "For example --values 16,32") from error
     if not values:

@@ -31,7 +31,8 @@ def forecast_value(plan: Plan) -> dict[str, Any]:
         for node in plan.nodes.values()
     ]
     tables = {"stages": stages.as_json_value()["rows"], "cells": cells.as_json_value()["rows"]}
-    return json_value({**tables, "nodes": nodes, **totals(plan)})
+    value: dict[str, Any] = json_value({**tables, "nodes": nodes, **totals(plan)})
+    return value
 
 
 def totals(plan: Plan) -> dict[str, Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Key = tuple[int, int]  # image index, position in the stream of samples
 
 
-class TrainingViews(Dataset):
+class TrainingViews(Dataset[dict[str, Any]]):
     """Flipped, scaled and cropped views, labelled with the class ids of seen classes.
 
     Args:

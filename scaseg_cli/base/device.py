@@ -46,22 +46,50 @@ def check_devices(recipe: Recipe) -> None:
         )
 
 
-def choose_device(recipe: Recipe) -> torch.device:
+def choose_device(recipe: Recipe, named: str | torch.device | None = None) -> torch.device:
     """The device of a single-process stage; sets the CPU threads, and whether kernels must be deterministic.
 
     Where PyTorch has no deterministic kernel it takes the other: on CUDA the gradient of sampling masks at points.
 
+    Args:
+        recipe: says how to compute and, where no device is named, on which.
+        named: ``cpu``, ``cuda`` or ``cuda:1``, or one of torch's; None: the first of the recipe's GPUs, else the CPU.
+
     Raises:
-        ScasegError: more GPUs are asked for than there are.
+        ScasegError: more GPUs are asked for than there are, or the machine has no device of that name.
     """
-    check_devices(recipe)
+    device = _of_recipe(recipe) if named is None else _of_name(named)
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA begins in this process
     torch.use_deterministic_algorithms(recipe.deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = False
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
+    return device
+
+
+def _of_recipe(recipe: Recipe) -> torch.device:
+    check_devices(recipe)
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if recipe.gpus else torch.device("cpu")
+
+
+def _of_name(named: str | torch.device) -> torch.device:
+    hint = "Name cpu, cuda or cuda:N."
+    try:
+        device = torch.device(named)
+    except (RuntimeError, TypeError) as error:
+        raise ScasegError(f"{named!r} is not a device", hint) from error
+    if device.type not in ("cpu", "cuda"):
+        raise ScasegError(f"the device {device} is of a type that scaseg does not use", hint)
+    available = torch.cuda.device_count()
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if (device.index or 0) >= available:
+        raise ScasegError(
+            f"there is no device {device}: this machine has {available} CUDA device{'' if available == 1 else 's'}",
+            f"Name cpu, or one of the devices that it has. {DOCTOR}" if not available else hint,
+        )
+    return torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
 
 
 def join_world(recipe: Recipe) -> World:

@@ -8,6 +8,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.backbone_weights import REMEDY, read_backbone
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.base.mask2former import resnet_config
@@ -15,7 +16,9 @@ from scaseg_cli.base.v2c import V2CAlignment
 from scaseg_cli.checkpoints import load_module
 from scaseg_cli.errors import ScasegError
 
-from mmdet.models.backbones import ResNet  # isort: skip  after aligned, which makes mmdet's models importable
+mmcv_ops.install()  # before anything of mmdet's models
+
+from mmdet.models.backbones import ResNet  # noqa: E402
 
 if TYPE_CHECKING:
     from types import ModuleType

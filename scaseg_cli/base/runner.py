@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def build_runner(
-    recipe: Recipe, run: RunDir, world: World, network: nn.Module, loader: DataLoader, start: int, scratch: str
+    recipe: Recipe,
+    run: RunDir,
+    world: World,
+    network: nn.Module,
+    loader: DataLoader[dict[str, Any]],
+    start: int,
+    scratch: str,
 ) -> Any:
     """The Runner without mmengine's checkpoints and logs: ours resume exactly and load with weights_only.
 

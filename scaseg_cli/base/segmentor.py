@@ -5,7 +5,8 @@ Shapes: B images, Q queries, D visual width, h w pixels of the mask features, H 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -44,12 +45,20 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Segmentor:
-    """The frozen network on its device."""
+    """The frozen network on its device; several threads may use it, one of which runs the network at a time.
+
+    Attributes:
+        network: in evaluation mode.
+        device: where it is.
+        eval_size, eval_max_size: of the recipe's base section, in pixels.
+        lock: held while the network runs, whose head keeps what its last pass computed.
+    """
 
     network: AlignedNetwork
     device: torch.device
     eval_size: int
     eval_max_size: int
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @torch.no_grad()
     def segment(self, images: list[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
@@ -69,7 +78,8 @@ class Segmentor:
         """The same without the step to the images' own size, whose masks may need more memory than there is."""
         resized = [self._resized(image) for image in images]
         batch = _padded(resized)
-        visual, masks = self.network.encode(normalised(self.network, batch))
+        with self.lock:
+            visual, masks = self.network.encode(normalised(self.network, batch))
         masks = F.interpolate(masks, batch.shape[-2:], mode="bilinear", align_corners=False)
         return [
             Encoded(visual[i].cpu(), masks[i, :, : image.shape[0], : image.shape[1]]) for i, image in enumerate(resized)
@@ -95,9 +105,11 @@ class Segmentor:
         inputs = normalised(self.network, torch.stack(batch["inputs"]))
         samples = [sample.to(self.device) for sample in batch["data_samples"]]
         head = self.network.head
-        matches = head.match(self.network.extract_feat(inputs), samples)
-        found = zip(matches, head.last_null(len(samples)), samples, strict=True)
-        return head.last_visual(), [
+        with self.lock:
+            matches = head.match(self.network.extract_feat(inputs), samples)
+            nulls, visual = head.last_null(len(samples)), head.last_visual()
+        found = zip(matches, nulls, samples, strict=True)
+        return visual, [
             (query, head.segments(sample).labels[segment], null) for (query, segment), null, sample in found
         ]
 
@@ -119,14 +131,19 @@ def _padded(images: list[np.ndarray], divisor: int = 32) -> Tensor:
     return torch.from_numpy(batch).permute(0, 3, 1, 2)
 
 
-def load_segmentor(recipe: Recipe, run: RunDir) -> Segmentor:
+def load_segmentor(recipe: Recipe, run: RunDir, named: str | torch.device | None = None) -> Segmentor:
     """The base model of this recipe, frozen.
+
+    Args:
+        recipe: the run's.
+        run: with its finished base stage.
+        named: the device, as `choose_device` takes it.
 
     Raises:
         ScasegError: it is not there, of another recipe or stage, damaged, or its keys do not fit.
     """
     require(recipe, run, "base")
-    device = choose_device(recipe)
+    device = choose_device(recipe, named)
     tensors, _ = load_tensors(run.base_file, BASE_KIND, BASE_REMEDY)
     seen = load_embeddings(recipe, run).vectors_NC[: read_classes(run).num_seen]
     network = build_network(recipe.base, seen, None, task_of(recipe))

@@ -174,7 +174,7 @@ def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
     return network
 
 
-def _loader(recipe: Recipe, run: RunDir, world: World, start: int) -> DataLoader:
+def _loader(recipe: Recipe, run: RunDir, world: World, start: int) -> DataLoader[dict[str, Any]]:
     base = recipe.base
     views = training_views(recipe, run)
     order = SampleOrder(len(views), base.batch_size, recipe.seed, start, base.iterations, world.rank, world.size)

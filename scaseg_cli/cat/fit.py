@@ -125,7 +125,7 @@ class GeneratorTraining:
         self.optimizer.load_state_dict(state["optimizer"])
         self.curve.load(state["curve"])
         say(f"generator: going on from iteration {state['iteration']}")
-        return state["iteration"]
+        return int(state["iteration"])
 
 
 def fit_vae(training: GeneratorTraining, batches: BatchSource, state_file: Path, key: str) -> None:

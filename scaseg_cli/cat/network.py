@@ -43,7 +43,8 @@ class VariationalGenerator(nn.Module):
 
     def decode(self, z_MZ: Tensor, a_MC: Tensor) -> Tensor:
         """v^ [M, D]."""
-        return self.decoder(torch.cat([z_MZ, a_MC], dim=1))
+        v_MD: Tensor = self.decoder(torch.cat([z_MZ, a_MC], dim=1))
+        return v_MD
 
     @torch.no_grad()
     def sample(self, embeddings_nC: Tensor, generator: torch.Generator) -> Tensor:

@@ -164,7 +164,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     for field in dataclasses.fields(kind):
         hint, default = hints[field.name], field.default
         if field.name == "changes":  # typer collects repeated options in a list
-            hint, default = Annotated[(list[str], *hint.__metadata__)], []  # type: ignore[assignment]
+            hint, default = Annotated[(list[str], *hint.__metadata__)], []
         shared.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint))
     names = {parameter.name for parameter in shared}
 

@@ -54,7 +54,7 @@ def _config(model: str, tag: str) -> dict[str, Any]:
             f"clip.checkpoint {tag!r} is neither a file nor a tag of {model}",
             f"Tags of {model}: {tags}. For random weights: --set clip.checkpoint=null",
         )
-    return config
+    return dict(config)
 
 
 def _hub_names(config: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -67,7 +67,7 @@ def _hub_names(config: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 def _old_cache(config: dict[str, Any]) -> Path:
     """Where OpenAI's own package keeps the file that the tag's address names."""
-    return Path.home() / ".cache" / "clip" / config.get("url", "").rpartition("/")[2]
+    return Path.home() / ".cache" / "clip" / str(config.get("url", "")).rpartition("/")[2]
 
 
 def _cached(config: dict[str, Any]) -> Path | None:

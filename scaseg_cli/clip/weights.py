@@ -82,7 +82,7 @@ def put_weights(module: nn.Module, weights: Weights) -> None:
     from open_clip.model import convert_to_custom_text_state_dict
 
     own = module.state_dict()
-    state = convert_state_dict(module, dict(weights.state))  # type: ignore[arg-type]
+    state = convert_state_dict(module, dict(weights.state))
     if "positional_embedding" in state and "positional_embedding" not in own:
         state = convert_to_custom_text_state_dict(state)
     for name in ("logit_scale", "logit_bias"):

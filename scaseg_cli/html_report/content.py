@@ -70,7 +70,7 @@ class Content:
         """The numbers that the page shows."""
         finished, survey = self.finished, self.survey
         curves = {"base": self.base, "generator": self.generator}
-        value = {
+        value: dict[str, Any] = {
             "run": finished.label,
             "folder": str(finished.run.path),
             "recipe": finished.recipe.name,
@@ -87,7 +87,8 @@ class Content:
             "made_by": self.provenance.as_json_value(),
             "left_out": self.left_out,
         }
-        return json_value(value)
+        shown: dict[str, Any] = json_value(value)
+        return shown
 
 
 def gather(finished: FinishedRun, at_most: int) -> Content:

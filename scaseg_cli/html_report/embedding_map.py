@@ -57,7 +57,8 @@ def laid_out(*parts: Floats) -> NDArray[np.float32]:
     from sklearn.manifold import TSNE
 
     perplexity = min(_PERPLEXITY, (len(points_KD) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(points_KD).astype(np.float32)
+    points_K2 = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(points_KD)
+    return np.asarray(points_K2, np.float32)
 
 
 def distance_table(

@@ -71,7 +71,8 @@ def votes_of(parts: Parts, found: Prediction, num_classes: int) -> NDArray[np.in
     predicted_X = class_of[found.segment_map_HW.reshape(-1)]
     columns, num_parts = num_classes + 1, len(parts.class_ids)
     pixels = np.bincount(parts.index_X * columns + predicted_X, minlength=(num_parts + 1) * columns)
-    return pixels.reshape(num_parts + 1, columns)[1:].argmax(1)
+    votes_G: NDArray[np.int64] = pixels.reshape(num_parts + 1, columns)[1:].argmax(1)
+    return votes_G
 
 
 def queries_of(parts: Parts, masks_QHW: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

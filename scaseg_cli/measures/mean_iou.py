@@ -117,4 +117,6 @@ class Confusion:
 
 def _share(part_N: NDArray[np.int64], whole_N: NDArray[np.int64]) -> Floats:
     """part / whole, NaN where the whole is nothing."""
-    return np.divide(part_N, whole_N, out=np.full(len(part_N), np.nan), where=whole_N > 0)
+    ratio_N = np.full(len(part_N), np.nan)
+    np.divide(part_N, whole_N, out=ratio_N, where=whole_N > 0)
+    return ratio_N

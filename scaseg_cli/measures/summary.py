@@ -74,7 +74,8 @@ class Summary:
 
     def as_json_value(self) -> dict[str, Any]:
         """The means by group, for a record; NaN as None."""
-        return json_value(self.groups)
+        groups: dict[str, Any] = json_value(self.groups)
+        return groups
 
 
 def seen_and_unseen(is_seen: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
