@@ -1,4 +1,4 @@
-"""The vision-language model: class names and images into one space. Frozen; never trained here."""
+"""The vision-language model that embeds class names and images in one space. It is always frozen."""
 
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.clip.model import ClipModel

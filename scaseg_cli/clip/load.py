@@ -1,4 +1,4 @@
-"""From the recipe's `clip` section to a frozen `ClipModel`."""
+"""Builds a frozen `ClipModel` from the recipe's `clip` section."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ SHAPES_CLIP = "shapes-clip"
 
 
 def load_clip(clip: Clip) -> ClipModel:
-    """The CLIP that a recipe names, on the CPU.
+    """Load the CLIP that a recipe names, on the CPU.
 
     Args:
-        clip: the model (an open_clip name, or shapes-clip) and its checkpoint (a file, else one of open_clip's tags,
-            or shapes-clip's own; null: random weights, the same ones each time).
+        clip: the model (an open_clip name, or shapes-clip) and its checkpoint (a file, an open_clip tag, or
+            shapes-clip's own; null: random weights, the same ones each time).
 
     Raises:
-        ScasegError: no such model or tag; weights that are not here and cannot be fetched; a file that is damaged or
-            belongs to another model.
+        ScasegError: the model or tag does not exist, the weights are missing and cannot be downloaded, or the file is
+            damaged or belongs to another model.
     """
     name = model_name(clip)
     if name == SHAPES_CLIP:
@@ -48,10 +48,10 @@ def load_clip(clip: Clip) -> ClipModel:
 
 
 def model_name(clip: Clip) -> str:
-    """The model as open_clip calls it, or shapes-clip.
+    """The model's name in open_clip, or shapes-clip.
 
     Raises:
-        ScasegError: there is no such model; names the nearest.
+        ScasegError: there is no such model; names similar ones.
     """
     if clip.model == SHAPES_CLIP:
         return SHAPES_CLIP
@@ -61,7 +61,7 @@ def model_name(clip: Clip) -> str:
     if name not in open_clip.list_models():
         near = difflib.get_close_matches(name, [*open_clip.list_models(), SHAPES_CLIP], n=3, cutoff=0.4)
         raise ScasegError(
-            f"open_clip knows no model {clip.model!r}",
+            f"open_clip has no model {clip.model!r}",
             f"Did you mean {' or '.join(near)}? --set clip.model=NAME" if near else "--set clip.model=ViT-B-16",
         )
     return name
@@ -75,10 +75,10 @@ def _find_weights(name: str, checkpoint: str | None) -> Weights | None:
 
 
 def _build(name: str, weights: Weights | None) -> tuple[nn.Module, Tokenizer]:
-    """open_clip's model ``name`` and its tokenizer: random weights, the activation and image statistics of ``weights``.
+    """Build open_clip's model ``name`` with random weights and the settings in ``weights``, and its tokenizer.
 
     Raises:
-        ScasegError: a part of it is in no package here.
+        ScasegError: a part of the model needs a package that is not installed.
     """
     import open_clip
 
@@ -92,24 +92,24 @@ def _build(name: str, weights: Weights | None) -> tuple[nn.Module, Tokenizer]:
                 force_preprocess_cfg=weights.preprocess if weights is not None else None,
             )
             return module, open_clip.get_tokenizer(name)
-    except Exception as error:  # parts from other libraries (timm, transformers) raise kinds of their own
+    except Exception as error:  # other libraries (timm, transformers) raise their own types
         reason = str(error).strip() or type(error).__name__
         raise ScasegError(
             f"open_clip cannot build the model {name!r}: {reason.splitlines()[0]}",
-            "Its text or image tower may need another package or the network; ViT-B-16 needs neither.",
+            "Install the package that it needs or connect to the network, or use ViT-B-16, which needs neither.",
         ) from error
 
 
 def _load_shapes_clip(checkpoint: str | None) -> ClipModel:
-    """The embedded world's CLIP, with the shipped weights, those of a file, or random ones."""
+    """Load the embedded world's CLIP with the shipped weights, weights from a file, or random ones."""
     import open_clip
 
     from scaseg_cli.shapes.clip import CHECKPOINT, build_shapes_clip, load_shapes_clip
 
     if checkpoint is not None and checkpoint != SHAPES_CLIP and not Path(checkpoint).is_file():
         raise ScasegError(
-            f"clip.checkpoint {checkpoint!r} is not a file, and {SHAPES_CLIP} has no tag but its own",
-            f"Its shipped weights: --set clip.checkpoint={SHAPES_CLIP}",
+            f"clip.checkpoint {checkpoint!r} is not a file, and {SHAPES_CLIP} has only one tag, its own",
+            f"For its shipped weights: --set clip.checkpoint={SHAPES_CLIP}",
         )
     with _fixed_weights():
         if checkpoint is None:
@@ -121,7 +121,7 @@ def _load_shapes_clip(checkpoint: str | None) -> ClipModel:
 
 @contextmanager
 def _fixed_weights() -> Iterator[None]:
-    """Random initial weights that are the same in every process; the caller's random state is left as it was."""
+    """Fix the random initial weights across processes, and keep the caller's random state."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         yield
@@ -129,7 +129,7 @@ def _fixed_weights() -> Iterator[None]:
 
 @contextmanager
 def _silent_log() -> Iterator[None]:
-    """open_clip logs through the root logger, which sets that up for everyone, and warns of random weights."""
+    """Silence open_clip, which configures the root logger and warns about random weights."""
     silent, before = logging.NullHandler(), logging.root.manager.disable
     logging.root.addHandler(silent)
     logging.disable(logging.WARNING)

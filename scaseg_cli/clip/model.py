@@ -1,4 +1,4 @@
-"""A frozen CLIP behind three verbs: encode text, encode images, say which weights it has.
+"""A frozen CLIP with three operations: encode text, encode images, and identify its weights.
 
 Shapes: B images, n texts, C embedding width, H W pixels.
 """
@@ -16,19 +16,19 @@ from torch.nn import functional as F
 
 from scaseg_cli.errors import ScasegError
 
-# As open_clip's tokenizers: texts in, token ids [n, context] out; `encode` gives one text's ids without the two marks.
+# As in open_clip: maps texts to token ids [n, context]; `encode` returns the ids of one text without start and end.
 Tokenizer = Callable[[list[str]], Tensor]
 
 
 class ClipModel:
     """CLIP in evaluation mode, in float32, without gradients.
 
-    It is no `nn.Module`, so that it can be held by one without its weights being trained or saved there.
+    It is not an `nn.Module`, so that a module can hold it without training or saving its weights.
 
     Attributes:
-        dim: C, the width of its embeddings.
-        image_size: the side, in pixels, of the square images that it sees.
-        mean_colour: RGB, 0..1: what is zero after CLIP's own normalisation.
+        dim: embedding width C.
+        image_size: side of its square input images in pixels.
+        mean_colour: RGB, 0..1; it becomes zero after CLIP's normalisation.
     """
 
     def __init__(self, module: nn.Module, tokenizer: Tokenizer, name: str, preprocess: dict[str, Any]) -> None:
@@ -37,8 +37,8 @@ class ClipModel:
         Args:
             module: the model with its weights loaded.
             tokenizer: its tokenizer.
-            name: what errors call it.
-            preprocess: open_clip's preprocessing settings; of them "mean" and "std" (RGB, 0..1), and "size".
+            name: the model's name in error messages.
+            preprocess: open_clip's preprocessing settings; uses "mean", "std" (RGB, 0..1) and "size".
         """
         self._module = module.float().eval().requires_grad_(False)
         self._tokenizer = tokenizer
@@ -56,19 +56,19 @@ class ClipModel:
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """The device of the weights."""
         return next(self._module.parameters()).device
 
     def to(self, device: torch.device | str) -> ClipModel:
-        """Move the weights; returns itself."""
+        """Move the weights to ``device`` and return self."""
         self._module.to(device)
         return self
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, over names, shapes and bytes of the weights, in the order of their names.
+        """SHA-256 (hexadecimal) over names, shapes and bytes of the weights, in the order of their names.
 
-        It depends on neither device nor memory layout, so embeddings can name the CLIP that made them.
+        It is independent of device and memory layout, so that embeddings can identify the CLIP that made them.
         """
         digest = hashlib.sha256()
         for name, tensor in sorted(self._module.state_dict().items()):
@@ -78,10 +78,10 @@ class ClipModel:
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> Tensor:
-        """Unit embeddings of ``texts``, float32 [n, C]. All texts go through in one batch.
+        """Encode ``texts`` to unit embeddings, float32 [n, C], in one batch.
 
         Raises:
-            ScasegError: a text has more tokens than this CLIP reads.
+            ScasegError: a text has more tokens than the context length.
         """
         self._check_lengths(texts)
         tokens = self._tokenizer(texts).to(self.device)
@@ -90,14 +90,14 @@ class ClipModel:
 
     @torch.no_grad()
     def encode_image(self, images_B3HW: Tensor) -> Tensor:
-        """Unit embeddings of whole images (CLIP's image token after its projection), float32 [B, C].
+        """Encode whole images to unit embeddings (CLIP's projected image token), float32 [B, C].
 
         Args:
             images_B3HW: float RGB, 0..1, of any size. Resized to CLIP's square without cropping, so that the whole
-                image is seen whatever its shape (a reading; method.md, V2C).
+                image is encoded at any aspect ratio (a reading; method.md, V2C).
         """
         if images_B3HW.ndim != 4 or images_B3HW.shape[1] != 3 or not images_B3HW.is_floating_point():
-            raise ValueError(f"float images [B, 3, H, W] wanted, not {images_B3HW.dtype} {tuple(images_B3HW.shape)}")
+            raise ValueError(f"images must be float [B, 3, H, W], not {images_B3HW.dtype} {tuple(images_B3HW.shape)}")
         with torch.autocast(self.device.type, enabled=False):
             images = self.resized(images_B3HW)
             images = (images - self._mean.to(self.device)) / self._std.to(self.device)
@@ -106,21 +106,21 @@ class ClipModel:
             return F.normalize(self._module.encode_image(images).float(), dim=-1)  # type: ignore[operator]
 
     def resized(self, images_B3HW: Tensor) -> Tensor:
-        """Whole images in CLIP's square, float32 [B, 3, S, S] on its device; as they are where they have that size."""
+        """Resize whole images to CLIP's square, float32 [B, 3, S, S] on its device, unless they have that size."""
         images, side = images_B3HW.to(self.device, torch.float32), (self.image_size, self.image_size)
         if images.shape[-2:] == side:
             return images
         images = F.interpolate(images, side, mode="bicubic", antialias=True, align_corners=False)
-        return images.clamp(0.0, 1.0)  # bicubic overshoots at edges; an 8-bit image could not
+        return images.clamp(0.0, 1.0)  # bicubic overshoots at edges, which 8-bit images cannot
 
     def _check_lengths(self, texts: list[str]) -> None:
-        """open_clip's tokenizers cut long texts without a word; the class name may be what is cut."""
+        """Check the lengths: open_clip's tokenizers truncate silently, which may drop the class name."""
         encode = getattr(self._tokenizer, "encode", None)
         context = getattr(self._tokenizer, "context_length", None)
         if encode is None or context is None:
             return
         for text in texts:
-            num_tokens = len(encode(text)) + 2  # the marks of start and end
+            num_tokens = len(encode(text)) + 2  # plus start and end
             if num_tokens > context:
                 raise ScasegError(
                     f"the prompt {text!r} has {num_tokens} tokens, and the text encoder of {self.name} reads {context}",
@@ -131,7 +131,7 @@ class ClipModel:
 def _is_convolutional(module: nn.Module) -> bool:
     """Whether the image tower is open_clip's ResNet, which runs up to a third faster with channels last on a CPU.
 
-    Vision transformers gain nothing: their one convolution is the first layer.
+    Vision transformers gain nothing: only their first layer is a convolution.
     """
     from open_clip.modified_resnet import ModifiedResNet
 

@@ -1,4 +1,4 @@
-"""Published weights by open_clip's tag: from the caches where they are, else fetched, and never a long wait."""
+"""Finds published weights by their open_clip tag in the caches, or downloads them; fails fast without a network."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scaseg_cli.results.console import say
 
 
 def read_tag(model: str, tag: str) -> Weights:
-    """The weights that open_clip knows as ``tag`` of ``model``, with the activation they were trained with.
+    """Read the weights that open_clip lists as ``tag`` of ``model``, with the activation of their training.
 
-    open_clip itself would load OpenAI's weights into a model with another activation and only warn.
+    open_clip itself loads OpenAI's weights into a model with another activation and only warns.
 
     Raises:
-        ScasegError: no such tag, or the weights are not here and cannot be fetched.
+        ScasegError: there is no such tag, or the weights are missing and cannot be downloaded.
     """
     config = _config(model, tag)
     weights = read_weights(_cached(config) or _fetched(config, model, tag))
@@ -27,19 +27,19 @@ def read_tag(model: str, tag: str) -> Weights:
 
 
 def cached_tag(model: str, tag: str) -> Path | None:
-    """The weight file of ``tag`` on this machine, or None; no network is asked.
+    """The weight file of ``tag`` on this machine, or None; does not use the network.
 
     Raises:
-        ScasegError: no such tag.
+        ScasegError: there is no such tag.
     """
     return _cached(_config(model, tag))
 
 
 def tag_by_hand(model: str, tag: str) -> str:
-    """The shell command after which the weights of ``tag`` are found on this machine.
+    """The shell command that downloads the weights of ``tag`` to where they are looked for.
 
     Raises:
-        ScasegError: no such tag.
+        ScasegError: there is no such tag.
     """
     return _by_hand(_config(model, tag))
 
@@ -58,7 +58,7 @@ def _config(model: str, tag: str) -> dict[str, Any]:
 
 
 def _hub_names(config: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """The tag's repository on the hub, and the names that its weights may have there."""
+    """The tag's repository on the hub, and the possible file names of its weights there."""
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
     repository, _, name = config.get("hf_hub", "").rpartition("/")
@@ -66,12 +66,12 @@ def _hub_names(config: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _old_cache(config: dict[str, Any]) -> Path:
-    """Where OpenAI's own package keeps the file that the tag's address names."""
+    """The path at which OpenAI's package caches the file of the tag's URL."""
     return Path.home() / ".cache" / "clip" / str(config.get("url", "")).rpartition("/")[2]
 
 
 def _cached(config: dict[str, Any]) -> Path | None:
-    """The weight file of a tag where an earlier run, or OpenAI's own package, has left it."""
+    """The weight file of a tag in the cache of an earlier run or of OpenAI's package."""
     from huggingface_hub import try_to_load_from_cache
 
     repository, names = _hub_names(config)
@@ -90,20 +90,20 @@ def _by_hand(config: dict[str, Any]) -> str:
         return by_hand(config["url"], _old_cache(config))
     repository, names = _hub_names(config)
     fetch = by_hand(hf_hub_url(repository, names[0]), Path(names[0]))
-    return f"{fetch}  and give the file: --set clip.checkpoint={names[0]}"
+    return f"{fetch}  then set the file: --set clip.checkpoint={names[0]}"
 
 
 def _fetched(config: dict[str, Any], model: str, tag: str) -> Path:
     from huggingface_hub import constants
     from open_clip import download_pretrained
 
-    hint = f"With a network: {_by_hand(config)}\nOr give a file: --set clip.checkpoint=PATH\n{DOCTOR}"
+    hint = f"With a network: {_by_hand(config)}\nOr set a file: --set clip.checkpoint=PATH\n{DOCTOR}"
     problem = f"the weights {tag!r} of {model} are not on this machine, and"
-    # The hub's own client retries for 46 s before it says that there is no network.
+    # The hub's client retries for 46 s before it reports a missing network.
     if (reason := unreachable(constants.ENDPOINT)) is not None:
         raise ScasegError(f"{problem} {constants.ENDPOINT} cannot be reached: {reason}", hint)
-    say(f"fetching the weights {tag!r} of {model}")
+    say(f"downloading the weights {tag!r} of {model}")
     try:
         return Path(download_pretrained(config))
-    except Exception as error:  # the hub's client raises kinds of its own, which differ between its versions
-        raise ScasegError(f"{problem} fetching them failed: {error}", hint) from error
+    except Exception as error:  # the hub client's exception types differ between versions
+        raise ScasegError(f"{problem} downloading them failed: {error}", hint) from error

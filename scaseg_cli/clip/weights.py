@@ -1,4 +1,4 @@
-"""Weights from files on disk: PyTorch and safetensors state dicts, and OpenAI's TorchScript archives."""
+"""Reads weight files: PyTorch and safetensors state dicts, and OpenAI's TorchScript archives."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from scaseg_cli.files import read_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-_REMEDY = "Give the weights that belong to clip.model, whole: --set clip.checkpoint=PATH (or another --set clip.model)."
-# OpenAI's archives carry these beside the weights; the architecture says the same.
+_REMEDY = "Set a complete weight file of clip.model: --set clip.checkpoint=PATH (or change --set clip.model)."
+# OpenAI's archives contain these besides the weights; the architecture implies them.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What a weight file says.
+    """The contents of a weight file.
 
     Attributes:
-        path: the file, for errors.
-        state: parameter names and tensors.
-        quick_gelu: the model was trained with the sigmoid approximation of GELU (all of OpenAI's were).
-        preprocess: "mean" and "std" of the images, where they are known to differ from the model's defaults.
+        path: the file, for error messages.
+        state: tensors by parameter name.
+        quick_gelu: whether the model uses the sigmoid approximation of GELU (all of OpenAI's do).
+        preprocess: "mean" and "std" of the images, if known to differ from the model's defaults.
     """
 
     path: Path
@@ -38,12 +38,12 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read a weight file; no code in it is run.
+    """Read a weight file without running any code in it.
 
-    An ``open_clip_config.json`` beside the file, as in model repositories, says activation and image statistics.
+    An ``open_clip_config.json`` next to the file, as in model repositories, gives activation and image statistics.
 
     Raises:
-        ScasegError: the file is damaged, of no known kind, or holds more than tensors.
+        ScasegError: the file is damaged, of unknown type, or contains more than tensors.
     """
     archive = _is_torchscript(path)
     state = _read_archive(path) if archive else read_state_dict(path, _REMEDY)
@@ -70,13 +70,12 @@ def _read_archive(path: Path) -> dict[str, Tensor]:
 
 
 def put_weights(module: nn.Module, weights: Weights) -> None:
-    """Put ``weights`` into an open_clip model; every name and shape must fit.
+    """Load ``weights`` into an open_clip model; every name and shape must match.
 
-    Names of older files are brought to today's as open_clip does, but nothing is resized: an image size that does
-    not fit is the wrong model.
+    Old parameter names are converted as in open_clip. Nothing is resized: another image size means the wrong model.
 
     Raises:
-        ScasegError: names are missing, unexpected or of another shape; up to three are named.
+        ScasegError: tensors are missing, unexpected or of another shape; names up to three.
     """
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
@@ -87,5 +86,5 @@ def put_weights(module: nn.Module, weights: Weights) -> None:
         state = convert_to_custom_text_state_dict(state)
     for name in ("logit_scale", "logit_bias"):
         if name in state and name in own and state[name].numel() == own[name].numel():
-            state[name] = state[name].reshape(own[name].shape)  # a scalar in some files, of length one in others
+            state[name] = state[name].reshape(own[name].shape)  # a scalar in some files, of shape [1] in others
     load_module(module, state, weights.path, _REMEDY)

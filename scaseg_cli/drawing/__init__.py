@@ -1,1 +1,1 @@
-"""Segments as a person sees them: in their classes' colours, outlined and named, and cells in a sheet."""
+"""Draws segments in class colours, with outlines and names, and arranges the pictures in a sheet."""

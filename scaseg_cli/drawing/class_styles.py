@@ -1,4 +1,4 @@
-"""How classes are shown: name, colour, and whether training held them back."""
+"""The names and colours in which classes are drawn."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ if TYPE_CHECKING:
     from scaseg_cli.split import ClassList
 
 _TONES = ((0.85, 0.95), (0.5, 0.85), (0.8, 0.6))  # saturation and value
-_HUE_STEP = (
-    0.7548777  # irrational, and with these tones the first forty classes lie further apart than by the golden one
-)
+_HUE_STEP = 0.7548777  # irrational; with these tones it separates the first forty classes better than the golden ratio
 
 Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class ClassStyle:
-    """How a class is shown: its name, its colour, and whether training held it back."""
+    """The appearance of a class: its name, its colour, and whether it is unseen."""
 
     name: str
     colour: Colour
@@ -30,16 +28,17 @@ class ClassStyle:
 
 
 def palette_colour(class_id: int) -> Colour:
-    """A colour for a class that has none of its own: a hue and a tone that neighbours do not share."""
+    """A colour for a class without its own; neighbouring ids differ in hue and tone."""
     saturation, value = _TONES[class_id % len(_TONES)]
     red, green, blue = colorsys.hsv_to_rgb(class_id * _HUE_STEP % 1.0, saturation, value)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def class_styles(labelled: LabelledSet, classes: ClassList) -> list[ClassStyle]:
-    """Names and colours by class id.
+    """Choose names and colours, by class id.
 
-    The data's own colours where it has them; else, by name, those of COCO panoptic or, for label maps, of COCO-Stuff.
+    Uses the colours of the data if it has them, otherwise those of the same names in COCO panoptic or, for label maps,
+    in COCO-Stuff.
     """
     published = coco_panoptic() if labelled.map_values is None else coco_stuff()
     by_name = {item.name: item.colour for item in published}

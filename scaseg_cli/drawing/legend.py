@@ -1,4 +1,4 @@
-"""The legend of a sheet: every class with its colour, unseen ones first and marked as on the segments."""
+"""The legend of a sheet: all classes with their colours, unseen ones first and outlined like their segments."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from scaseg_cli.drawing.text import font, shortened, width_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_SIZE, _LINE = 13, 24  # of names, from one line to the next
+_SIZE, _LINE = 13, 24  # font size of names, line height
 _SWATCH = 28, 16
-_INDENT = 64  # pixels that "unseen" and "seen" have room in
+_INDENT = 64  # pixels reserved for "unseen" and "seen"
 _INK = (25, 25, 25)
 
 Item = tuple[ClassStyle, int, int]
 
 
 def legend_height(styles: Sequence[ClassStyle], width: int, scale: int = 1) -> int:
-    """In pixels; 0 for no class."""
+    """Height of the legend in pixels; 0 without classes."""
     lines = sum(len(_lines(group, width, scale)) for _, group in _groups(styles))
     return (lines * _LINE + 8) * scale if lines else 0
 
@@ -31,14 +31,14 @@ def legend_height(styles: Sequence[ClassStyle], width: int, scale: int = 1) -> i
 def draw_legend(
     drawn: Image.Image, styles: Sequence[ClassStyle], corner: tuple[int, int], width: int, scale: int = 1
 ) -> None:
-    """Draw it below and to the right of ``corner``.
+    """Draw the legend with its top left at ``corner``.
 
     Args:
-        drawn: what is drawn on.
-        looks: the classes; each group keeps their order.
+        drawn: the image to draw on.
+        styles: the classes; each group keeps their order.
         corner: left and top.
-        width: pixels that there are.
-        scale: how many times larger than usual it is.
+        width: available width in pixels.
+        scale: magnification factor.
     """
     draw, (left, top) = ImageDraw.Draw(drawn), corner
     top += 8 * scale
@@ -58,7 +58,7 @@ def _groups(styles: Sequence[ClassStyle]) -> Iterator[tuple[str, list[ClassStyle
 
 
 def _lines(group: Sequence[ClassStyle], width: int, scale: int) -> list[list[Item]]:
-    """The items of each line: class, its left end, and the room for its name."""
+    """The items of each line: class, left edge, and width available for the name."""
     lines: list[list[Item]] = [[]]
     start = _INDENT * scale
     for style in group:
@@ -73,7 +73,7 @@ def _lines(group: Sequence[ClassStyle], width: int, scale: int) -> list[list[Ite
 
 
 def _draw_item(draw: ImageDraw.ImageDraw, style: ClassStyle, left: int, middle: int, room: int, scale: int) -> None:
-    """A swatch, outlined as its segments are, and the name."""
+    """Draw a swatch, outlined like the segments of the class, and the name."""
     width, height = (part * scale for part in _SWATCH)
     colour = tuple(int(part) for part in lifted(style.colour))
     box = (left, middle - height // 2, left + width - 1, middle - height // 2 + height - 1)

@@ -1,6 +1,6 @@
-"""An image, and the segments over it, at the size of a cell.
+"""Draws an image, and segments over it, at the size of a cell.
 
-Shapes: H W pixels of the image, h w of the cell it is shown in.
+Shapes: H W pixels of the image, h w pixels of its cell.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from scaseg_cli.drawing.class_styles import ClassStyle, Colour
 
-CELL = 256  # pixels, the longer side of an image in a sheet
-_STRENGTH = 0.75  # of a class's colour over the image's grey
-_HATCH, _NOTHING = 6, (60.0, 100.0)  # width and greys of the stripes where there is no segment
-_PALE = 0.4, 105.0  # how much of the image's grey is left where segments are not shown, and what is added
+CELL = 256  # pixels; longer side of an image in a sheet
+_STRENGTH = 0.75  # opacity of the class colour over the grey image
+_HATCH, _NOTHING = 6, (60.0, 100.0)  # width and greys of the stripes in areas without a segment
+_PALE = 0.4, 105.0  # factor and offset of the grey image in areas without a segment
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """One segment: its pixels [H, W], its class, and whether it is a mistake."""
+    """One segment: its pixels [H, W], its class, and whether it is wrong."""
 
     mask_HW: NDArray[np.bool_]
     style: ClassStyle
@@ -36,7 +36,7 @@ class Region:
 
 
 def draw_image(image_HW3: NDArray[np.uint8], cell: int = CELL) -> Image.Image:
-    """The image at the size of a cell: small ones enlarged by a whole factor without smoothing."""
+    """Resize the image to a cell; small images are enlarged by a whole factor without smoothing."""
     height, width = image_HW3.shape[:2]
     size = _cell_size(height, width, cell)
     larger = size[0] >= width
@@ -51,15 +51,15 @@ def draw_regions(
     pale: bool = False,
     legend: bool = False,
 ) -> Image.Image:
-    """The regions over the grey image, unseen classes outlined in white.
+    """Draw the regions over the grey image, with unseen classes outlined in white.
 
     Args:
         image_HW3: the image.
-        regions: of it.
-        cell: the longer side, in pixels, of what is drawn; of a small image at most.
-        scale: how many times larger than usual names and lines are.
-        pale: where there is no region the image is left, in a pale grey; else it is hatched.
-        legend: there is one, see `name_regions`.
+        regions: its regions.
+        cell: longer side of the drawing in pixels; an upper limit for small images.
+        scale: magnification factor of names and lines.
+        pale: show the image in pale grey outside all regions, instead of hatching.
+        legend: whether the sheet has a legend, see `name_regions`.
     """
     height, width = image_HW3.shape[:2]
     size = _cell_size(height, width, cell)
@@ -79,34 +79,34 @@ def draw_regions(
 
 
 def _cell_size(height: int, width: int, cell: int) -> tuple[int, int]:
-    """Width and height of an image in its cell."""
+    """Width and height at which an image fits its cell."""
     longest = max(height, width)
     factor = cell // longest if longest <= cell else cell / longest
     return max(1, round(factor * width)), max(1, round(factor * height))
 
 
 def lifted(colour: Colour) -> NDArray[np.float64]:
-    """The colour, of the same hue and so bright that it can be told from black."""
+    """Brighten the colour, at the same hue, until it differs clearly from black."""
     bright = max(*colour, 1)
     return np.array(colour) * ((70 + 0.72 * bright) / bright)
 
 
 def hatched(width: int, height: int, scale: float = 1) -> NDArray[np.float64]:
-    """Grey stripes [height, width, 3], for where there is no segment."""
+    """Grey stripes [height, width, 3], for areas without a segment."""
     rows, columns = np.indices((height, width))
     return np.where((rows + columns) // round(_HATCH * scale) % 2, *_NOTHING)[..., None].repeat(3, axis=2)
 
 
 def pale_grey(grey_hw1: NDArray[np.floating]) -> NDArray[np.float64]:
-    """A grey image [h, w, 1] as a pale ground [h, w, 3] for what is shown on it."""
+    """Turn a grey image [h, w, 1] into a pale background [h, w, 3]."""
     part, added = _PALE
     return (part * grey_hw1.astype(np.float64) + added).repeat(3, axis=2)
 
 
 def _rims(mask_hw: NDArray[np.bool_], light: int, dark: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """A mask's outer rim of at most ``light`` pixels' width, and the inner one of ``dark`` pixels.
+    """A mask's outer rim, at most ``light`` pixels wide, and its inner rim, ``dark`` pixels wide.
 
-    The outer rim of a thin segment is narrower, so that half of the segment shows, but it has one pixel.
+    On a thin segment the outer rim shrinks, down to one pixel, so that half of the segment stays visible.
     """
     edges = [mask_hw]
     for _ in range(light + dark):
@@ -117,6 +117,6 @@ def _rims(mask_hw: NDArray[np.bool_], light: int, dark: int) -> tuple[NDArray[np
 
 
 def _shrunk(mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask without its pixels that have a neighbour, in their row or column, outside it."""
+    """Erode the mask by one pixel (4-neighbourhood)."""
     framed = np.pad(mask_hw, 1)
     return mask_hw & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]

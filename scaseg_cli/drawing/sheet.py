@@ -1,4 +1,4 @@
-"""Cells in rows under titled columns, with a key to what is drawn and a legend of the classes."""
+"""A sheet: rows of cells under titled columns, with a key to the markings and a legend of the classes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from scaseg_cli.drawing.class_styles import ClassStyle
 
 _GAP, _MARGIN = 10, 18
-_LEAST_WIDTH = 900  # pixels, in which the key has room
+_LEAST_WIDTH = 900  # pixels; the key fits into them
 _PAPER, _INK, _FAINT = (255, 255, 255), (25, 25, 25), (110, 110, 110)
-_GREY = 128.0  # of the key's sample of a pale image
+_GREY = 128.0  # of the pale image sample in the key
 
 
 class SheetRow(NamedTuple):
-    """What stands below the first cells of a row, and its cells from left to right."""
+    """The captions below the first cells of a row, and its cells from left to right."""
 
     captions: Sequence[str]
     cells: Sequence[Image.Image]
@@ -33,17 +33,17 @@ class SheetRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Sheet:
-    """Cells in rows under titled columns.
+    """The content of a sheet: rows of cells under titled columns.
 
     Attributes:
-        title: above all.
-        notes: sentences below the title, broken into lines.
-        columns: title and remark of each.
-        rows: from top to bottom.
-        legend: the classes that are named below the rows.
-        cell: the longer side of a cell, in pixels.
-        scale: how many times larger than usual text and gaps are.
-        pale: of the cells, see `draw_regions`; only unseen classes are shown then.
+        title: the heading of the sheet.
+        notes: sentences below the title; they are wrapped.
+        columns: title and remark of each column.
+        rows: the rows from top to bottom.
+        legend: the classes named below the rows.
+        cell: longer side of a cell in pixels.
+        scale: magnification factor of text and gaps.
+        pale: whether the cells are pale, see `draw_regions`; they then show only unseen classes.
     """
 
     title: str
@@ -57,14 +57,14 @@ class Sheet:
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Width of the sheet in pixels."""
         scale, number = self.scale, len(self.columns)
         cells = number * self.cell + (number - 1) * _GAP * scale
         return max(2 * _MARGIN * scale + cells, _LEAST_WIDTH * scale)
 
 
 def draw_sheet(sheet: Sheet) -> Image.Image:
-    """The sheet as a picture."""
+    """Draw the sheet."""
     scale = sheet.scale
     margin, inner = _MARGIN * scale, sheet.width - 2 * _MARGIN * scale
     lines = [line for note in sheet.notes for line in wrapped(note, inner, 14 * scale)]
@@ -127,6 +127,6 @@ def _draw_key(drawn: Image.Image, top: int, sheet: Sheet) -> None:
 
 
 def _draw_meaning(draw: ImageDraw.ImageDraw, left: int, top: int, meaning: str, scale: int) -> int:
-    """Say what the sign that ends at ``left`` means; returns where the next one begins."""
+    """Explain the sign that ends at ``left``; returns the left edge of the next one."""
     draw.text((left + 6 * scale, top + 8 * scale), meaning, _INK, font(13 * scale), anchor="lm")
     return left + 6 * scale + width_of(meaning, 13 * scale) + 24 * scale

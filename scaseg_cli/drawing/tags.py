@@ -1,4 +1,4 @@
-"""Names on segments: dark on white for an unseen class, white on dark for a seen one, red with a cross where wrong.
+"""Name tags on segments: dark on white for unseen classes, white on dark for seen ones, a red cross if wrong.
 
 Shapes: h w pixels of a cell.
 """
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 DARK, LIGHT = (25, 25, 25), (255, 255, 255)
 _RED_ON_DARK, _RED_ON_LIGHT = (255, 130, 120), (200, 0, 0)
-_BESIDE = 40  # pixels from a segment's middle to its name, at most, where the name does not lie on it
-_CROSS = 11  # pixels that the cross before a wrong name takes
-_SIZE, _HEIGHT = 12, 16  # of the name, of its ground
+_BESIDE = 40  # maximum distance in pixels from a segment's centre to a name outside it
+_CROSS = 11  # width in pixels of the cross before a wrong name
+_SIZE, _HEIGHT = 12, 16  # font size of the name, height of its box
 
 Named: TypeAlias = tuple[NDArray[np.bool_], ClassStyle, bool]
 
 
 def name_regions(cell: Image.Image, regions: Sequence[Named], scale: float = 1, legend: bool = False) -> None:
-    """Put a tag on each region, unseen classes and large ones first; seen ones that no room is left for stay bare.
+    """Tag the regions, unseen classes and large regions first; seen classes without free space get no tag.
 
     Args:
-        cell: what is drawn on.
-        regions: mask [h, w], class, and whether it is wrong, of each.
-        scale: how many times larger than usual names are.
-        legend: there is one, so a segment smaller than its tag stays bare, or has the cross alone; but one segment of
-            each unseen class has its name.
+        cell: the image to draw on.
+        regions: mask [h, w], class, and whether it is wrong.
+        scale: magnification factor of names.
+        legend: whether the sheet has a legend. If so, a segment smaller than its tag gets no tag or only the cross,
+            except that one segment of each unseen class is always named.
     """
     draw = ImageDraw.Draw(cell)
     taken_hw = np.zeros((cell.height, cell.width), dtype=bool)
@@ -57,19 +57,19 @@ def name_regions(cell: Image.Image, regions: Sequence[Named], scale: float = 1, 
 
 
 def tag_size(text: str, wrong: bool, scale: float = 1) -> tuple[int, int]:
-    """Width and height of a tag."""
+    """Width and height of a tag in pixels."""
     return width_of(text, round(_SIZE * scale)) + round((7 + wrong * _CROSS) * scale), round(_HEIGHT * scale)
 
 
 def draw_tag(
     draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, unseen: bool, wrong: bool, scale: float = 1
 ) -> None:
-    """A name on its ground, whose left upper corner is ``corner``."""
+    """Draw a name on its background box, with the upper left corner at ``corner``."""
     (left, top), (width, height) = corner, tag_size(text, wrong, scale)
     ground, plain, red = (LIGHT, DARK, _RED_ON_LIGHT) if unseen else (DARK, LIGHT, _RED_ON_DARK)
     ink, middle = red if wrong else plain, top + height // 2
     draw.rectangle((left, top, left + width - 1, top + height - 1), fill=ground)
-    if wrong:  # by lines, since the built-in font has no such sign
+    if wrong:  # drawn as lines: the built-in font lacks the sign
         first, last, half = left + round(4 * scale), left + round(10 * scale), round(3 * scale)
         draw.line((first, middle - half, last, middle + half), ink, round(2 * scale))
         draw.line((first, middle + half, last, middle - half), ink, round(2 * scale))
@@ -79,10 +79,10 @@ def draw_tag(
 def _best_place(
     mask_hw: NDArray[np.bool_], taken_hw: NDArray[np.bool_], box: tuple[int, int], beside: int, must: bool, least: float
 ) -> tuple[int, int] | None:
-    """Top and left of a box that lies on the mask as far as can be, near its middle, and on no other box.
+    """Find top and left of a box near the mask's centre, as much on the mask as possible and off other boxes.
 
-    None where there is no place with more than ``least`` of the box on the mask. With ``must`` the box may then lie
-    beside the mask, or else on other boxes; it is None only where the cell is too small.
+    Returns None if no place puts more than ``least`` of the box on the mask. With ``must`` the box may then be next to
+    the mask, or else on other boxes, and None means that the mask is empty or the cell too small.
     """
     width, height = box
     if not mask_hw.any() or height > mask_hw.shape[0] or width > mask_hw.shape[1]:
@@ -105,6 +105,6 @@ def _best_place(
 
 
 def _box_sums(mask_hw: NDArray[np.bool_], width: int, height: int) -> NDArray[np.int64]:
-    """How many pixels of the mask lie in the box at each top and left."""
+    """Number of mask pixels inside the box, for each top and left."""
     total = np.asarray(cv2.integral(mask_hw.astype(np.uint8)), np.int64)
     return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]

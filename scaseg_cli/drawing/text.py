@@ -1,4 +1,4 @@
-"""Text in pictures, in Pillow's built-in font. Sizes and widths are in pixels."""
+"""Text for pictures in Pillow's built-in font. Sizes and widths are in pixels."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from PIL import ImageFont
 
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The built-in font at a size."""
+    """Load the built-in font at a size."""
     return ImageFont.load_default(size=size)
 
 
 def width_of(text: str, size: int) -> int:
-    """How wide one line of ``text`` is."""
+    """Width of one line of ``text``."""
     return round(font(size).getlength(text))
 
 
 def wrapped(text: str, width: int, size: int) -> list[str]:
-    """``text`` in lines of at most ``width`` pixels; a longer word gets a line of its own."""
+    """Break ``text`` into lines of at most ``width`` pixels; a longer word gets its own line."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -31,7 +31,7 @@ def wrapped(text: str, width: int, size: int) -> list[str]:
 
 
 def shortened(text: str, width: int, size: int) -> str:
-    """One line of ``text`` of at most ``width`` pixels, with dots where it was cut."""
+    """Shorten ``text`` to one line of at most ``width`` pixels, ending in dots if it was cut."""
     text = " ".join(text.split())
     if font(size).getlength(text) <= width:
         return text

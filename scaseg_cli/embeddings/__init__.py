@@ -1,4 +1,4 @@
-"""Class names to semantic embeddings: prompts through CLIP's text encoder, one unit vector a class."""
+"""Encodes class names to semantic embeddings: prompts through CLIP's text encoder, one unit vector per class."""
 
 from scaseg_cli.embeddings.embed import embed_classes
 from scaseg_cli.embeddings.store import ClassEmbeddings, check_clip, load_embeddings

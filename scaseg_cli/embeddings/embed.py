@@ -1,4 +1,4 @@
-"""The stage: all classes' names through CLIP's text encoder, once, and a table of how they lie."""
+"""The stage that encodes all class names with CLIP's text encoder and tabulates their similarities."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ _NEAREST = [
 def embed_classes(recipe: Recipe, run: RunDir) -> StageReport:
     """Encode the names of all classes and write the embeddings.
 
-    In the inductive setting too the unseen names are encoded here; training then reads only the seen rows.
+    The inductive setting encodes the unseen names too, but its training reads only the seen rows.
 
     Raises:
-        ScasegError: the data has not been split, the templates or the CLIP cannot be read, or two names are alike.
+        ScasegError: the data has not been split, templates or CLIP cannot be read, or two names give equal prompts.
     """
     require(recipe, run, "split")
     classes, templates = read_classes(run), read_templates(recipe.embeddings.templates)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
-    clip = load_clip(recipe.clip)  # before the record of an earlier result goes
+    clip = load_clip(recipe.clip)  # before the record of an earlier result is removed
     with recording(recipe, run, "embeddings", run.embeddings_file) as summary:
         vectors_NC = encode_classes(clip, classes.names, templates, recipe.embeddings.batch_size)
         embeddings = ClassEmbeddings(classes.names, vectors_NC, clip.fingerprint, recipe.clip, templates)
@@ -82,6 +82,6 @@ def _tables(embeddings: ClassEmbeddings, num_seen: int) -> list[Table]:
 
 
 def _mean_of_pairs(units_SC: Tensor) -> float:
-    """Mean cosine over pairs of two different rows; NaN where there is one row."""
+    """Mean cosine over pairs of different rows; NaN for a single row."""
     num = len(units_SC)
     return ((units_SC @ units_SC.T).sum().item() - num) / (num * (num - 1)) if num > 1 else float("nan")

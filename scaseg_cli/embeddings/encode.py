@@ -1,4 +1,4 @@
-"""One unit vector a class from the prompts of all templates (method.md, Notation)."""
+"""Computes one unit vector per class from the prompts of all templates (method.md, Notation)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def encode_classes(clip: ClipModel, names: list[str], templates: tuple[str, ...], batch_size: int) -> Tensor:
-    """Semantic embeddings a_k of the classes, unit, float32 [N, C].
+    """Encode the classes to semantic embeddings a_k, unit, float32 [N, C].
 
-    The embedding of each prompt is made unit, averaged over the templates, and the mean made unit again.
+    Each prompt embedding is normalised; the mean over the templates is normalised again.
 
     Args:
         clip: the text encoder.
-        names: the data's class names; prompts use them as `spoken_name` says them.
-        templates: each with one ``{}``.
-        batch_size: prompts that go through the text encoder at once.
+        names: the class names of the data; prompts use their `spoken_name`.
+        templates: templates with one ``{}`` each.
+        batch_size: prompts per forward pass of the text encoder.
 
     Raises:
         ScasegError: two names give the same prompts, or a prompt is too long for the text encoder.

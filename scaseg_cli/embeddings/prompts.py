@@ -1,4 +1,4 @@
-"""Prompt templates by name or from a file, and class names as a person would say them."""
+"""Prompt templates by name or from a file, and class names in natural language."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scaseg_cli.errors import ScasegError
 
 SLOT = "{}"
 
-# CLIP's own plain prompt.
+# CLIP's default prompt.
 _SINGLE = ("a photo of a {}.",)
-# The set that open-vocabulary segmentation calls ViLD's (VILD_PROMPT of OVSeg, ODISE and FC-CLIP, after ViLD's longer
-# list of 63).
+# The set known as ViLD's in open-vocabulary segmentation (VILD_PROMPT in OVSeg, ODISE and FC-CLIP; ViLD's own list
+# has 63).
 _VILD = (
     "a photo of a {}.",
     "This is a photo of a {}",
@@ -30,7 +30,7 @@ _VILD = (
     "There is a medium {} in the scene.",
     "There is a large {} in the scene.",
 )
-# What PADing and ZegFormer call "imagenet_select": seven that CLIP's authors chose on ImageNet, and one more.
+# "imagenet_select" in PADing and ZegFormer: seven templates that CLIP's authors chose on ImageNet, and one more.
 _PADING8 = (
     "itap of a {}.",
     "a bad photo of the {}.",
@@ -60,18 +60,18 @@ _ZEGCLIP15 = (
     "This is one {} in the scene.",
 )
 _LISTED = {"single": _SINGLE, "vild": _VILD, "padding8": _PADING8, "zegclip15": _ZEGCLIP15}
-_IMAGENET = "imagenet80"  # OpenAI's 80 for ImageNet, in open_clip itself
+_IMAGENET = "imagenet80"  # OpenAI's 80 templates for ImageNet, from open_clip
 TEMPLATE_SETS = (*_LISTED, _IMAGENET)
 
 
 def read_templates(name: str) -> tuple[str, ...]:
-    """The templates that the recipe's ``embeddings.templates`` means, each with one ``{}`` for the class name.
+    """Read the templates of the recipe's ``embeddings.templates``, each with one ``{}`` for the class name.
 
     Args:
-        name: one of `TEMPLATE_SETS`, else a file with one template a line; empty lines do not count.
+        name: one of `TEMPLATE_SETS`, or a file with one template per line; empty lines are ignored.
 
     Raises:
-        ScasegError: neither a set nor a file; a line without exactly one ``{}``; no template at all.
+        ScasegError: ``name`` is neither a set nor a file, a line lacks or repeats ``{}``, or there is no template.
     """
     if name in _LISTED:
         return _LISTED[name]
@@ -85,7 +85,7 @@ def read_templates(name: str) -> tuple[str, ...]:
     near = difflib.get_close_matches(name, TEMPLATE_SETS, n=1)
     raise ScasegError(
         f"embeddings.templates {name!r} is neither a file nor a set of templates",
-        (f"Did you mean {near[0]!r}? " if near else "") + f"The sets: {', '.join(TEMPLATE_SETS)}.",
+        (f"Did you mean {near[0]!r}? " if near else "") + f"Name a file or one of the sets {', '.join(TEMPLATE_SETS)}.",
     )
 
 
@@ -100,20 +100,20 @@ def _templates_in(path: Path) -> tuple[str, ...]:
             continue
         if (slots := line.count(SLOT)) != 1:
             raise ScasegError(
-                f"{path}, line {number}: {line.strip()!r} holds {SLOT} {slots} times",
-                f"Each line is one template with {SLOT} once, where the class name goes: a photo of a {SLOT}.",
+                f"{path}, line {number}: {line.strip()!r} contains {SLOT} {slots} times",
+                f"Write one template per line, with one {SLOT} for the class name: a photo of a {SLOT}.",
             )
         templates.append(line.strip())
     if not templates:
-        raise ScasegError(f"{path} holds no template", f"One a line, for example: a photo of a {SLOT}.")
+        raise ScasegError(f"{path} contains no template", f"Write one per line, for example: a photo of a {SLOT}.")
     return tuple(templates)
 
 
 def spoken_name(name: str) -> str:
-    """A class name as it goes into a prompt: "sky-other-merged" is "sky", "wall-brick" is "wall brick".
+    """Convert a class name for use in a prompt: "sky-other-merged" to "sky", "wall-brick" to "wall brick".
 
-    Ours: what was published does not say whether COCO's suffixes went into the prompts. They are marks of how the
-    data set was made ("-merged", "-other", "-stuff"), which no caption holds. Names in results stay the data's own.
+    Ours: the publication does not say whether the prompts keep COCO's suffixes. "-merged", "-other" and "-stuff"
+    describe how the dataset was made and occur in no caption. Results keep the names of the data.
     """
     bare = re.sub(r"(-(merged|other|stuff))+$", "", name.strip())
     words = re.sub(r"[-_\s]+", " ", bare).strip()
@@ -121,7 +121,7 @@ def spoken_name(name: str) -> str:
 
 
 def fill(template: str, name: str) -> str:
-    """The prompt of the class ``name``; braces elsewhere mean nothing."""
+    """Insert the class ``name`` into the template; other braces have no meaning."""
     return template.replace(SLOT, name)
 
 
@@ -129,7 +129,7 @@ def spoken_names(names: list[str]) -> list[str]:
     """`spoken_name` of each class.
 
     Raises:
-        ScasegError: two classes would get the same prompts, or one would get none; no network can tell them apart.
+        ScasegError: two classes get the same prompts, which nothing can tell apart, or a class gets an empty name.
     """
     spoken: dict[str, str] = {}
     for name in names:

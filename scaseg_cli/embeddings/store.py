@@ -1,4 +1,4 @@
-"""The file of class embeddings, which says of itself what classes, prompts and CLIP it was made from."""
+"""The file of class embeddings, which records the classes, prompts and CLIP that it was made from."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class ClassEmbeddings:
     """Semantic embeddings of all N classes.
 
     Attributes:
-        names: the data's class names by class_id.
-        vectors_NC: one unit vector a class, float32 [N, C].
-        fingerprint: of the CLIP that made them.
+        names: class names by class_id.
+        vectors_NC: one unit vector per class, float32 [N, C].
+        fingerprint: the fingerprint of the CLIP that made them.
         clip: the recipe's model and checkpoint.
-        templates: the prompts' templates.
+        templates: the prompt templates.
     """
 
     names: list[str]
@@ -42,7 +42,7 @@ class ClassEmbeddings:
 
 
 def save_embeddings(path: Path, embeddings: ClassEmbeddings) -> None:
-    """Write ``embeddings`` in one piece."""
+    """Write ``embeddings`` to ``path`` atomically."""
     meta = {
         "names": embeddings.names,
         "fingerprint": embeddings.fingerprint,
@@ -53,11 +53,11 @@ def save_embeddings(path: Path, embeddings: ClassEmbeddings) -> None:
 
 
 def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
-    """The run folder's class embeddings, in the order of its class list.
+    """Load the run folder's class embeddings, in the order of its class list.
 
     Raises:
-        ScasegError: there are none, they are damaged, or they were made for other classes or by another CLIP than the
-            recipe's; names the command.
+        ScasegError: they are missing, damaged, made for other classes or by another CLIP than the recipe's; names the
+            command to run.
     """
     path = run.embeddings_file
     tensors, meta = load_tensors(path, KIND, REMEDY)
@@ -71,10 +71,10 @@ def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
 
 
 def check_clip(embeddings: ClassEmbeddings, clip: ClipModel) -> None:
-    """Go on only if ``clip`` has the very weights that made ``embeddings``: V2C needs both in one space.
+    """Check that ``clip`` has the weights that made ``embeddings``: V2C needs both in one space.
 
     Raises:
-        ScasegError: it has others, as when a weight file was replaced.
+        ScasegError: the weights differ, for example because a weight file was replaced.
     """
     if embeddings.fingerprint != clip.fingerprint:
         raise ScasegError(
@@ -89,8 +89,8 @@ def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
         return
     missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     what = [f"lacks {missing[0]!r}"] if missing else []
-    what += [f"holds {extra[0]!r}, which the split does not"] if extra else []
-    raise ScasegError(f"{path} is not of this split's classes: it {' and '.join(what) or 'has another order'}", REMEDY)
+    what += [f"has {extra[0]!r}, which the split lacks"] if extra else []
+    raise ScasegError(f"{path} does not match the split: it {' and '.join(what) or 'has another order'}", REMEDY)
 
 
 def _named(clip: Clip) -> str:

@@ -24,7 +24,7 @@ def _other_run(world: World, *changes: str) -> Path:
 
 
 FOREIGN_EMBEDDINGS = {
-    "other order": ("split.unseen=[red ring]", "is not of this split's classes: it has another order"),
+    "other order": ("split.unseen=[red ring]", "does not match the split: it has another order"),
     "other CLIP": ("clip.checkpoint=null", "was made by shapes-clip with random weights, and the recipe has shapes-cl"),
 }
 
@@ -36,7 +36,7 @@ def test_embeddings_of_other_classes_or_another_clip(world: World, name: str) ->
     shutil.copy(_other_run(world, change), file)
     commands = ("train-base", "train-cat", "union-finetune", "evaluate")
     for command in commands:
-        world.refuses(command, saying=("not what the embeddings stage wrote: cut short, or changed", "embed-classes"))
+        world.refuses(command, saying=("not what the embeddings stage wrote: truncated or changed", "embed-classes"))
     world.adopt("embeddings")
     for command in commands:
         world.refuses(command, saying=(said, "embed-classes"))
@@ -63,9 +63,9 @@ def test_weights_of_clip_that_were_replaced(world: World) -> None:
         tensors, meta = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     name = next(iter(tensors))
     save_file({**tensors, name: tensors[name] + 1}, mine, meta)
-    world.refuses("train-base", *with_mine, saying=("mine.safetensors had another content than it has now",))
+    world.refuses("train-base", *with_mine, saying=("mine.safetensors has changed since",))
     cut(mine)
-    world.refuses("embed-classes", *with_mine, saying=("mine.safetensors", "damaged|cut short"))
+    world.refuses("embed-classes", *with_mine, saying=("mine.safetensors", "damaged|truncated"))
     world.refuses("train-base", "--set", "clip.checkpoint=null", saying=("embeddings was made by another recipe",))
 
 
@@ -94,7 +94,7 @@ def _lose_a_tensor(path: Path) -> None:
 def test_a_file_that_its_stage_did_not_write(world: World, stage: str, command: str) -> None:
     file = world.folder / "run" / stage / OUTPUTS[stage][0]
     cut(file)
-    world.refuses(command, saying=(rf"{stage}/\S+ is not what the {stage} stage wrote: cut short, or changed",))
+    world.refuses(command, saying=(rf"{stage}/\S+ is not what the {stage} stage wrote: truncated or changed",))
     file.unlink()
     world.refuses(command, saying=(rf"{stage}/\S+ is gone", "Run `scaseg "))
 
@@ -117,7 +117,7 @@ def test_a_file_of_another_stage_or_with_tensors_missing(world: World, stage: st
     file.write_bytes(saved)
     cut(file)
     world.adopt(stage)
-    world.refuses(command, *changes, saying=(rf"{stage}/\S+ is damaged or cut short", "Run `scaseg "))
+    world.refuses(command, *changes, saying=(rf"{stage}/\S+ is damaged or truncated", "Run `scaseg "))
     file.write_bytes(saved)
     _lose_a_tensor(file)
     world.adopt(stage)
@@ -177,7 +177,7 @@ def test_damaged_progress(world: World, name: str, content: bytes | None) -> Non
         cut(file)
     else:
         file.write_bytes(content)
-    world.refuses(command, *changes, saying=(rf"{name} is damaged or cut short", "Delete it and start the command"))
+    world.refuses(command, *changes, saying=(rf"{name} is damaged or truncated", "Delete it and start the command"))
 
 
 def test_a_damaged_record(world: World) -> None:

@@ -53,7 +53,7 @@ def test_autocast_outside_does_not_change_the_targets(resnet):
 
 @pytest.mark.parametrize("images", [torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, 8, 8)])
 def test_a_wrong_kind_of_image_is_refused(vit, images):
-    with pytest.raises(ValueError, match="float images"):
+    with pytest.raises(ValueError, match="images must be float"):
         vit.encode_image(images)
 
 

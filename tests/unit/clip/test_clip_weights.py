@@ -154,7 +154,7 @@ def test_a_model_whose_tokenizer_is_elsewhere_is_an_error_of_one_line():
 
 
 def test_an_unknown_model_names_the_nearest():
-    with pytest.raises(ScasegError, match="open_clip knows no model 'ViT-B-61'") as caught:
+    with pytest.raises(ScasegError, match="open_clip has no model 'ViT-B-61'") as caught:
         load_clip(Clip(model="ViT-B-61"))
     assert "ViT-B-16" in caught.value.hint
     with pytest.raises(ScasegError) as caught:

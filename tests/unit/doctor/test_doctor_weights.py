@@ -45,7 +45,7 @@ def test_a_tag_that_is_not_here_says_what_to_fetch_and_where_to_put_it() -> None
     assert finding.mend is not None
     fetch, give = finding.mend.splitlines()
     assert fetch.startswith("curl -fL --create-dirs -o ~/.cache/clip/ViT-B-16.pt https://")
-    assert give == "or give a file: --set clip.checkpoint=PATH"
+    assert give == "or name a file: --set clip.checkpoint=PATH"
 
 
 def test_a_tag_in_the_cache_is_ready_where_the_command_puts_it(home: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_tag_in_the_cache_is_ready_where_the_command_puts_it(home: Path) -> No
     torch.save({"a": torch.zeros(3)}, file)
     assert (_clip().state, str(file) in _clip().found) == ("ready", True)
     file.write_bytes(file.read_bytes()[:-30])
-    assert (_clip().state, _clip().found.endswith("is cut short")) == ("missing", True)
+    assert (_clip().state, _clip().found.endswith("is truncated")) == ("missing", True)
     assert "Delete it, then curl" in (_clip().mend or "")
 
 
@@ -67,7 +67,7 @@ def test_clips_of_other_kinds() -> None:
     assert _clip("clip.checkpoint=null").state == "warning"
     assert _clip(name="shapes-zps").state == "ready"
     assert _clip("clip.checkpoint=gone.safetensors", name="shapes-zps").state == "missing"
-    for change, said in (("clip.model=ViT-B-61", "knows no model"), ("clip.checkpoint=gone.pt", "neither a file nor")):
+    for change, said in (("clip.model=ViT-B-61", "has no model"), ("clip.checkpoint=gone.pt", "neither a file nor")):
         with pytest.raises(ScasegError, match=said):  # which becomes the row
             _clip(change)
 
@@ -123,11 +123,11 @@ def test_cut_files_are_told(name: str, kept: int, home: Path) -> None:
     state = {"a": torch.zeros(300)}
     (save_file if name.endswith("safetensors") else torch.save)(state, home / name)
     (home / name).write_bytes((home / name).read_bytes()[:kept])
-    assert weights_problem(home / name) in ("is empty", "is cut short", "holds no weights")
+    assert weights_problem(home / name) in ("is empty", "is truncated", "is not a weight file")
 
 
 def test_what_is_no_weights_at_all(home: Path) -> None:
     (home / "page.html").write_text("<html>404: Not Found</html>")
-    assert weights_problem(home / "page.html") == "holds no weights"
+    assert weights_problem(home / "page.html") == "is not a weight file"
     (home / "list.safetensors").write_bytes((3).to_bytes(8, "little") + b"{1}")
-    assert weights_problem(home / "list.safetensors") == "is cut short"
+    assert weights_problem(home / "list.safetensors") == "is truncated"

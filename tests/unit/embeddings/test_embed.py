@@ -61,7 +61,7 @@ def test_bad_templates_and_bad_clips_leave_what_was_there(recipe, run, tmp_path)
     (tmp_path / "bad.txt").write_text("nothing\n")
     for change, message in (
         (f"embeddings.templates={tmp_path / 'bad.txt'}", "line 1"),
-        ("clip.model=ViT-B-61", "knows no model"),
+        ("clip.model=ViT-B-61", "has no model"),
     ):
         with pytest.raises(ScasegError, match=message):
             embed_classes(load_recipe("shapes-zps", (change,)), run)
@@ -76,7 +76,7 @@ def test_embeddings_of_other_classes_are_refused(recipe, run, classes):
         load_embeddings(recipe, run)
     assert "scaseg embed-classes" in caught.value.hint
     write_classes(run, recipe.task, ClassList((SplitClass("pink star", 1, True, True), second, *rest)))
-    with pytest.raises(ScasegError, match=f"it lacks 'pink star' and holds {first.name!r}"):
+    with pytest.raises(ScasegError, match=f"it lacks 'pink star' and has {first.name!r}"):
         load_embeddings(recipe, run)
 
 
@@ -95,5 +95,5 @@ def test_embeddings_by_another_clip_are_refused(recipe, run, clip):
 def test_a_file_cut_short_is_named(recipe, run):
     embed_classes(recipe, run)
     run.embeddings_file.write_bytes(run.embeddings_file.read_bytes()[:100])
-    with pytest.raises(ScasegError, match="damaged or cut short"):
+    with pytest.raises(ScasegError, match="damaged or truncated"):
         load_embeddings(recipe, run)

@@ -32,10 +32,10 @@ def test_a_file_of_templates(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a {}\n\nno slot\n", r"mine\.txt, line 3: 'no slot' holds \{\} 0 times"),
-        ("a {} and a {}\n", r"mine\.txt, line 1: 'a \{\} and a \{\}' holds \{\} 2 times"),
-        (" \n", r"mine\.txt holds no template"),
-        ("", r"mine\.txt holds no template"),
+        ("a {}\n\nno slot\n", r"mine\.txt, line 3: 'no slot' contains \{\} 0 times"),
+        ("a {} and a {}\n", r"mine\.txt, line 1: 'a \{\} and a \{\}' contains \{\} 2 times"),
+        (" \n", r"mine\.txt contains no template"),
+        ("", r"mine\.txt contains no template"),
     ],
 )
 def test_a_bad_file_of_templates_says_where(tmp_path, text, message):
