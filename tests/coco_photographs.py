@@ -8,16 +8,19 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from outside_data import outside
 from PIL import Image
 
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff, coco_stuff_raw_values
 from scaseg_cli.data.images import ids_to_rgb, rgb_to_ids
 
-SAMPLE = Path(__file__).parents[1] / ".." / "shared" / "coco_sample"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAMPLE = outside("coco_sample")
 FOOTBALL, RACE = 142238, 439180  # people on a lawn with a ball; riders, horses and trucks on gravel
 # What the drawn ones hold: of the real ones' classes, the same that only the race has.
 _DRAWN = {

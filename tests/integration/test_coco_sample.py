@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coco_photographs import FOOTBALL, RACE, SAMPLE, images, write_images, write_panoptic
+from coco_photographs import FOOTBALL, RACE, images, write_images, write_panoptic
 from command_line import assert_nothing_lost, contents, scaseg
+from outside_data import needs_outside
 
-pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the two COCO images are not here")
+pytestmark = needs_outside("coco_sample")
 
 UNSEEN = "horse  # in the race alone\ntruck\ngravel\n"
 RECIPE = """

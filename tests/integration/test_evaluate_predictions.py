@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import Outcome, contents, scaseg
+from outside_data import needs_outside, outside
 from prediction_files import Pair, change_json, segment, strip, strips, write_map, write_pairs
 
 CAT, DOG, COW, GRASS = 1, 3, 7, 100
@@ -113,10 +114,10 @@ def test_what_does_not_fit_is_refused(score, arguments: tuple[str, ...], says: s
     assert says in outcome.err
 
 
-COCO = Path(__file__).parents[2] / ".." / "shared" / "coco_sample"
+COCO = outside("coco_sample")
 
 
-@pytest.mark.skipif(not COCO.is_dir(), reason="the two COCO images are not here")
+@needs_outside("coco_sample")
 def test_real_labels_predict_themselves(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     theirs = tmp_path / "theirs"
     shutil.copytree(COCO / "panoptic_examples", theirs)

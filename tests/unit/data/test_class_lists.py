@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from outside_data import needs_outside, outside
 from semantic_files import CLASSES, write_classes
 
 from scaseg_cli.base import mmcv_ops
@@ -12,7 +13,7 @@ from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff, coco_stuff_ra
 from scaseg_cli.data.records import Category
 from scaseg_cli.errors import ScasegError
 
-SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "coco_sample" / "panoptic_coco_categories.json"
+SAMPLE = outside("coco_sample/panoptic_coco_categories.json")
 
 
 def refusal(root: Path, classes) -> ScasegError:
@@ -52,7 +53,7 @@ def test_coco_panoptic_has_80_things_and_53_kinds_of_stuff():
     assert classes[-1] == Category(200, "rug-merged", False)
 
 
-@pytest.mark.skipif(not SAMPLE.is_file(), reason="COCO's own list is not here")
+@needs_outside("coco_sample")
 def test_coco_panoptic_is_cocos_own_list():
     own = {
         (item["id"], item["name"], bool(item["isthing"]), tuple(item["color"]))

@@ -1,18 +1,16 @@
 """Two real images of COCO, where the folder beside the repository is there."""
 
-from pathlib import Path
-
 import numpy as np
-import pytest
+from outside_data import needs_outside, outside
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.folders import check_files
 from scaseg_cli.data.images import ids_to_rgb, read_image, read_label
 from scaseg_cli.recipe.schema import ImageSet
 
-ROOT = Path(__file__).parents[3] / ".." / "shared" / "coco_sample"
+ROOT = outside("coco_sample")
 WHERE = ImageSet(images="input_images", annotations="panoptic_examples.json", labels="panoptic_examples")
-pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="the two COCO images are not here")
+pytestmark = needs_outside("coco_sample")
 
 
 def test_reads_real_annotations_images_and_labels():

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from outside_data import needs_outside, outside
 from panoptic_files import CATEGORIES, striped, write_panoptic_set
 
 from scaseg_cli.errors import ScasegError
@@ -12,7 +13,7 @@ from scaseg_cli.split import open_set, read_classes, read_image_ids, split_datas
 from scaseg_cli.stages import require
 
 CAT, DOG, COW, GRASS, SKY = (category["id"] for category in CATEGORIES)
-SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "coco_sample"
+SAMPLE = outside("coco_sample")
 TRAIN = [striped(1, CAT, GRASS), striped(2, COW, GRASS), striped(3, DOG, SKY), striped(4, DOG, COW, crowd=True)]
 VALIDATION = [striped(10 + number, COW, GRASS) for number in range(5)]
 
@@ -194,7 +195,7 @@ def test_draws_the_embedded_world_once(run):
     assert (run.path / "data" / "annotations" / "panoptic_train.json").stat().st_mtime_ns != made
 
 
-@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the two COCO images are not here")
+@needs_outside("coco_sample")
 class TestCocoSample:
     WHERE = ImageSet(images="input_images", annotations="panoptic_examples.json", labels="panoptic_examples")
 
