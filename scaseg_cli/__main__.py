@@ -1,4 +1,4 @@
-"""`python -m scaseg_cli` is `scaseg`."""
+"""`python -m scaseg_cli` runs `scaseg`."""
 
 import sys
 

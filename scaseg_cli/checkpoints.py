@@ -1,4 +1,4 @@
-"""Tensors on disk: results as safetensors with a header that says what they are; progress as plain state."""
+"""Tensors on disk: results as safetensors whose header states their kind, training progress as PyTorch files."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
 
 
 def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, Any] | None = None) -> None:
-    """Write ``tensors`` to ``path`` in one piece, marked as ``kind`` ("base", "queries"), with ``meta`` as JSON.
+    """Write ``tensors`` to ``path`` atomically, marked as ``kind`` ("base", "queries"), with ``meta`` as JSON.
 
     Raises:
-        ScasegError: it cannot be written, as on a full disk; what stood there stays.
+        ScasegError: the file cannot be written, as on a full disk; an existing file is kept.
     """
     header = {"scaseg": json.dumps({"kind": kind, **(meta or {})}, sort_keys=True)}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replaced(path) as temporary:
         try:
             save_file(contiguous, str(temporary), metadata=header)
-        except SafetensorError as error:  # what the system refused, in words of its own
+        except SafetensorError as error:  # wraps the system's error without its errno
             raise OSError(first_line(error)) from error
 
 
 def load_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote.
+    """Read a file that `save_tensors` wrote.
 
     Args:
         path: the file.
-        kind: what it must be.
-        remedy: what makes it anew, for the errors.
+        kind: the kind that the file must have.
+        remedy: hint for the errors: how to create the file again.
 
     Raises:
-        ScasegError: missing, cut short, or of another kind (a checkpoint of another stage).
+        ScasegError: the file is missing, truncated, or of another kind (a checkpoint of another stage).
     """
     if not path.is_file():
         raise ScasegError(f"{path} does not exist", remedy)
@@ -53,14 +53,14 @@ def load_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Tensor],
                 raise ScasegError(f"{path} holds {found}, not {kind}", remedy)
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise ScasegError(f"{path} is damaged or cut short: {error}", remedy) from error
+        raise ScasegError(f"{path} is damaged or truncated: {error}", remedy) from error
 
 
 def load_module(module: nn.Module, tensors: dict[str, Tensor], path: Path, remedy: str) -> None:
-    """Put ``tensors`` into ``module``; every key and shape must fit.
+    """Load ``tensors`` into ``module``; all keys and shapes must match.
 
     Raises:
-        ScasegError: keys are missing, unexpected, or of another shape; up to three are named.
+        ScasegError: keys are missing or unexpected, or shapes differ; the message names up to three.
     """
     own = module.state_dict()
     missing = sorted(set(own) - set(tensors))
@@ -74,10 +74,10 @@ def load_module(module: nn.Module, tensors: dict[str, Tensor], path: Path, remed
 
 
 def read_state_dict(path: Path, remedy: str) -> dict[str, Tensor]:
-    """The weights in a file that others made: safetensors, or a PyTorch file read as weights alone.
+    """Read the weights of an external checkpoint: safetensors, or a PyTorch file with ``weights_only``.
 
     Raises:
-        ScasegError: missing, damaged, or no state dict.
+        ScasegError: the file is missing or damaged, or has no state dict.
     """
     if not path.is_file():
         raise ScasegError(f"{path} does not exist", remedy)
@@ -85,54 +85,54 @@ def read_state_dict(path: Path, remedy: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise many kinds for a damaged file
+    except Exception as error:  # a damaged file raises many types in torch and safetensors
         raise unreadable(path, error, remedy) from error
     return plain_state(content, path, remedy)
 
 
 def unreadable(path: Path, error: Exception, remedy: str) -> ScasegError:
-    """The error of a file that is no weights."""
+    """The error for a file that cannot be read as weights."""
     return ScasegError(
-        f"{path} cannot be read as weights; it is damaged, cut short, or of another kind: {first_line(error)}", remedy
+        f"{path} cannot be read as weights; it is damaged, truncated, or of another kind: {first_line(error)}", remedy
     )
 
 
 def plain_state(content: Any, path: Path, remedy: str) -> dict[str, Tensor]:
-    """The state dict in what was read: bare, or as "state_dict" of a training checkpoint, maybe of a wrapped model.
+    """The state dict in a checkpoint: at the top level or under "state_dict", with or without the prefix "module.".
 
     Raises:
-        ScasegError: there is none.
+        ScasegError: the checkpoint has none.
     """
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content or not all(isinstance(item, Tensor) for item in content.values()):
-        raise ScasegError(f"{path} holds no state dict: names with one tensor each are wanted", remedy)
+        raise ScasegError(f"{path} holds no state dict, which maps each name to one tensor", remedy)
     wrapped = all(name.startswith("module.") for name in content)
     return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in content.items()}
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without torch's advice below it; its kind where it says nothing."""
+    """The first line of an error's message, without torch's advice below it; its type if the message is empty."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training's progress in one piece: tensors, numbers, text, lists and dicts alone.
+    """Write the progress of a training run atomically: only tensors, numbers, text, lists and dicts.
 
     Raises:
-        ScasegError: it cannot be written, as on a full disk; what stood there stays.
+        ScasegError: the file cannot be written, as on a full disk; an existing file is kept.
     """
     with replaced(path) as temporary, open(temporary, "wb") as file:
         try:
             torch.save(state, file)
-        except RuntimeError as error:  # of torch's ZIP writer; the file's own error says why
+        except RuntimeError as error:  # from torch's ZIP writer; the error of the file is its context
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from error
             raise
 
 
 def load_state(path: Path, key: str) -> dict[str, Any] | None:
-    """A training's progress, or None where there is none of this ``key`` (the stage's key) to go on from.
+    """The saved progress of a training run, or None if there is none with this ``key`` (the stage's key).
 
     Raises:
         ScasegError: the file is damaged.
@@ -141,9 +141,9 @@ def load_state(path: Path, key: str) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:  # a damaged file raises many types in torch
         raise ScasegError(
-            f"{path} is damaged or cut short: {first_line(error)}",
-            "Delete it and start the command again: the stage then begins anew.",
+            f"{path} is damaged or truncated: {first_line(error)}",
+            "Delete it and start the command again; the stage then starts from scratch.",
         ) from error
     return state if isinstance(state, dict) and state.get("key") == key else None

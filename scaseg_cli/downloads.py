@@ -1,4 +1,4 @@
-"""Fetching published weights: never a long wait for a network that is not there, and how a person fetches by hand."""
+"""Downloading published weights: short waits where there is no network, and the command for a manual download."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ANSWER_WITHIN = 5.0  # seconds for anything at all to answer
+ANSWER_WITHIN = 5.0  # seconds within which a server must answer
 _STALLED_AFTER = 60.0  # seconds without a byte
 
 
 def unreachable(address: str) -> str | None:
-    """Why ``address`` does not answer, or None where anything at all answers there. Takes `ANSWER_WITHIN` at most."""
+    """Return why ``address`` is unreachable, or None if a server answers. Takes at most `ANSWER_WITHIN` seconds."""
     found: list[str | None] = [f"no answer within {ANSWER_WITHIN:.0f} s"]
-    # A thread, since the look-up of a name has no time limit of its own.
+    # In a thread, since DNS lookups have no timeout of their own.
     asking = threading.Thread(target=lambda: found.append(_refusal(address)), daemon=True)
     asking.start()
     asking.join(ANSWER_WITHIN)
@@ -43,7 +43,7 @@ def _refusal(address: str) -> str | None:
 
 @contextmanager
 def limited_waits() -> Iterator[None]:
-    """While the block runs, a download that stalls fails after a minute, whatever library it is made with."""
+    """Make a stalled download fail after a minute while the block runs, whichever library downloads."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_STALLED_AFTER)
     try:
@@ -53,9 +53,9 @@ def limited_waits() -> Iterator[None]:
 
 
 def by_hand(url: str, place: Path) -> str:
-    """The shell command that puts what is at ``url`` at ``place``, named from the home folder where it lies there."""
+    """The shell command that downloads ``url`` to ``place``, with ~ for the home folder."""
     try:
         target = "~/" + shlex.quote(str(place.relative_to(Path.home())))
-    except (ValueError, RuntimeError):  # elsewhere, or nobody's home
+    except (ValueError, RuntimeError):  # outside the home folder, or there is none
         target = shlex.quote(str(place))
     return f"curl -fL --create-dirs -o {target} {shlex.quote(url)}"

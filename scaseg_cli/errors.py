@@ -1,4 +1,4 @@
-"""The one exception for everything that a user can cause and mend, and what the system refuses in its words."""
+"""The exception for everything that a user can cause and fix, and the system errors that become one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import errno
 
 
 class ScasegError(Exception):
-    """A user's mistake, or a thing in their world that has to be mended first.
+    """A user's mistake, or a problem of the machine or the data that the user has to fix.
 
     The command line prints ``message`` and ``hint`` on stderr, one line each, and exits with code 2.
 
     Args:
-        message: what is wrong, with the value and the file it stands in.
+        message: what is wrong, with the value and the file that holds it.
         hint: what to do next; a command where there is one.
     """
 
@@ -24,10 +24,10 @@ class ScasegError(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
-# For the hints of errors about what a machine lacks.
-DOCTOR = "`scaseg doctor` with this recipe shows all that is missing."
-# What the system refuses is the user's to mend, wherever in the code it shows.
-_REFUSALS = {
+# For the hints of errors about what the machine lacks.
+DOCTOR = "Run `scaseg doctor` with this recipe to see what is missing."
+# Hints for the system errors that the user can fix, wherever in the code they are raised.
+_HINTS = {
     errno.ENOSPC: "Free some space, or choose another folder with --work-dir.",
     errno.EDQUOT: "Free some space, or choose another folder with --work-dir.",
     errno.EROFS: "Choose another folder with --work-dir.",
@@ -38,20 +38,20 @@ _REFUSALS = {
 
 
 def explained(error: BaseException) -> ScasegError | None:
-    """``error`` as a user's error where it is one: the system refused something, or memory ran out."""
+    """``error`` as a `ScasegError` if the user can fix it: a system error, no memory, a missing library; else None."""
     if isinstance(error, ScasegError):
         return error
-    if isinstance(error, OSError) and error.errno in _REFUSALS:
+    if isinstance(error, OSError) and error.errno in _HINTS:
         where = f"{error.filename}: " if error.filename else ""
-        return ScasegError(f"{where}{error.strerror}", _REFUSALS[error.errno])
+        return ScasegError(f"{where}{error.strerror}", _HINTS[error.errno])
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return ScasegError(
-            f"the memory does not suffice: {str(error).splitlines()[0] if str(error) else 'none is left'}",
-            "For train-base: --set base.accumulate=2 or more, or base.amp=bf16. Else take smaller batches.",
+            f"out of memory: {str(error).splitlines()[0] if str(error) else 'none is left'}",
+            "For train-base, --set base.accumulate=2 or more, or base.amp=bf16. Otherwise use smaller batches.",
         )
     if isinstance(error, ImportError) and ".so" in str(error):
         return ScasegError(
-            f"a library of the system is missing: {error}",
-            "For libGL.so.1 replace opencv-python by opencv-python-headless of the same version, or install libGL.",
+            f"a system library is missing: {error}",
+            "For libGL.so.1, replace opencv-python with opencv-python-headless; `scaseg doctor` shows the commands.",
         )
     return None

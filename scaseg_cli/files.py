@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is lost, half-written or taken for something else."""
+"""Reading files with clear errors, writing them atomically, and hashing them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that takes its place when the block ends well.
+    """Yield a temporary path beside ``path``; its file replaces ``path`` when the block succeeds.
 
-    On any failure the temporary file is removed and what stood at ``path`` stays as it was.
+    On any failure the temporary file is removed, and a file at ``path`` is kept as it was.
 
     Raises:
         ScasegError: the folder cannot be written, or the disk is full.
@@ -30,7 +30,7 @@ def replaced(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that their owner alone may read
+        os.chmod(temporary, 0o666 & ~_umask())  # some writers create files that only their owner can read
         os.replace(temporary, path)
     except OSError as error:
         raise ScasegError(
@@ -38,7 +38,7 @@ def replaced(path: Path) -> Iterator[Path]:
             "Free some space, or choose another folder with --work-dir.",
         ) from error
     finally:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it was never made, or took its place
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # never created, or already moved to `path`
             temporary.unlink()
 
 
@@ -49,31 +49,31 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` in one piece."""
+    """Write ``text`` to ``path`` atomically."""
     with replaced(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` in one piece."""
+    """Write ``content`` to ``path`` atomically."""
     with replaced(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON to ``path`` in one piece."""
+    """Write ``value`` as indented JSON to ``path`` atomically."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path, what: str) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Args:
         path: the file.
-        what: what the file is to the user, for the error ("the annotation file").
+        what: the file's name in errors ("the annotation file").
 
     Raises:
-        ScasegError: the file is missing, cannot be read, or is not whole JSON.
+        ScasegError: the file is missing, cannot be read, or is not valid JSON.
     """
     import orjson  # three times faster than json on COCO's annotation files
 
@@ -84,7 +84,7 @@ def read_json(path: Path, what: str) -> Any:
     except orjson.JSONDecodeError as error:
         raise ScasegError(
             f"{what} {path} is not valid JSON: {error}",
-            "It may be cut short: fetch or make it again.",
+            "It may be truncated: download or create it again.",
         ) from error
     except OSError as error:
         raise ScasegError(f"{what} {path} cannot be read: {error.strerror}") from error
@@ -97,21 +97,21 @@ def hash_file(path: Path) -> str:
 
 
 def hash_value(value: Any) -> str:
-    """SHA-256 of a JSON-like value, whatever the order of its keys."""
+    """SHA-256 of a JSON-like value, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def inside(folder: Path, name: str, what: str) -> Path:
-    """``folder / name``, where ``name`` may not lead out of ``folder``.
+    """Return ``folder / name`` after checking that it is inside ``folder``.
 
     Raises:
-        ScasegError: ``name`` is absolute or climbs out with "..".
+        ScasegError: ``name`` is empty, absolute, or contains "..".
     """
     parts = Path(name)
     if not name or parts.is_absolute() or ".." in parts.parts:
         raise ScasegError(
             f"{what} has the file name {name!r}, which leads out of {folder}",
-            "File names must be relative and stay inside their folder.",
+            "Use file names that are relative and inside their folder.",
         )
     return folder / parts

@@ -1,6 +1,6 @@
-"""The stages in order: what each command carries out, and the run of them all.
+"""The stages in order: what each command runs, and how `scaseg run` runs them all.
 
-Stage functions are imported when they are called: a command loads what it needs and no more.
+Stage functions are imported when they are called, so that a command loads only what it needs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
-_LOOK_EVERY = 2.0  # seconds between looks at what another node has finished
+_POLL_EVERY = 2.0  # seconds between checks of what node 0 has finished
 
 
 def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = None) -> StageReport:
-    """Divide classes and images; draws the embedded world first where the recipe asks for it.
+    """Divide the classes and images; draw the embedded world first if the recipe uses it.
 
-    ``check_png`` panoptic PNGs of each list are read; None: a few.
+    Args:
+        recipe: the recipe.
+        run: the run folder.
+        check_png: how many panoptic PNGs of each list to read and check; None: a few.
     """
     from scaseg_cli.split.split import split_dataset
 
@@ -45,21 +48,21 @@ def embed_classes(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def train_base(recipe: Recipe, run: RunDir) -> StageReport:
-    """Stage 1: the segmentor, in as many processes as the recipe says."""
+    """Stage 1: train the segmentor, in the processes that the recipe sets."""
     from scaseg_cli.base.train import train_base
 
     return train_base(recipe, run)
 
 
 def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
-    """The pass of the frozen segmentor that stages 2 and 3 train from, in as many processes as the recipe says."""
+    """Run the frozen segmentor and store the query embeddings for stages 2 and 3, in the recipe's processes."""
     from scaseg_cli.queries.collect import collect_queries
 
     return collect_queries(recipe, run)
 
 
 def train_generator(recipe: Recipe, run: RunDir) -> StageReport:
-    """Stage 2 proper: the generator, from the query store or, with ``cat.live``, from the segmentor itself."""
+    """Train the generator of stage 2, from the query store or, with ``cat.live``, from the segmentor."""
     _say_one_process(recipe, "cat")
     from scaseg_cli.cat.train import train_generator
 
@@ -71,9 +74,9 @@ def train_generator(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def train_cat(recipe: Recipe, run: RunDir) -> StageReport:
-    """Stage 2: the query embeddings, unless they are up to date, and the generator.
+    """Stage 2: collect the query embeddings, unless they are up to date, and train the generator.
 
-    With ``cat.live`` the embeddings are collected too: the union fine-tuning trains from them.
+    The embeddings are also collected with ``cat.live``, since the union fine-tuning trains from them.
     """
     collected = None
     if is_done(recipe, run, "queries"):
@@ -89,20 +92,20 @@ def train_cat(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def union_finetune(recipe: Recipe, run: RunDir) -> StageReport:
-    """Stage 3: the class projector."""
+    """Stage 3: fine-tune the class projector."""
     from scaseg_cli.union.finetune import union_finetune
 
     return union_finetune(recipe, run)
 
 
 def evaluate(recipe: Recipe, run: RunDir) -> StageReport:
-    """The result table."""
+    """Evaluate the run and write the result table."""
     from scaseg_cli.evaluation.evaluate import evaluate
 
     return evaluate(recipe, run)
 
 
-# The functions of a whole run; the stage "data" is part of split_dataset.
+# The stages of `scaseg run`; the stage "data" is part of split_dataset.
 STEPS: dict[str, Callable[[Recipe, RunDir], StageReport]] = {
     "split": split_dataset,
     "embeddings": embed_classes,
@@ -115,11 +118,11 @@ STEPS: dict[str, Callable[[Recipe, RunDir], StageReport]] = {
 
 
 def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
-    """Carry out every stage that is not up to date, in order; on a further node, its part of the base alone.
+    """Run every stage that is not up to date, in order; a node other than node 0 only helps to train the base.
 
     Returns:
-        One report a stage, the evaluation's last. Its summary says whether the stage ``ran`` and the ``seconds`` that
-        it took, now or when it ran; the report of a stage that is up to date is read from the run folder.
+        One report for each stage, the evaluation's last. Its summary says whether the stage ``ran`` now, and the
+        ``seconds`` that it took, now or earlier. The report of an up-to-date stage is read from the run folder.
     """
     if this_node().rank:
         return [help_train_base(recipe, run)]
@@ -141,10 +144,10 @@ def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
 
 
 def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
-    """What a node that is not the first does in a whole run: it waits until the base can be trained, and takes part.
+    """Wait on a node other than node 0 until the base can be trained, and take part in its training.
 
     Raises:
-        ScasegError: node 0 does not get there within the time that nodes wait for each other.
+        ScasegError: node 0 does not finish the stages before it within the nodes' timeout.
     """
     node = this_node()
     latest = time.monotonic() + node.timeout
@@ -155,10 +158,10 @@ def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
             if time.monotonic() > latest:
                 raise ScasegError(
                     f"node 0 has not finished the {stage} stage in {run.path} within {node.timeout} s",
-                    "Start `scaseg run` on node 0; the run folder must be the same one on every node. --timeout lets "
-                    "the nodes wait longer.",
+                    "Start `scaseg run` on node 0, and use the same run folder on every node. To wait longer, raise "
+                    "--timeout.",
                 )
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_POLL_EVERY)
     started, done = time.monotonic(), is_done(recipe, run, "base")
     if done:
         say("base: up to date")
@@ -168,7 +171,7 @@ def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def stage_states(recipe: Recipe, run: RunDir) -> Table:
-    """What lies in the run folder for this recipe: each stage is done, stale (made by another recipe), or missing."""
+    """Table of the stages in the run folder: done, stale (made by another recipe), begun or missing."""
     rows: list[dict[str, Any]] = []
     for stage in stages_for(recipe):
         if stage not in STEPS:
@@ -197,7 +200,7 @@ def _up_to_date(recipe: Recipe, run: RunDir, stage: str) -> bool:
 
 
 def _report_of(run: RunDir, stage: str) -> StageReport:
-    """The report of a finished stage, from its record and its result table."""
+    """The report of a finished stage, read from its record and result table."""
     record = run.record(stage) or {}
     tables = []
     if stage == "evaluation":
@@ -208,4 +211,4 @@ def _report_of(run: RunDir, stage: str) -> StageReport:
 
 def _say_one_process(recipe: Recipe, stage: str) -> None:
     if recipe.gpus > 1 or recipe.processes > 1:
-        say(f"{stage}: one process does this")
+        say(f"{stage}: runs in one process")

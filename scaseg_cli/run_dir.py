@@ -1,4 +1,4 @@
-"""What a run folder holds: one folder a stage, each with a record of what made it."""
+"""The layout of a run folder: one folder for each stage, with a record of what made it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunDir:
-    """The run folder at ``path``. A stage's folder bears the stage's name."""
+    """The run folder at ``path``. Each stage has a folder of its name."""
 
     path: Path
 
@@ -26,7 +26,7 @@ class RunDir:
 
     @property
     def log_file(self) -> Path:
-        """What the commands said, one file a run folder."""
+        """The log of all commands in this run folder."""
         return self.path / "log.txt"
 
     # split
@@ -41,13 +41,13 @@ class RunDir:
         return self.path / "split" / "images.json"
 
     def label_index_file(self, part: str) -> Path:
-        """What the label maps of a part of the data hold; there is none of panoptic labels."""
+        """Index of the classes in the label maps of one part of the data; panoptic labels have none."""
         return self.path / "split" / f"label-maps-{part}.json"
 
     # embeddings
     @property
     def embeddings_file(self) -> Path:
-        """Semantic embeddings of all classes."""
+        """The semantic embeddings of all classes."""
         return self.path / "embeddings" / "embeddings.safetensors"
 
     # base
@@ -59,7 +59,7 @@ class RunDir:
     # queries
     @property
     def queries_file(self) -> Path:
-        """Query embeddings with their labels, from which stages 2 and 3 train."""
+        """The query embeddings with their labels, on which stages 2 and 3 train."""
         return self.path / "queries" / "queries.safetensors"
 
     # cat
@@ -81,28 +81,28 @@ class RunDir:
 
     @property
     def best_increment_file(self) -> Path:
-        """The fine-tuned class projector that is best on the selection images together with an increment."""
+        """The fine-tuned class projector that scores best on the selection images with an increment."""
         return self.path / "union" / "best_increment.safetensors"
 
     @property
     def control_file(self) -> Path:
-        """The control: the projector fine-tuned in the same way without generated embeddings."""
+        """The control: the class projector fine-tuned in the same way without generated embeddings."""
         return self.path / "union" / "control.safetensors"
 
     @property
     def choices_file(self) -> Path:
-        """What was chosen on the selection images: snapshot and increments, with every figure seen."""
+        """The snapshot and increments chosen on the selection images, with all scores compared."""
         return self.path / "union" / "choices.json"
 
     # evaluation
     @property
     def results_file(self) -> Path:
-        """The result table as JSON; CSV and Markdown lie beside it."""
+        """The result table as JSON, with CSV and Markdown beside it."""
         return self.path / "evaluation" / "results.json"
 
     @property
     def per_class_file(self) -> Path:
-        """The per-class table as JSON; CSV and Markdown lie beside it."""
+        """The per-class table as JSON, with CSV and Markdown beside it."""
         return self.path / "evaluation" / "per-class.json"
 
     @property
@@ -113,12 +113,12 @@ class RunDir:
     # report
     @property
     def survey_file(self) -> Path:
-        """What a report saw of the validation images: what segments are taken for, and query embeddings."""
+        """A report's data from the validation images: confusions of classes, and query embeddings."""
         return self.path / "report" / "look.safetensors"
 
     @property
     def report_file(self) -> Path:
-        """The report on this run alone."""
+        """The HTML report on this run."""
         return self.path / "report.html"
 
     # visualization
@@ -127,28 +127,28 @@ class RunDir:
         return self.path / "visualization" / f"{stem}{suffix}"
 
     def folder(self, stage: str) -> Path:
-        """The folder of ``stage``, made if need be.
+        """The folder of ``stage``, created if necessary.
 
         Raises:
-            ScasegError: the work folder cannot be written.
+            ScasegError: the run folder cannot be written.
         """
         folder = self.path / stage
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ScasegError(
-                f"the work folder {self.path} cannot be made: {error.strerror}", "Choose another with --work-dir."
+                f"the run folder {self.path} cannot be created: {error.strerror}", "Choose another with --work-dir."
             ) from error
         if not os.access(folder, os.W_OK):
-            raise ScasegError(f"the work folder {folder} cannot be written", "Choose another with --work-dir.")
+            raise ScasegError(f"the run folder {folder} cannot be written", "Choose another with --work-dir.")
         return folder
 
     def record_file(self, stage: str) -> Path:
-        """The record of a finished stage."""
+        """The file of the record of ``stage``."""
         return self.path / stage / "record.json"
 
     def record(self, stage: str) -> dict[str, Any] | None:
-        """What made ``stage``, or None where it has not finished.
+        """The record of ``stage``, or None if it has not finished.
 
         Raises:
             ScasegError: the record is damaged.
@@ -159,9 +159,9 @@ class RunDir:
         try:
             content = read_json(path, "the stage's record")
         except ScasegError as error:
-            raise ScasegError(error.message, f"Delete it: the {stage} stage then counts as not done.") from error
+            raise ScasegError(error.message, f"Delete it; the {stage} stage then counts as not done.") from error
         return content if isinstance(content, dict) else None
 
     def write_record(self, stage: str, content: dict[str, Any]) -> None:
-        """The stage has finished: its record is written last, in one piece."""
+        """Write the record that marks ``stage`` as finished, atomically."""
         write_json(self.record_file(stage), content)

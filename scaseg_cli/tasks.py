@@ -1,7 +1,7 @@
-"""The two tasks, and all in which they differ, as data: every package asks this and none asks for a task's name.
+"""The two tasks and their differences as data, so that no package compares a task's name.
 
-docs/method.md, Task. What needs code of its own lies in one file of the package that needs it: reading label maps in
-data/semantic.py, the host network in base/, the measure in evaluation/.
+docs/method.md, Task. Code for one task only is in one file of its package: reading label maps in data/semantic.py, the
+host network in base/, the measure in evaluation/.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ SETTINGS: tuple[Setting, ...] = ("inductive", "transductive")
 
 @dataclass(frozen=True)
 class Task:
-    """One task.
+    """A zero-shot segmentation task.
 
     Attributes:
         name: as in the recipe.
         title: in words.
         labels: ``panoptic``: COCO's JSON with PNGs of segment ids; ``semantic``: maps of one class id a pixel.
-        keeps_unseen: training images that hold unseen classes stay, their unseen pixels being ignored; else they go.
-        measure: the main measure, whose seen, unseen and harmonic means decide: ``pq`` or ``iou``.
+        keeps_unseen: whether training images with unseen classes are kept, their unseen pixels ignored, or dropped.
+        measure: the main measure, ``pq`` or ``iou``; its seen, unseen and harmonic means decide.
     """
 
     name: Literal["zps", "zss"]

@@ -118,7 +118,7 @@ def occupied(run: RunDir) -> Iterator[None]:
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  # closed below
     except OSError as error:
         raise ScasegError(
-            f"the work folder {run.path} cannot be written: {error.strerror}", "Choose another with --work-dir."
+            f"the run folder {run.path} cannot be written: {error.strerror}", "Choose another with --work-dir."
         ) from error
     with file:
         try:

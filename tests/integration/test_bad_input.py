@@ -173,7 +173,12 @@ def test_a_split_without_all_its_files(world: World, folder: str) -> None:
     gone = [file for file in files if file.name in kept][:7]
     for file in gone:
         file.unlink()
-    said = (f"data/{folder} has 7 mistakes", rf"{gone[0].name} does not exist", "and 2 more", "all files were downloaded")
+    said = (
+        f"data/{folder} has 7 mistakes",
+        rf"{gone[0].name} does not exist",
+        "and 2 more",
+        "all files were downloaded",
+    )
     world.refuses("split-dataset", saying=said)
     shutil.rmtree(world.folder / "data" / folder)
     world.refuses("split-dataset", saying=(f"data/{folder} does not exist",))

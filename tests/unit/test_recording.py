@@ -75,7 +75,7 @@ def test_the_recipe_of_a_stage_is_there_from_its_beginning(run: RunDir) -> None:
         assert load_recipe(str(run.recipe_file)) == recipe
 
 
-@pytest.mark.parametrize(("change", "said"), [("new", "another content than it has now"), (None, "gone now")])
+@pytest.mark.parametrize(("change", "said"), [("new", "has changed since"), (None, "is gone")])
 def test_a_file_that_changed_since_is_named_rather_than_the_recipe(
     run: RunDir, tmp_path: Path, change: str | None, said: str
 ) -> None:

@@ -125,7 +125,7 @@ def test_a_work_folder_that_cannot_be_made(scaseg: Call, tmp_path: Path) -> None
     for folder in ("file", "file/below"):
         code, out, err = scaseg("run", "-w", folder)
         assert (code, out) == (2, "")
-        assert err.splitlines()[0].startswith(f"error: the work folder {folder} cannot be written: ")
+        assert err.splitlines()[0].startswith(f"error: the run folder {folder} cannot be written: ")
         assert "--work-dir" in err
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -135,7 +135,7 @@ def test_a_work_folder_without_permission(scaseg: Call, tmp_path: Path) -> None:
     (tmp_path / "shut").mkdir(mode=0o500)
     code, _, err = scaseg("run", "-w", "shut/run")
     assert code == 2
-    assert "error: the work folder shut/run cannot be written: Permission denied" in err
+    assert "error: the run folder shut/run cannot be written: Permission denied" in err
 
 
 def test_two_commands_never_work_in_one_folder(scaseg: Call, tmp_path: Path) -> None:

@@ -76,4 +76,4 @@ def test_a_run_with_nothing_there_points_to_the_doctor(scaseg: Call, arguments: 
     code, out, err = scaseg("run", "--recipe", *arguments)
     assert (code, out) == (2, "")
     assert said in err
-    assert err.splitlines()[-1].endswith("`scaseg doctor` with this recipe shows all that is missing.")
+    assert err.splitlines()[-1].endswith("Run `scaseg doctor` with this recipe to see what is missing.")

@@ -44,8 +44,8 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "/a/b: No space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "/c"), "/c: Permission denied"),
-        (MemoryError(), "the memory does not suffice: none is left"),
-        (ImportError("libGL.so.1: cannot open shared object file"), "a library of the system is missing: libGL.so.1"),
+        (MemoryError(), "out of memory: none is left"),
+        (ImportError("libGL.so.1: cannot open shared object file"), "a system library is missing: libGL.so.1"),
     ],
 )
 def test_what_the_system_refuses_is_no_bug(error: Exception, expected: str) -> None:
