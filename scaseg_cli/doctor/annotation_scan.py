@@ -1,4 +1,4 @@
-"""A glance at a panoptic annotation file of any size: searched through for marks, not parsed."""
+"""A quick scan of a panoptic annotation file of any size, which searches for marks instead of parsing."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CATEGORIES_AT_MOST = 4_000_000  # bytes in which the list of categories must end
-_ENDS = 64  # bytes at either end in which the outermost braces must be
+_CATEGORIES_AT_MOST = 4_000_000  # bytes; a longer list of categories is not read
+_ENDS = 64  # bytes at each end that must contain the outermost brace
 
 
 @dataclass(frozen=True)
 class AnnotationScan:
-    """What was seen.
+    """What a scan of an annotation file found.
 
     Attributes:
-        annotations: how many images have segments.
-        category_names: of the categories, in the file's order; empty where they cannot be read.
-        problem: why this is no whole panoptic annotation file; None: it may be one.
+        annotations: number of images with segments.
+        category_names: names of the categories, in the file's order; empty if they cannot be read.
+        problem: why this is not a complete panoptic annotation file; None: no problem found.
     """
 
     annotations: int = 0
@@ -31,10 +31,10 @@ class AnnotationScan:
 
 
 def scan_annotations(path: Path) -> AnnotationScan:
-    """Search through the file at ``path``, once while it stays as it is.
+    """Scan the file at ``path``; the result is cached until the file changes.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     status = path.stat()
     return _searched(path, status.st_size, status.st_mtime_ns)
@@ -42,7 +42,7 @@ def scan_annotations(path: Path) -> AnnotationScan:
 
 @lru_cache(maxsize=8)
 def _searched(path: Path, size: int, modified: int) -> AnnotationScan:
-    del modified  # it is here to make the cache forget a changed file
+    del modified  # an argument only so that a changed file misses the cache
     if not size:
         return AnnotationScan(problem="is empty")
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -53,11 +53,11 @@ def _scan(content: mmap.mmap) -> AnnotationScan:
     if not content[:_ENDS].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return AnnotationScan(problem="is not JSON")
     if not content[-_ENDS:].rstrip().endswith(b"}"):
-        return AnnotationScan(problem="is cut short")
+        return AnnotationScan(problem="is truncated")
     annotations = _count(content, b'"segments_info"')
     if not annotations:
         return AnnotationScan(
-            problem="holds no panoptic annotation (no segments_info): another kind of annotation file?"
+            problem="has no panoptic annotations (no segments_info); is it another kind of annotation file?"
         )
     return AnnotationScan(annotations, _category_names(content))
 

@@ -1,6 +1,6 @@
-"""COCO 2017 and COCO-Stuff as published: how many images, and which archives hold them.
+"""COCO 2017 and COCO-Stuff as published: numbers of images, and the archives that contain them.
 
-Archives and sizes are those that COCO's and COCO-Stuff's own pages name.
+Archives and sizes are from the pages of COCO and COCO-Stuff.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ NUM_CLASSES = 133  # of the panoptic annotations
 
 
 def published_count(path: Path) -> int | None:
-    """How many images COCO has in what ``path`` is called after (val2017, panoptic_train2017.json); None: not COCO."""
+    """Number of images of the COCO set in the name of ``path`` (val2017, panoptic_train2017.json); None: not COCO."""
     found = _SUBSET.search(path.name)
     return _COUNTS[found[1]] if found else None
 
 
 def fetch_images(folder: Path) -> str | None:
-    """The command that makes ``folder`` (COCO's train2017 or val2017); None: it is none of these."""
+    """The command that downloads ``folder``, COCO's train2017 or val2017; None for other folders."""
     if folder.name not in _COUNTS:
         return None
     return _unzipped(folder.parent / f"{folder.name}.zip", folder.parent, f"{_HOST}/zips/{folder.name}.zip")
 
 
 def fetch_annotations(path: Path) -> str | None:
-    """The command that makes the panoptic JSON at ``path``; None: it is not COCO's."""
+    """The command that downloads COCO's panoptic JSON to ``path``; None for other files."""
     if path.name not in ("panoptic_train2017.json", "panoptic_val2017.json") or path.parent.name != "annotations":
         return None
     root = path.parent.parent
@@ -43,7 +43,7 @@ def fetch_annotations(path: Path) -> str | None:
 
 
 def fetch_panoptic_labels(folder: Path) -> str | None:
-    """The commands that make the folder of panoptic PNGs; they lie in an archive within the annotations' archive."""
+    """The commands that unpack the panoptic PNGs from an archive inside the annotations' archive; None: not COCO."""
     inner, annotations = folder.parent / f"{folder.name}.zip", folder.parent / f"{folder.name}.json"
     outer = fetch_annotations(annotations)
     if outer is None:
@@ -51,12 +51,12 @@ def fetch_panoptic_labels(folder: Path) -> str | None:
     unzip = _unzip(inner, folder.parent)
     if inner.is_file():
         return unzip
-    # Where the annotations are to be fetched too, their own line says how, and the archive comes with them.
+    # If the annotations are missing too, their row shows the download, which includes this archive.
     return f"{outer}\n{unzip}" if annotations.is_file() else f"{unzip}  # which comes with {_PANOPTIC}"
 
 
 def fetch_label_maps(folder: Path) -> str | None:
-    """The command that makes a folder of COCO-Stuff's label maps; None: it is none."""
+    """The command that downloads a folder of COCO-Stuff's label maps; None for other folders."""
     if folder.name not in _COUNTS:
         return None
     place = folder.parent
@@ -65,7 +65,7 @@ def fetch_label_maps(folder: Path) -> str | None:
 
 def _unzipped(archive: Path, into: Path, url: str) -> str:
     unzip = _unzip(archive, into)
-    # -c and -n: what was broken off goes on, and nothing is fetched or written twice
+    # -c and -n: resume an interrupted download, and unpack only what is missing
     if archive.is_file():
         return unzip
     size = f"  # {_SIZES[archive.name]}" if archive.name in _SIZES else ""

@@ -1,4 +1,4 @@
-"""The images and labels that a recipe names: folders, counts, annotation files, and the unseen names."""
+"""Checks of the recipe's images and labels: folders, counts, annotation files, and the unseen names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def data_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
-    """Each set that the recipe names: is it there, and is it whole as far as counts tell?"""
+    """Check that each image set of the recipe exists and has the expected number of files."""
     if recipe.data.shapes is not None:
         return [ready("data", f"the embedded world: `scaseg split-dataset` draws it in {data_root(recipe, run)}")]
     root = data_root(recipe, run)
@@ -45,7 +45,7 @@ def data_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
 
 
 def panoptic_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
-    """Images, annotation file and panoptic PNGs of one set."""
+    """Check the images, annotation file and panoptic PNGs of one set."""
     assert where.annotations is not None
     annotations, expected = annotation_finding(part, root / where.annotations)
     images, labels = root / where.images, root / where.labels
@@ -59,7 +59,7 @@ def panoptic_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
 
 
 def label_map_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
-    """Images and label maps of one set, which must belong together name by name."""
+    """Check the images and label maps of one set, whose names must match."""
     images, labels = root / where.images, root / where.labels
     expected = published_count(images)
     rows = [
@@ -80,8 +80,8 @@ def label_map_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
 def folder_row(
     what: str, folder: Path, expected: int | None, fetch: str | None, key: str, suffixes: tuple[str, ...] = ()
 ) -> Finding:
-    """Whether ``folder`` holds as many files as expected; ``suffixes`` count, or, where there are none, all files."""
-    mend = fetch or f"Put the files there, or set data.root or {key} to where they are."
+    """Check that ``folder`` has the expected number of files, counting only ``suffixes`` if there are any."""
+    mend = fetch or f"Put the files there, or set data.root or {key} to their folder."
     try:
         with os.scandir(folder) as entries:
             found = sum(_counts(entry, suffixes) for entry in entries)
@@ -101,7 +101,7 @@ def _counts(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
 
 
 def annotation_finding(part: str, path: Path) -> tuple[Finding, int | None]:
-    """The annotation file's row, and how many images it says that there are; None where it does not say."""
+    """The row of the annotation file, and its number of annotated images; None if that is unknown."""
     what = f"{part} annotations"
     mend = fetch_annotations(path) or f"Put the panoptic JSON there, or set data.root or data.{part}.annotations."
     if not path.is_file():
@@ -112,16 +112,16 @@ def annotation_finding(part: str, path: Path) -> tuple[Finding, int | None]:
         return missing(what, f"{path} cannot be read: {error.strerror}", mend), None
     if seen.problem is not None:
         return missing(what, f"{path} {seen.problem}", f"Delete it, then {mend}"), None
-    told = f"{path}: {seen.annotations:,} images, {len(seen.category_names)} categories"
+    counts = f"{path}: {seen.annotations:,} images, {len(seen.category_names)} categories"
     published = published_count(path)
     if published is not None and (seen.annotations, len(seen.category_names)) != (published, NUM_CLASSES):
-        found = f"{told}; COCO's own has {published:,} images and {NUM_CLASSES} categories"
-        return warning(what, found, f"If it should be COCO's own: delete it, then {mend}"), seen.annotations
-    return ready(what, told), seen.annotations
+        found = f"{counts}; COCO's original has {published:,} images and {NUM_CLASSES} categories"
+        return warning(what, found, f"If it should be COCO's original, delete it, then {mend}"), seen.annotations
+    return ready(what, counts), seen.annotations
 
 
 def split_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
-    """Whether the unseen names can be read, and whether the data has them."""
+    """Check that the unseen names can be read and are classes of the data."""
     names = unseen_names(recipe.split.unseen)
     known = _class_names(recipe, data_root(recipe, run))
     if not known:
@@ -131,7 +131,7 @@ def split_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
 
 
 def _class_names(recipe: Recipe, root: Path) -> tuple[str, ...]:
-    """The data's classes where they are known before the split; empty where they are not."""
+    """The names of the data's classes; empty if they are unknown before the split."""
     if recipe.data.categories is not None:
         return tuple(category.name for category in read_class_list(root, recipe.data.categories))
     path = root / (recipe.data.train.annotations or "")
@@ -139,7 +139,7 @@ def _class_names(recipe: Recipe, root: Path) -> tuple[str, ...]:
 
 
 def num_training_images(recipe: Recipe, run: RunDir) -> int:
-    """How many images the training set has at most; 0 where nothing says so."""
+    """An upper bound for the number of training images; 0 if it is unknown."""
     if recipe.data.shapes is not None:
         return recipe.data.shapes.num_train
     root, where = data_root(recipe, run), recipe.data.train

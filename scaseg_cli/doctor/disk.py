@@ -1,4 +1,4 @@
-"""Where the run will be written: permission, disk, and shared memory for its data loaders."""
+"""Checks of the run folder, the disk space, and the shared memory for data loaders."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
 SHARED_MEMORY = Path("/dev/shm")
 _RESNET = {18: 11.2e6, 34: 21.3e6, 50: 23.5e6, 101: 42.5e6}  # parameters at width 64, without the classifier
 _SEGMENTS_AN_IMAGE = 12  # COCO panoptic has 11
-_REST = 50_000_000  # bytes of everything small: lists, tables, logs, generator, projectors
+_REST = 50_000_000  # bytes of all small files: lists, tables, logs, generator, projectors
 _ELSEWHERE = "Choose another folder with --work-dir."
 
 
 def run_folder_findings(_recipe: Recipe, run: RunDir) -> list[Finding]:
-    """Whether the run folder is there, or can be made."""
+    """Check that the run folder exists or can be created."""
     place = _existing(run.path)
     if not place.is_dir():
-        return [missing("run folder", f"{place} is no folder", _ELSEWHERE)]
+        return [missing("run folder", f"{place} is not a folder", _ELSEWHERE)]
     if not os.access(place, os.W_OK | os.X_OK):
         return [missing("run folder", f"{place} cannot be written", _ELSEWHERE)]
-    return [ready("run folder", f"{run.path}{'' if run.path.exists() else ' can be made'}")]
+    return [ready("run folder", f"{run.path}{'' if run.path.exists() else ' can be created'}")]
 
 
 def _existing(path: Path) -> Path:
-    """``path``, or the nearest folder above it that is there."""
+    """``path``, or the nearest parent that exists."""
     whole = path.absolute()
     return next(place for place in (whole, *whole.parents) if place.exists())
 
 
 def disk_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
-    """Whether the disk of the run folder has room for what the run writes."""
+    """Check that the disk of the run folder has enough space for the run."""
     free = shutil.disk_usage(_existing(run.path)).free
     needed = disk_needed(recipe, num_training_images(recipe, run))
-    told = f"{_gigabytes(free)} free; the run takes up to {_gigabytes(needed)}"
+    found = f"{_gigabytes(free)} free; the run needs up to {_gigabytes(needed)}"
     if free >= needed:
-        return [ready("disk", told)]
-    return [warning("disk", told, f"Free some space. {_ELSEWHERE}")]
+        return [ready("disk", found)]
+    return [warning("disk", found, f"Free some space. {_ELSEWHERE}")]
 
 
 def disk_needed(recipe: Recipe, num_images: int) -> int:
-    """An estimate of the bytes that a run writes, at the moment when they are most.
+    """Estimate the peak number of bytes that a run writes.
 
-    That is the segmentor; the training's progress with the optimizer's two moments, twice while one replaces the
-    other; and the query embeddings, in shards and in one file.
+    They are the segmentor; the training's progress with the optimizer's two moments, twice while a new file replaces
+    the old one; and the query embeddings, in shards and in one file.
     """
     weights = 4 * num_parameters(recipe.base)
     vectors = num_images * recipe.queries.views * (_SEGMENTS_AN_IMAGE + recipe.queries.unmatched_per_image)
@@ -59,7 +59,7 @@ def disk_needed(recipe: Recipe, num_images: int) -> int:
 
 
 def num_parameters(base: Base) -> int:
-    """Parameters of the segmentor, within a few per cent."""
+    """Estimate the number of parameters of the segmentor, within a few per cent."""
     c, backbone = base.channels, base.backbone
     deepest = backbone.width * 8 * (4 if backbone.depth >= 50 else 1)  # channels of the last of four levels
     resnet = _RESNET[backbone.depth] * (backbone.width / 64) ** 2
@@ -70,19 +70,19 @@ def num_parameters(base: Base) -> int:
 
 
 def shared_memory_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether data loaders can hand over their batches; containers often have 64 MB for that."""
+    """Check the shared memory through which data loaders pass batches; containers often have only 64 MB."""
     if not recipe.base.workers or not SHARED_MEMORY.is_dir():
         return []
     free, needed = shutil.disk_usage(SHARED_MEMORY).free, shared_memory_needed(recipe)
-    told = f"{_gigabytes(free)} free in {SHARED_MEMORY}; the data loaders take about {_gigabytes(needed)}"
+    found = f"{_gigabytes(free)} free in {SHARED_MEMORY}; the data loaders need about {_gigabytes(needed)}"
     if free >= needed:
-        return [ready("shared memory", told)]
-    mend = "More for the container (docker run --shm-size=8g), or fewer loaders: --set base.workers=0"
-    return [warning("shared memory", told, mend)]
+        return [ready("shared memory", found)]
+    mend = "Give the container more (docker run --shm-size=8g), or use no loader processes: --set base.workers=0"
+    return [warning("shared memory", found, mend)]
 
 
 def shared_memory_needed(recipe: Recipe) -> int:
-    """Bytes of the batches that all loaders hold ready, two each: an image's three channels and its masks."""
+    """Estimate the bytes of prefetched batches: two for each loader, of images with three channels and masks."""
     sample = recipe.base.crop**2 * (3 + _SEGMENTS_AN_IMAGE)
     return recipe.base.workers * 2 * -(-recipe.base.batch_size // recipe.nodes) * sample
 

@@ -1,4 +1,4 @@
-"""All checks, one after another; none keeps the others from being told."""
+"""Runs all checks; a check that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scaseg_cli.doctor.machine import (
     gpu_findings,
     library_findings,
     log_findings,
+    opencv_finding,
     operator_findings,
     precision_findings,
     python_findings,
@@ -44,12 +45,12 @@ CHECKS: dict[str, Check] = {
 
 
 def examine(recipe: Recipe, run: RunDir, debug: bool = False) -> list[Finding]:
-    """What a run of ``recipe`` in ``run`` needs, in the order of its need. Writes nothing, and asks no network.
+    """Check what a run of ``recipe`` in ``run`` needs, in the order of its use, without network access or writing.
 
     Args:
         recipe: the recipe.
-        run: the run folder, which need not be there.
-        debug: raise what a check did not expect, instead of telling it in the check's row.
+        run: the run folder, which need not exist.
+        debug: raise unexpected errors of a check instead of reporting them in its row.
     """
     return [finding for name, check in CHECKS.items() for finding in _guarded(name, check, recipe, run, debug)]
 
@@ -58,11 +59,11 @@ def _guarded(name: str, check: Check, recipe: Recipe, run: RunDir, debug: bool) 
     try:
         return check(recipe, run)
     except ScasegError as error:
-        return [missing(name, error.message, error.hint or "Mend it.")]
-    except (
-        Exception
-    ) as error:  # a broken machine breaks in ways that nobody foresees, and the rest is still worth telling
+        return [missing(name, error.message, error.hint or "Fix it.")]
+    except Exception as error:  # a broken installation fails in many ways, and the other checks are still useful
+        if isinstance(error, ImportError) and "libGL" in str(error):  # mmcv and mmengine import OpenCV
+            return [opencv_finding(name, error)]
         if debug:
             raise
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        return [missing(name, f"this could not be looked at: {told}", "--debug shows the traceback")]
+        first = f"{type(error).__name__}: {error}".splitlines()[0]
+        return [missing(name, f"this check failed: {first}", "Add --debug to see the traceback.")]

@@ -1,4 +1,4 @@
-"""One finding of the doctor, and all of them as a table."""
+"""The findings of `scaseg doctor`, and their table and JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ State = Literal["ready", "warning", "missing"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a run needs.
+    """The state of one requirement of a run.
 
     Attributes:
-        what: the thing, in words.
-        state: ``missing``: the run could not start; ``warning``: it could, but somebody should know.
-        found: what is there.
-        mend: the commands, paths or keys that mend it, one a line; None where nothing is to be done.
+        what: the requirement.
+        state: ``missing``: the run cannot start; ``warning``: it can, with a restriction; ``ready``.
+        found: what was found.
+        mend: the commands, paths or keys that fix it, one per line; None if there is nothing to do.
     """
 
     what: str
@@ -31,37 +31,42 @@ class Finding:
 
 
 def ready(what: str, found: str) -> Finding:
-    """All is well."""
+    """A finding without a problem."""
     return Finding(what, "ready", found)
 
 
 def warning(what: str, found: str, mend: str) -> Finding:
-    """The run could start."""
+    """A problem with which the run can start."""
     return Finding(what, "warning", found, mend)
 
 
 def missing(what: str, found: str, mend: str) -> Finding:
-    """The run could not start."""
+    """A problem with which the run cannot start."""
     return Finding(what, "missing", found, mend)
 
 
 def can_start(rows: Iterable[Finding]) -> bool:
-    """Whether nothing is missing."""
+    """Whether no finding is ``missing``."""
     return all(finding.state != "missing" for finding in rows)
 
 
 def as_json_value(name: str, rows: list[Finding]) -> dict[str, Any]:
-    """The findings for programs."""
+    """The findings as a JSON value."""
     return {"recipe": name, "can_start": can_start(rows), "rows": [asdict(finding) for finding in rows]}
 
 
 def as_table(name: str, rows: list[Finding]) -> Table:
-    """The findings for people: what mends them stands below the table, numbered, so that it can be copied whole."""
+    """The findings as a table, with the fixes as numbered notes below it, from where they can be copied."""
     numbers: dict[str, int] = {}
     for finding in rows:
         if finding.mend is not None:
             numbers.setdefault(finding.mend, len(numbers) + 1)
-    columns = [Column("what", "what"), Column("state", "state"), Column("found", "found"), Column("mend", "to mend it")]
+    columns = [
+        Column("what", "what"),
+        Column("state", "state"),
+        Column("found", "found"),
+        Column("mend", "how to fix it"),
+    ]
     cells = [
         {
             "what": finding.what,
@@ -79,5 +84,5 @@ def as_table(name: str, rows: list[Finding]) -> Table:
 def _verdict(rows: list[Finding]) -> str:
     lacking = sum(finding.state == "missing" for finding in rows)
     warnings = sum(finding.state == "warning" for finding in rows)
-    told = f"{lacking} missing" if lacking else "ready to run"
-    return f"{told}, {warnings} warning{'' if warnings == 1 else 's'}" if warnings else told
+    verdict = f"{lacking} missing" if lacking else "ready to run"
+    return f"{verdict}, {warnings} warning{'' if warnings == 1 else 's'}" if warnings else verdict

@@ -1,4 +1,4 @@
-"""Python, libraries and GPUs."""
+"""Checks of Python, the libraries, the GPUs and the batch."""
 
 from __future__ import annotations
 
@@ -15,50 +15,63 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 _LIBRARIES = ("mmdet", "mmsegmentation", "mmengine", "open_clip_torch", "torchvision", "numpy")
-_INSTALL = "pip install -c constraints.txt -e .   (in the checkout of scaseg)"
-# MMDetection publishes 13.9 GB for Mask2Former R-50 with two 1024 x 1024 images a GPU, MMSegmentation 3.4 GB with two
-# of 512 x 512 (both in float32, with the compiled operator): 6.6 GB a megapixel.
+_INSTALL = "pip install -c constraints.txt -e .  # in the checkout of scaseg"
+_HEADLESS = (  # as in the Makefile
+    "pip uninstall --yes opencv-python\n"
+    "pip install --force-reinstall --no-deps -c constraints.txt opencv-python-headless  # in the checkout of scaseg"
+)
+# MMDetection reports 13.9 GB for Mask2Former R-50 with two 1024 x 1024 images per GPU, MMSegmentation 3.4 GB with two
+# 512 x 512 images (both in float32, with the compiled operator): 6.6 GB per megapixel.
 GB_PER_MEGAPIXEL = 6.6
 
 
 def python_findings(_recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether this Python is one that scaseg is made for."""
+    """Check that scaseg supports this version of Python."""
     if (3, 11) <= sys.version_info[:2] <= (3, 12):
         return [ready("Python", platform.python_version())]
-    return [warning("Python", platform.python_version(), "scaseg is made for Python 3.11 and 3.12.")]
+    return [warning("Python", platform.python_version(), "Use Python 3.11 or 3.12, which scaseg supports.")]
 
 
 def torch_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether PyTorch loads, and whether it was built for GPUs where the recipe asks for them."""
+    """Check that PyTorch can be imported and is built for GPUs if the recipe uses them."""
     try:
         import torch
-    except (ImportError, OSError) as error:  # OSError: a library of the system or of CUDA is missing
-        return [missing("PyTorch", f"it does not load: {error}", _INSTALL)]
+    except (ImportError, OSError) as error:  # OSError: a system or CUDA library is missing
+        return [missing("PyTorch", f"it cannot be imported: {error}", _INSTALL)]
     return [torch_finding(recipe, torch.__version__, torch.version.cuda or torch.version.hip)]
 
 
 def torch_finding(recipe: Recipe, version: str, build: str | None) -> Finding:
-    """The row of a PyTorch that loads; ``build`` is its CUDA's version, None for a CPU build."""
+    """The row of an imported PyTorch; ``build`` is its CUDA or ROCm version, None for a CPU build."""
     if build is not None:
         return ready("PyTorch", f"{version}, built for CUDA {build}")
     if not recipe.gpus:
         return ready("PyTorch", f"{version}, a CPU build")
     return missing(
         "PyTorch",
-        f"{version}, a CPU build; the recipe asks for {recipe.gpus} GPUs",
-        "Install a build of the same version for this machine's CUDA (PyTorch's own site shows the command), "
-        "or give --gpus 0.",
+        f"{version}, a CPU build; the recipe requires {recipe.gpus} GPUs",
+        "Install a build of the same version for this machine's CUDA (PyTorch's site shows the command), "
+        "or use --gpus 0.",
     )
 
 
 def library_findings(_recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether what scaseg is built on is installed."""
+    """Check that the libraries of scaseg are installed and OpenCV can be imported."""
     found = {name: version for name in _LIBRARIES if (version := _version(name)) is not None}
     mmcv = next((name for name in ("mmcv", "mmcv-lite") if _version(name) is not None), None)
     lacking = [name for name in _LIBRARIES if name not in found] + ([] if mmcv else ["mmcv-lite"])
     if lacking:
         return [missing("libraries", f"not installed: {', '.join(lacking)}", _INSTALL)]
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        return [opencv_finding("libraries", error)]
     return [ready("libraries", ", ".join(f"{name} {version}" for name, version in found.items()))]
+
+
+def opencv_finding(what: str, error: ImportError) -> Finding:
+    """The row of a check that could not import OpenCV."""
+    return missing(what, f"OpenCV cannot be imported: {error}", _HEADLESS if "libGL" in str(error) else _INSTALL)
 
 
 def _version(name: str) -> str | None:
@@ -70,7 +83,7 @@ def _version(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One CUDA device; memory in bytes."""
+    """A CUDA device, with memory in bytes."""
 
     name: str
     total: int
@@ -78,9 +91,9 @@ class Gpu:
 
 
 def gpu_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether there are as many GPUs as the recipe asks for, and whether their memory may suffice."""
+    """Check the number of GPUs and estimate whether their memory is enough."""
     if not recipe.gpus:
-        return [ready("GPUs", "none asked for: the recipe runs on the CPU")]
+        return [ready("GPUs", "none required: the recipe runs on the CPU")]
     import torch
 
     gpus = []
@@ -91,30 +104,30 @@ def gpu_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
 
 
 def count_and_memory(recipe: Recipe, gpus: list[Gpu]) -> list[Finding]:
-    """The rows for the devices that were found."""
+    """The rows of the GPUs found."""
     names = sorted({gpu.name for gpu in gpus})
     found = f"{len(gpus)} x {' / '.join(names)}" if gpus else "none that PyTorch can use"
     if len(gpus) < recipe.gpus:
-        mend = f"--gpus {len(gpus)} takes {'the one' if len(gpus) == 1 else 'those'} that are there" if gpus else ""
-        mend = mend or "`nvidia-smi` shows whether the driver sees any; --gpus 0 runs on the CPU"
-        return [missing("GPUs", f"{found}; the recipe asks for {recipe.gpus}", mend)]
+        mend = "Run `nvidia-smi` to see the driver's GPUs, or use the CPU with --gpus 0."
+        mend = f"Use the available GPUs: --gpus {len(gpus)}" if gpus else mend
+        return [missing("GPUs", f"{found}; the recipe requires {recipe.gpus}", mend)]
     needed = gpu_memory(recipe)
     least = min(gpu.free for gpu in gpus[: recipe.gpus])
-    told = f"{least / 1e9:.1f} GB free on the fullest; training takes about {needed / 1e9:.1f} GB"
+    memory = f"{least / 1e9:.1f} GB free on the fullest; training needs about {needed / 1e9:.1f} GB"
     if least >= needed:
-        return [ready("GPUs", found), ready("GPU memory", told)]
-    mend = "--set base.accumulate=2 halves what is held at once; --set base.amp=bf16 and more GPUs save memory too."
-    return [ready("GPUs", found), warning("GPU memory", told, mend)]
+        return [ready("GPUs", found), ready("GPU memory", memory)]
+    mend = "Halve the images at once with --set base.accumulate=2, or use --set base.amp=bf16 or more GPUs."
+    return [ready("GPUs", found), warning("GPU memory", memory, mend)]
 
 
 def gpu_memory(recipe: Recipe) -> int:
-    """An estimate of the bytes that stage 1 takes on each GPU, from published figures for ResNet-50."""
+    """Estimate the bytes that stage 1 needs on each GPU, from published figures for ResNet-50."""
     images = -(-recipe.base.batch_size // (max(1, recipe.gpus) * recipe.nodes * recipe.base.accumulate))
     return round(images * recipe.base.crop**2 * GB_PER_MEGAPIXEL * 1e3)
 
 
 def batch_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether the batch divides among the processes of all nodes, and the parts that each takes it in."""
+    """Check that the batch divides evenly by the processes of all nodes and the parts of ``base.accumulate``."""
     from scaseg_cli.base.device import world_size
 
     size, images = world_size(recipe) * recipe.nodes, recipe.base.batch_size
@@ -123,13 +136,13 @@ def batch_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     if recipe.base.accumulate > 1:
         divided += f" x {recipe.base.accumulate} parts"
     if images % parts == 0:
-        return [ready("batch", f"{images} images a step, {images // parts} at once: {divided}")]
-    mend = f"--set base.batch_size={parts * -(-images // parts)}, or another number of GPUs"
-    return [missing("batch", f"{images} images a step do not divide by {parts}: {divided}", mend)]
+        return [ready("batch", f"{images} images per step, {images // parts} at once: {divided}")]
+    mend = f"Use --set base.batch_size={parts * -(-images // parts)}, or another number of GPUs."
+    return [missing("batch", f"{images} images per step are not divisible by {parts}: {divided}", mend)]
 
 
 def precision_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether the device computes in the 16 bits that the recipe asks for, if it does."""
+    """Check that the device supports the recipe's 16-bit precision, if any."""
     if recipe.base.amp == "off":
         return []
     from scaseg_cli.base.precision import check_precision
@@ -139,7 +152,7 @@ def precision_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
 
 
 def log_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether Weights & Biases is installed where the recipe wants it."""
+    """Check that Weights & Biases is installed if the recipe uses it."""
     if recipe.wandb is None:
         return []
     from scaseg_cli.base.events import check_wandb
@@ -149,18 +162,18 @@ def log_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
 
 
 def operator_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Whether mmcv's compiled operators are there; without them PyTorch's own serve."""
+    """Check for mmcv's compiled operators; without them scaseg uses PyTorch's."""
     from scaseg_cli.base.mmcv_ops import compiled
 
     if compiled():
         return [ready("mmcv operators", "compiled")]
-    found = "not compiled: the deformable attention runs in its PyTorch form"
+    found = "not compiled: the deformable attention uses PyTorch"
     if not recipe.gpus:
         return [ready("mmcv operators", found)]
     return [
         warning(
             "mmcv operators",
             f"{found}, which is slower on a GPU",
-            "Not needed. For speed: a full mmcv below 2.2, built for this PyTorch, in place of mmcv-lite.",
+            "Optional, for speed: replace mmcv-lite with a full mmcv below 2.2, built for this PyTorch.",
         )
     ]

@@ -122,7 +122,7 @@ def test_own_data_is_counted_against_its_own_annotations() -> None:
     Path("mine/annotations/validation/000000000002.png").rename("mine/annotations/validation/2.txt")
     rows = _rows(_own())
     assert rows["train images"].found == "mine/train: 1 of 2 files"
-    assert rows["train images"].mend == "Put the files there, or set data.root or data.train.images to where they are."
+    assert rows["train images"].mend == "Put the files there, or set data.root or data.train.images to their folder."
     assert rows["validation labels"].found == "mine/annotations/validation: 1 of 2 files"
 
 
@@ -144,7 +144,7 @@ def test_annotations_that_bear_coco_s_name_and_are_not_coco_s() -> None:
     rows = _rows(load_recipe("coco-zps"))
     assert where.annotations == "annotations/x.json"
     assert rows["validation annotations"].state == "warning"
-    assert "COCO's own has 5,000 images and 133 categories" in rows["validation annotations"].found
+    assert "COCO's original has 5,000 images and 133 categories" in rows["validation annotations"].found
     assert rows["validation images"].state == rows["validation labels"].state == "ready"
 
 
@@ -153,8 +153,8 @@ def test_annotations_that_bear_coco_s_name_and_are_not_coco_s() -> None:
     [
         (b"", "is empty"),
         (b"<html>404</html>", "is not JSON"),
-        (b'{"images": [{"file_name": "a', "is cut short"),
-        (json.dumps({"images": [], "annotations": [{"segmentation": []}]}).encode(), "holds no panoptic annotation"),
+        (b'{"images": [{"file_name": "a', "is truncated"),
+        (json.dumps({"images": [], "annotations": [{"segmentation": []}]}).encode(), "has no panoptic annotations"),
         (b"\x00" * 1000, "is not JSON"),
     ],
 )

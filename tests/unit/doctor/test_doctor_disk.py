@@ -38,7 +38,7 @@ def test_a_run_folder_that_is_there_or_can_be_made(tmp_path: Path) -> None:
     (there,) = run_folder_findings(ZPS, RunDir(tmp_path))
     (new,) = run_folder_findings(ZPS, RunDir(tmp_path / "a" / "b"))
     assert (there.state, new.state) == ("ready", "ready")
-    assert new.found.endswith("a/b can be made")
+    assert new.found.endswith("a/b can be created")
     assert not (tmp_path / "a").exists()
 
 
@@ -59,7 +59,7 @@ def test_the_disk(free: int, state: str, tmp_path: Path, monkeypatch: pytest.Mon
     _free(monkeypatch, free)
     (finding,) = disk_findings(ZPS, RunDir(tmp_path / "run"))
     assert finding.state == state
-    assert finding.found.startswith(f"{free / GB:.1f} GB free; the run takes up to 6.")
+    assert finding.found.startswith(f"{free / GB:.1f} GB free; the run needs up to 6.")
 
 
 def test_the_estimate_grows_with_images_and_views() -> None:

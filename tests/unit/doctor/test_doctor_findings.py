@@ -28,6 +28,7 @@ def test_what_mends_two_rows_stands_below_the_table_once() -> None:
     table = as_table("coco-zps", ROWS)
     assert table.title == "coco-zps: 2 missing, 1 warning"
     assert [finding["mend"] for finding in table.rows] == ["", "see 1", "see 2", "see 1"]
+    assert table.columns[-1].title == "how to fix it"
     assert table.notes == ["1  wget one\n   unzip one", "2  Free some space."]
     assert as_table("x", ROWS[:1]).title == "x: ready to run"
     assert as_table("x", [ROWS[2], ROWS[2]]).title == "x: ready to run, 2 warnings"
@@ -61,11 +62,19 @@ def test_a_users_mistake_in_a_check_is_its_row(monkeypatch: pytest.MonkeyPatch) 
     assert _row(rows, "disk").state == "ready"
 
 
+def test_an_opencv_without_libgl_has_one_fix_in_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with(monkeypatch, ImportError("libGL.so.1: cannot open shared object file"))
+    recipe = load_recipe("shapes-zps")
+    finding = _row(examine(recipe, RunDir(recipe.folder), debug=True), "CLIP weights")
+    assert finding.found == "OpenCV cannot be imported: libGL.so.1: cannot open shared object file"
+    assert "opencv-python-headless" in (finding.mend or "")
+
+
 def test_what_nobody_foresaw_is_a_row_too_and_a_traceback_with_debug(monkeypatch: pytest.MonkeyPatch) -> None:
     _with(monkeypatch, RuntimeError("driver too old\nmore"))
     recipe = load_recipe("shapes-zps")
     finding = _row(examine(recipe, RunDir(recipe.folder)), "CLIP weights")
     assert finding.state == "missing"
-    assert finding.found == "this could not be looked at: RuntimeError: driver too old"
+    assert finding.found == "this check failed: RuntimeError: driver too old"
     with pytest.raises(RuntimeError, match="driver too old"):
         examine(recipe, RunDir(recipe.folder), debug=True)

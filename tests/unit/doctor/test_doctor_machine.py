@@ -43,7 +43,7 @@ def test_torch_of_this_machine_is_ready_for_the_cpu() -> None:
     [
         (ZPS, "12.8", "ready", "built for CUDA 12.8"),
         (ON_CPU, None, "ready", "a CPU build"),
-        (ZPS, None, "missing", "a CPU build; the recipe asks for 8 GPUs"),
+        (ZPS, None, "missing", "a CPU build; the recipe requires 8 GPUs"),
     ],
 )
 def test_torchs_build(recipe, build: str | None, state: str, said: str) -> None:
@@ -56,7 +56,7 @@ def test_a_torch_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # Python then refuses to import it
     (finding,) = machine.torch_findings(ZPS, RUN)
     assert finding.state == "missing"
-    assert finding.found.startswith("it does not load: ")
+    assert finding.found.startswith("it cannot be imported: ")
 
 
 def test_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +68,29 @@ def test_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (finding.state, finding.found) == ("missing", "not installed: no-such-library")
 
 
+@pytest.mark.parametrize(
+    ("reason", "fix"),
+    [
+        (
+            "libGL.so.1: cannot open shared object file",
+            [
+                "pip uninstall --yes opencv-python",
+                "pip install --force-reinstall --no-deps -c constraints.txt opencv-python-headless  "
+                "# in the checkout of scaseg",
+            ],
+        ),
+        ("numpy is too old", ["pip install -c constraints.txt -e .  # in the checkout of scaseg"]),
+    ],
+)
+def test_an_opencv_that_cannot_be_imported(reason: str, fix: list[str], tmp_path, monkeypatch) -> None:
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({reason!r})")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    (finding,) = machine.library_findings(ZPS, RUN)
+    assert (finding.state, finding.found) == ("missing", f"OpenCV cannot be imported: {reason}")
+    assert (finding.mend or "").splitlines() == fix
+
+
 def test_gpus_that_nobody_asks_for() -> None:
     (finding,) = machine.gpu_findings(ON_CPU, RUN)
     assert finding.state == "ready"
@@ -76,8 +99,8 @@ def test_gpus_that_nobody_asks_for() -> None:
 @pytest.mark.parametrize(
     ("gpus", "states", "said"),
     [
-        ([], ["missing"], "none that PyTorch can use; the recipe asks for 8"),
-        ([Gpu("H100", 80 * GB, 79 * GB)] * 2, ["missing"], "2 x H100; the recipe asks for 8"),
+        ([], ["missing"], "none that PyTorch can use; the recipe requires 8"),
+        ([Gpu("H100", 80 * GB, 79 * GB)] * 2, ["missing"], "2 x H100; the recipe requires 8"),
         ([Gpu("H100", 80 * GB, 79 * GB)] * 8, ["ready", "ready"], "8 x H100"),
         ([Gpu("H100", 80 * GB, 79 * GB)] * 7 + [Gpu("H100", 80 * GB, 2 * GB)], ["ready", "warning"], "8 x H100"),
         ([Gpu("A", 80 * GB, 79 * GB), Gpu("B", 80 * GB, 79 * GB)] * 4, ["ready", "ready"], "8 x A / B"),
@@ -103,11 +126,15 @@ def test_the_estimate_is_what_was_published() -> None:
 @pytest.mark.parametrize(
     ("changes", "state", "found"),
     [
-        ((), "ready", "16 images a step, 2 at once: 8 processes"),
-        (("gpus=0",), "ready", "16 images a step, 16 at once: 1 process"),
-        (("nodes=2", "gpus=4", "base.accumulate=2"), "ready", "16 images a step, 1 at once: 8 processes x 2 parts"),
-        (("gpus=3",), "missing", "16 images a step do not divide by 3: 3 processes"),
-        (("gpus=3", "base.accumulate=2"), "missing", "16 images a step do not divide by 6: 3 processes x 2 parts"),
+        ((), "ready", "16 images per step, 2 at once: 8 processes"),
+        (("gpus=0",), "ready", "16 images per step, 16 at once: 1 process"),
+        (("nodes=2", "gpus=4", "base.accumulate=2"), "ready", "16 images per step, 1 at once: 8 processes x 2 parts"),
+        (("gpus=3",), "missing", "16 images per step are not divisible by 3: 3 processes"),
+        (
+            ("gpus=3", "base.accumulate=2"),
+            "missing",
+            "16 images per step are not divisible by 6: 3 processes x 2 parts",
+        ),
     ],
 )
 def test_the_batch(changes: tuple[str, ...], state: str, found: str) -> None:
