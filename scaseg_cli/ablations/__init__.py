@@ -1,1 +1,1 @@
-"""Ablations: tables of runs that differ in a few recipe keys, each stage run once for all cells that share it."""
+"""Ablations: tables of runs that differ in a few recipe keys; cells that share a stage run it once."""

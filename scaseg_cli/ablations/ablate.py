@@ -1,4 +1,4 @@
-"""Ablations from their sweeps to their tables: plan, run what is missing, report."""
+"""Ablations from their sweeps to their tables: plan the stages, run the missing ones, write the reports."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class AblationReport:
-    """What came of one ablation.
+    """The outcome of one ablation.
 
     Attributes:
-        figures: its figures, and what failed.
-        tables: the results, and the effects where there are any.
-        wrote: files.
+        figures: its figures and failures.
+        tables: the results, and the effects if there are any.
+        wrote: paths of the files that were written.
     """
 
     figures: Figures
@@ -49,7 +49,7 @@ class AblationReport:
     wrote: list[Path]
 
     def as_json_value(self) -> dict[str, Any]:
-        """The report for JSON."""
+        """Return the report for JSON."""
         ablation = self.figures.ablation
         cells = [
             {"row": label, "seed": seed, "folder": folder, "failed": (label, seed) in self.figures.failures}
@@ -72,12 +72,12 @@ class AblationReport:
 
 @dataclass(frozen=True)
 class AblateReport:
-    """What came of the command.
+    """The outcome of the command.
 
     Attributes:
-        ablations: one report each.
-        counts: stages needed, there before, shared, run now, and those of a plain loop; seconds that this command
-            took, and of all stages that were made here, by this command or an earlier one (``own``).
+        ablations: one report for each ablation.
+        counts: number of stages that are needed, were finished before, are shared, ran now, and that a plain loop
+            would run; seconds of this command; number and seconds of all stages made here, now or earlier (``own``).
     """
 
     ablations: list[AblationReport] = field(default_factory=list)
@@ -85,11 +85,11 @@ class AblateReport:
 
     @property
     def num_failed(self) -> int:
-        """Cells without figures."""
+        """The number of cells without figures."""
         return sum(len(report.figures.failures) for report in self.ablations)
 
     def as_json_value(self) -> dict[str, Any]:
-        """The report for JSON."""
+        """Return the report for JSON."""
         return {
             "ablations": [report.as_json_value() for report in self.ablations],
             "num_failed": self.num_failed,
@@ -104,33 +104,35 @@ def make_ablations(
     values: Sequence[Any] | None = None,
     settings: Sequence[Setting] = SETTINGS,
 ) -> list[Ablation]:
-    """The ablations that ``names`` mean.
+    """Create the ablations that ``names`` refer to.
 
     Args:
-        names: of sweeps, or their files; ``all`` stands for every one that is reported in these settings.
-        recipe: the default row of each.
-        seeds: of every cell; None: the recipe's.
-        values: in place of the sweep's own.
-        settings: to report in.
+        names: names or files of sweeps; ``all`` means every sweep that is reported in ``settings``.
+        recipe: the default row of each ablation.
+        seeds: seeds of every row; None means the recipe's seed.
+        values: replace the sweep's own values.
+        settings: settings to report in.
 
     Raises:
         ScasegError: a name is unknown, a sweep has mistakes, or the recipe's schema refuses a cell.
     """
     sweeps = _sweeps(names, settings)
     if values is not None and len(sweeps) > 1:
-        raise ScasegError(f"--values goes with one ablation, not with {len(sweeps)}", "Name one, such as bank-size.")
+        raise ScasegError(
+            f"--values needs exactly one ablation, {len(sweeps)} are given", "Name one ablation, such as bank-size."
+        )
     seeds = tuple(seeds) if seeds is not None else (recipe.seed,)
     return [make_ablation(name, sweep, recipe, seeds, values, settings) for name, sweep in sweeps.items()]
 
 
 def _sweeps(names: Sequence[str], settings: Sequence[Setting]) -> dict[str, Sweep]:
-    """By name; what `ALL` brings in, and is not reported in these settings, stays out."""
+    """The sweeps by name; of those that `ALL` adds, only the ones reported in ``settings``."""
     found: dict[str, Sweep] = {}
     for name in names:
         if name != ALL:
             own, sweep = find_sweep(name)
             if own in found and found[own] != sweep:
-                raise ScasegError(f"two ablations are called {own!r}", "Give one of the files another name.")
+                raise ScasegError(f"two ablations are named {own!r}", "Rename one of the files.")
             found[own] = sweep
             continue
         every = (find_sweep(one) for one in sweep_files())
@@ -139,17 +141,17 @@ def _sweeps(names: Sequence[str], settings: Sequence[Setting]) -> dict[str, Swee
 
 
 def check_work(recipe: Recipe, work: RunDir) -> None:
-    """Go on only if the base model in the work folder, where there is one, is this recipe's and whole.
+    """Check that the base model in the work folder, if there is one, is this recipe's and undamaged.
 
     Raises:
-        ScasegError: it is another's, or damaged: to train one beside it would be a surprise.
+        ScasegError: it was made by another recipe, or is damaged. Training a second one silently would be a surprise.
     """
     if work.record("base") is not None:
         require(recipe, work, "base")
 
 
 def plan_ablations(ablations: Sequence[Ablation], recipe: Recipe, work: RunDir) -> Plan:
-    """What they need, and what of it is there. Nothing is written.
+    """Plan the stages that the ablations need, with the state of each. Nothing is written.
 
     Raises:
         ScasegError: the work folder holds another recipe's base model.
@@ -159,10 +161,10 @@ def plan_ablations(ablations: Sequence[Ablation], recipe: Recipe, work: RunDir) 
 
 
 def run_plan(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher) -> AblateReport:
-    """Run what is missing, and write the tables and pictures.
+    """Run the missing stages, and write the tables and pictures.
 
     Raises:
-        ScasegError: a folder cannot be written. What ends a cell is in the report.
+        ScasegError: a folder cannot be written. The failure of a cell is only reported.
     """
     store, counts, started = plan.store, totals(plan), time.monotonic()
     store.prepare(plan.nodes, plan.states)
@@ -177,7 +179,7 @@ def run_plan(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher) -
 
 def _report(figures: Figures, store: Store) -> AblationReport:
     folder = store.folder / figures.ablation.name
-    for path in [*folder.glob("effects.*"), *folder.glob("plot.*")]:  # of an earlier command, with other rows
+    for path in [*folder.glob("effects.*"), *folder.glob("plot.*")]:  # from an earlier command with other rows
         path.unlink()
     tables = [result_table(figures)]
     wrote = write(tables[0], folder, "results", with_latex=True)
@@ -188,5 +190,5 @@ def _report(figures: Figures, store: Store) -> AblationReport:
     if figures.values:
         wrote += draw(figures, folder)
     else:
-        say_plainly(f"{figures.ablation.name}: no picture, since there is no figure")
+        say_plainly(f"{figures.ablation.name}: no plot, since no cell has figures")
     return AblationReport(figures, tables, wrote)

@@ -1,4 +1,4 @@
-"""The table of an ablation: our figures beside the published ones, and the change against the recipe as it is."""
+"""The table of an ablation: our figures beside the published ones, and the change against the unchanged recipe."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from scaseg_cli.ablations.rows import AblationRow
     from scaseg_cli.tasks import Setting
 
-_PUBLISHED = LABEL.replace(" ", "\n")  # narrower so, above a column
+_PUBLISHED = LABEL.replace(" ", "\n")  # for narrow column titles
 
 
 def result_table(figures: Figures) -> Table:
-    """One line a row and setting, with mean and spread over the seeds."""
+    """Create the table: one line per row and setting, with mean and spread over the seeds."""
     table = Table(f"{figures.ablation.name}: {figures.ablation.sweep.title}", _columns(figures))
     for setting in figures.ablation.settings:
         rows = [_line(figures, row, setting) for row in figures.ablation.rows if setting in row.settings]
@@ -30,7 +30,7 @@ def result_table(figures: Figures) -> Table:
 
 
 def _keys(figures: Figures) -> dict[str, str]:
-    """By group of classes, the key of our column."""
+    """The key of our column for each group of classes."""
     return {group: f"{LETTERS[group]}{figures.measure}" for group in GROUPS}
 
 
@@ -75,7 +75,7 @@ def _line(figures: Figures, row: AblationRow, setting: Setting) -> dict[str, Any
 
 
 def mark_best(rows: list[dict[str, Any]], columns: list[Column]) -> None:
-    """The highest of each column of figures stands out, where they are not all the same."""
+    """Mark the highest figure of each column as best, unless all figures of the column are equal."""
     for column in columns:
         values = [row[column.key] for row in rows if row.get(column.key) is not None]
         if column.kind != "percent" or len(set(values)) < 2:

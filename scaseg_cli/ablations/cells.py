@@ -1,4 +1,4 @@
-"""From a sweep and a recipe to an ablation: the rows of its table, with a recipe for each seed."""
+"""An ablation from a sweep and a recipe: the rows of its table, with a recipe for each seed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Ablation:
     """A sweep over one recipe.
 
     Attributes:
-        name: of the sweep.
-        sweep: what varies.
-        rows: among them, of every setting, the recipe as it is.
-        seeds: of every row.
+        name: name of the sweep.
+        sweep: the sweep, which says what varies.
+        rows: rows of the table; in each setting, one of them is the unchanged recipe.
+        seeds: seeds of every row.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Ablation:
 
     @property
     def settings(self) -> list[Setting]:
-        """Those that any row is reported in."""
+        """The settings in which any row is reported."""
         return [setting for setting in SETTINGS if any(setting in row.settings for row in self.rows)]
 
     @property
     def published(self) -> PublishedTable | None:
-        """The published table; there is one for panoptic segmentation alone."""
+        """The published table, or None; only panoptic segmentation has published tables."""
         recipe = next(iter(self.rows[0].recipes.values()))
         if self.sweep.published is None or task_of(recipe).measure != "pq":
             return None
@@ -58,18 +58,18 @@ def make_ablation(
     values: Sequence[Any] | None = None,
     settings: Iterable[Setting] = SETTINGS,
 ) -> Ablation:
-    """The cells of ``sweep`` over ``recipe``.
+    """Create the ablation of ``sweep`` over ``recipe``.
 
     Args:
-        name: of the sweep.
-        sweep: what varies.
+        name: name of the sweep.
+        sweep: the sweep, which says what varies.
         recipe: the default row.
-        seeds: of every row.
-        values: labels or values to take in place of the sweep's own; the recipe's own is added.
-        settings: to report in, where the sweep has them.
+        seeds: seeds of every row.
+        values: labels or values that replace the sweep's own; the recipe's own value is added.
+        settings: settings to report in; those that the sweep lacks are ignored.
 
     Raises:
-        ScasegError: the recipe's schema refuses cells (all are named), or the sweep has nothing to report in these
+        ScasegError: the recipe's schema refuses cells (all of them are reported), or the sweep has no row in these
             settings.
     """
     wanted = tuple(setting for setting in SETTINGS if setting in settings and setting in sweep.settings)
@@ -87,28 +87,30 @@ def make_ablation(
 
 
 def parse_values(text: str) -> list[Any]:
-    """What ``--values`` says: YAML values with commas between them.
+    """Parse the text of ``--values``: YAML values separated by commas.
 
     Raises:
-        ScasegError: there is none, or it is no YAML.
+        ScasegError: there is no value, or the text is not YAML.
     """
     try:
         values: list[Any] = read_yaml(f"[{text}]")
     except yaml.YAMLError as error:
-        raise ScasegError(f"--values {text!r} cannot be read", "For example --values 16,32") from error
+        raise ScasegError(
+            f"--values {text!r} cannot be read", "Separate YAML values by commas, as in --values 16,32"
+        ) from error
     if not values:
-        raise ScasegError("--values names no value", "For example --values 16,32")
+        raise ScasegError("--values names no value", "Give at least one value, as in --values 16,32")
     return values
 
 
 def _known(sweep: Sweep) -> dict[str, Change]:
-    """The sweep's own rows by label."""
+    """The changes of the sweep's own rows, by label."""
     rows = {row.label: Change(row.set, row.settings) for row in sweep.rows or []}
     return rows | {label_of(value): _assigned(sweep, value) for value in sweep.values or []}
 
 
 def _chosen(name: str, sweep: Sweep, values: Sequence[Any], known: dict[str, Change]) -> dict[str, Change]:
-    """The rows that ``values`` mean: labels of known ones, or further values."""
+    """The changes that ``values`` select, by label; a value is the label of a known row, or a new value."""
     chosen: dict[str, Change] = {}
     for value in values:
         label = label_of(value)
@@ -118,7 +120,7 @@ def _chosen(name: str, sweep: Sweep, values: Sequence[Any], known: dict[str, Cha
         if label not in known and len(sweep.keys) > 1 and not several:
             raise ScasegError(
                 f"--values: {value!r} is not a list of {len(sweep.keys)} values",
-                f"One for each of {', '.join(sweep.keys)}, such as --values '{(sweep.values or [])[0]}'",
+                f"Give one for each of {', '.join(sweep.keys)}, as in --values '{(sweep.values or [])[0]}'",
             )
         chosen[label] = known.get(label) or _assigned(sweep, value)
     return chosen

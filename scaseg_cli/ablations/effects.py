@@ -1,4 +1,4 @@
-"""Whether effects go the way that was published: each row against the paper's own, by harmonic mean."""
+"""The direction of effects compared with the published one: each row against the paper's own, by harmonic mean."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from scaseg_cli.results.table import Column, Table
 if TYPE_CHECKING:
     from scaseg_cli.tasks import Setting
 
-_EQUAL = 0.0005  # half of the last digit that tables show, a tenth of a per cent: less is no difference
+_EQUAL = 0.0005  # half of the last digit shown (0.1 %); a smaller difference counts as none
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One row against another.
+    """The effect of one row against another.
 
     Attributes:
-        setting: in which.
+        setting: the setting of both rows.
         row, against: the rows' labels.
-        published: by how much the first is higher, a fraction; None where only the direction is said.
-        is_higher: whether it is said to be.
-        ours: by how much it is, of each seed.
+        published: published difference of ``row`` to ``against``, as a fraction; None if only the direction is known.
+        is_higher: whether ``row`` is expected to be higher.
+        ours: our difference for each seed, as fractions.
     """
 
     setting: Setting
@@ -36,7 +36,7 @@ class Effect:
 
     @property
     def verdict(self) -> str:
-        """Whether the direction ``agrees`` or is ``opposite``, which takes all seeds; else what there is to say."""
+        """``agrees`` or ``opposite`` if all seeds have one direction; otherwise the reason why there is no verdict."""
         if not self.ours:
             return "not known"
         signs = {_sign(difference) for difference in self.ours}
@@ -48,14 +48,14 @@ class Effect:
 
 
 def _sign(difference: float) -> int:
-    """1, -1, or 0 where the table would show none."""
+    """The sign of a difference; 0 if the table would show none."""
     return 0 if abs(difference) < _EQUAL else 1 if difference > 0 else -1
 
 
 def effects_of(figures: Figures) -> list[Effect]:
-    """The effects that were published, or that the sweep speaks of, beside ours.
+    """Return the effects that were published or that the sweep claims, with ours.
 
-    Where the published figures are equal, no direction was published.
+    Equal published figures have no direction, so they are left out.
     """
     published = figures.ablation.published
     labels = [row.label for row in figures.ablation.rows]
@@ -77,7 +77,7 @@ def effects_of(figures: Figures) -> list[Effect]:
 
 
 def effects_table(figures: Figures) -> Table | None:
-    """One line an effect, and their count; None where nothing is said of any direction."""
+    """Create the table of effects, with their counts below; None if no direction is published or claimed."""
     effects = effects_of(figures)
     if not effects:
         return None

@@ -1,4 +1,4 @@
-"""The figures of an ablation's cells, read from the records of their evaluations."""
+"""The figures of an ablation's cells, which are read from the records of their evaluations."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TITLES = {"pq": "PQ", "iou": "IoU"}
 
 @dataclass
 class Figures:
-    """What was measured.
+    """The figures of one ablation.
 
     Attributes:
-        ablation: of which.
-        measure: the task's main measure, its key in JSON.
-        values: by row, setting and group of classes, those of each seed, fractions.
-        failures: by row and seed, why there are none.
-        folders: by row and seed, the run folder of the evaluation.
+        ablation: the ablation.
+        measure: JSON key of the task's main measure.
+        values: figures by seed, as fractions, for each row label, setting and group of classes.
+        failures: the reason for missing figures, by row label and seed.
+        folders: the run folder of the evaluation, by row label and seed.
     """
 
     ablation: Ablation
@@ -41,30 +41,30 @@ class Figures:
     folders: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def of(self, label: str, setting: Setting, group: str) -> BySeed:
-        """By seed; empty where all of them failed."""
+        """Return the figures by seed; empty if all seeds failed."""
         return self.values.get((label, setting, group), {})
 
     def title(self, group: str) -> str:
-        """What a column of the group is called, such as hPQ."""
+        """Return the title of the group's column, such as hPQ."""
         return f"{LETTERS[group]}{TITLES[self.measure]}"
 
     def default(self, setting: Setting) -> AblationRow:
-        """The row that is the recipe as it is."""
+        """Return the row of the unchanged recipe."""
         return next(row for row in self.ablation.rows if row.is_default and setting in row.settings)
 
     def difference(self, label: str, against: str, setting: Setting, group: str = "harmonic") -> list[float]:
-        """Of each seed that both rows have, how much higher the first is."""
+        """Return how much higher ``label`` is than ``against``, for each seed that both rows have."""
         one, two = self.of(label, setting, group), self.of(against, setting, group)
         return [one[seed] - two[seed] for seed in one if seed in two]
 
 
 def read_figures(ablation: Ablation, plan: Plan, failed: Mapping[str, Failure]) -> Figures:
-    """The figures of an ablation whose plan has been carried out.
+    """Read the figures of an ablation after its plan has run.
 
     Args:
-        ablation: of which.
-        plan: with its cells, and maybe others'.
-        failed: by node, why there is no result.
+        ablation: the ablation.
+        plan: a plan that contains its cells.
+        failed: the reason of each failed stage, by node id.
     """
     recipe = next(iter(ablation.rows[0].recipes.values()))
     figures = Figures(ablation, task_of(recipe).measure)
@@ -87,15 +87,15 @@ def _take(
     for setting in row.settings:
         for group in GROUPS:
             value = summary[setting][group][figures.measure]
-            if value is not None:  # the validation images lack the classes
+            if value is not None:  # None: the validation images lack the group's classes
                 figures.values.setdefault((row.label, setting, group), {})[seed] = value
 
 
 def mean_of(values: list[float]) -> float | None:
-    """The mean; None of nothing."""
+    """Return the mean, or None if there is no value."""
     return mean(values) if values else None
 
 
 def spread_of(values: list[float]) -> float | None:
-    """The sample standard deviation; None of fewer than two."""
+    """Return the sample standard deviation, or None for fewer than two values."""
     return stdev(values) if len(values) > 1 else None

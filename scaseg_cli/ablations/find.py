@@ -1,4 +1,4 @@
-"""Finds and reads sweep files: the shipped ones, those in the folder sweeps/ here, and any file by its path."""
+"""Finding and reading sweep files: shipped ones, those in the local folder sweeps/, and any file by its path."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from scaseg_cli.recipe.mistakes import mistakes, not_finite
 from scaseg_cli.recipe.yaml_text import read_mapping
 
 LOCAL = Path("sweeps")
-# Words of the command, and folders that lie beside those of the ablations.
+# Words of the command, and folders beside those of the ablations.
 RESERVED = ("all", "list", "jobs", "logs", "stages")
-# The order of the published tables, then those that the paper lacks; a person's own come last.
+# Published tables in their order, then sweeps that the paper lacks; the user's own come last.
 _ORDER = (
     "bank-size", "null-embedding", "bank-temperature", "pseudo-seen", "pseudo-unseen", "increment", "gamma",
     "enhancement", "components", "generator", "unseen-pull", "clip-view", "templates", "live-vs-cache",
@@ -27,32 +27,32 @@ _ORDER = (
 
 
 def sweep_files() -> dict[str, Path]:
-    """All sweeps by name; one in the folder sweeps/ takes the place of a shipped one of its name."""
+    """Return all sweep files by name; a file in the folder sweeps/ replaces a shipped one of the same name."""
     files = {path.stem: path for folder in (shipped_folder("sweeps"), LOCAL) for path in sorted(folder.glob("*.yaml"))}
     known = {name: place for place, name in enumerate(_ORDER)}
     return dict(sorted(files.items(), key=lambda item: (known.get(item[0], len(known)), item[0])))
 
 
 def find_sweep(name: str) -> tuple[str, Sweep]:
-    """The sweep that a name or a file means, with its name.
+    """Find and read the sweep of a name or a file path; returns its name and the sweep.
 
     Raises:
         ScasegError: there is none, or it has mistakes; all of them are reported at once.
     """
     files = sweep_files()
     path = files.get(name, Path(name))
-    if not os.path.isfile(path):  # False, where Path's own would raise, for a name too long or a closed folder
+    if not os.path.isfile(path):  # Path.is_file would raise for an overlong name or an unreadable folder
         near = difflib.get_close_matches(name, files, n=3)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise ScasegError(
             f"there is no ablation {name!r}: neither a file, nor in {LOCAL}/, nor a shipped one",
-            f"{hint}`scaseg ablate list` shows all.",
+            f"{hint}Run `scaseg ablate list` to see all.",
         )
     return path.stem, read_sweep(path)
 
 
 def read_sweep(path: Path) -> Sweep:
-    """A sweep from its file.
+    """Read a sweep from its file.
 
     Raises:
         ScasegError: it cannot be read, or has mistakes; all of them are reported at once.
@@ -60,7 +60,7 @@ def read_sweep(path: Path) -> Sweep:
     content = read_mapping(path, "sweep", "It needs title, varies and values; docs/ablations.md shows one.")
     found = [f"{dotted}: is not a finite number" for dotted in not_finite(content)]
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem) or path.stem in RESERVED:
-        found.append(f"the name {path.stem!r} cannot be used for an ablation")
+        found.append(f"{path.stem!r} is not a valid name for an ablation")
     if not found:
         try:
             return Sweep.model_validate_json(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS))
@@ -71,5 +71,5 @@ def read_sweep(path: Path) -> Sweep:
     count = f"{len(found)} mistake{'s' if len(found) > 1 else ''}"
     raise ScasegError(
         f"sweep {path} has {count}:\n" + "\n".join(f"  {line}" for line in found),
-        "docs/ablations.md says what a sweep file may hold.",
+        "See docs/ablations.md for the keys of a sweep file.",
     )

@@ -1,4 +1,4 @@
-"""What a plan would do, in tables and for programs: which stages run, which are shared, and how long it may take."""
+"""The forecast of a plan, as tables and as JSON: which stages run, which are shared, and how long they may take."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def forecast_tables(plan: Plan) -> list[Table]:
-    """The stages by kind, and the cells with the stages that each of them adds."""
+    """Create two tables: the counts of each stage, and the cells with the stages that each of them adds."""
     return [_stage_table(plan), _cell_table(plan)]
 
 
 def forecast_value(plan: Plan) -> dict[str, Any]:
-    """For JSON: the tables' content, each stage by itself, and the totals."""
+    """Return the forecast for JSON: the tables' rows, every single stage, and the totals."""
     stages, cells = forecast_tables(plan)
     nodes = [
         {
@@ -36,7 +36,7 @@ def forecast_value(plan: Plan) -> dict[str, Any]:
 
 
 def totals(plan: Plan) -> dict[str, Any]:
-    """Counts of stages: needed, there, shared with the work folder, to be run; and what a plain loop would run."""
+    """Count the stages: needed, finished, shared with the work folder, to run, and run by a plain loop."""
     states = Counter(plan.states.values())
     return {
         "num_cells": len(plan.cells),
@@ -77,15 +77,15 @@ def _stage_table(plan: Plan) -> Table:
         Column("seconds", "seconds", "number"),
     ]
     notes = [
-        f"{total['num_cells']} cells; a loop over them, each in a folder of its own, would run {total['num_plain']} "
+        f"{total['num_cells']} cells; a plain loop with a run folder per cell would run {total['num_plain']} "
         f"stages. Shared: with the run in {plan.store.work.path}.",
-        "Seconds: at most, one after the other, as such stages took before; '-' where none has run yet.",
+        "Seconds: upper estimate for a sequential run, from the records of such stages; '-' if none has run yet.",
     ]
     return Table("Stages", columns, rows, notes)
 
 
 def _cell_table(plan: Plan) -> Table:
-    """Each stage stands with the first cell that needs it."""
+    """The cells; each missing stage is listed with the first cell that needs it."""
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
     for cell in plan.cells:
@@ -104,4 +104,4 @@ def _cell_table(plan: Plan) -> Table:
         Column("runs", "runs"),
         Column("shares", "shares", "count"),
     ]
-    return Table("Cells", columns, rows, ["Shares: stages that are there, or that a cell above runs."])
+    return Table("Cells", columns, rows, ["Shares: stages that are finished, or that a cell above runs."])

@@ -1,4 +1,4 @@
-"""All ablations in a table: what each varies, what it runs again, and how many cells it has."""
+"""The table of all ablations: what each varies, from which stage it runs again, and how many cells it has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def list_table(recipe: Recipe) -> Table:
-    """All ablations over ``recipe``.
+    """Create the table of all ablations over ``recipe``.
 
     Raises:
         ScasegError: a sweep file has mistakes.
@@ -43,12 +43,12 @@ def list_table(recipe: Recipe) -> Table:
         Column("cells", "cells", "count"),
     ]
     return Table(
-        "Ablations", columns, rows, [f"Over the recipe {recipe.name}, a seed. Runs again: from which stage on."]
+        "Ablations", columns, rows, [f"Cells: with recipe {recipe.name} and one seed. Runs again: first stage."]
     )
 
 
 def _runs_again(ablation: Ablation) -> str | None:
-    """The first stage in which any row differs from the recipe as it is; all after it run again."""
+    """The first stage in which any row differs from the unchanged recipe; later stages run again as well."""
     default = next(row for row in ablation.rows if row.is_default)
     (seed,) = ablation.seeds
     for stage in STAGES:

@@ -1,7 +1,7 @@
-"""Which stages the cells of ablations need, which of them are there, and what is left to run.
+"""The plan of ablations: which stages the cells need, which of them are finished, and which are left to run.
 
-Cells are recipes; a stage's key is a hash of all that its result depends on. So the plan is a graph of (stage, key),
-in which cells that differ only after a stage meet in it.
+A cell is a recipe, and a stage's key is a hash of everything that its result depends on. The plan is therefore a graph
+of (stage, key) nodes. Cells that differ only after a stage share its node.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scaseg_cli.ablations.cells import Ablation
     from scaseg_cli.recipe.schema import Recipe
 
-# These take any number of cells with one base model at a time, for one pass of the network.
+# One job runs such a stage for all cells with the same base model, in one pass of the network.
 JOINT = ("union", "evaluation")
 
 
@@ -28,11 +28,11 @@ class AblationCell:
     """One row with one seed, and the stages that lead to its figures.
 
     Attributes:
-        ablation: its name.
-        label: the row's.
+        ablation: the ablation's name.
+        label: the row's label.
         seed: the seed.
-        nodes: ids of its stages, in order, the evaluation last.
-        num_plain: stages that `scaseg run` would carry out for it in a folder of its own.
+        nodes: ids of its stages, in order; the evaluation is last.
+        num_plain: number of stages that `scaseg run` would run for it in a run folder of its own.
     """
 
     ablation: str
@@ -43,18 +43,18 @@ class AblationCell:
 
     @property
     def title(self) -> str:
-        """In words."""
+        """The cell's name in messages."""
         return f"{self.ablation}, {self.label}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class StageJob:
-    """What runs at once: one stage, or one stage of all cells that share a base model.
+    """A unit of work: one stage of one cell, or one stage of all cells that share a base model.
 
     Attributes:
         stage: the stage.
-        nodes: ids.
-        needs: ids of the stages before that have to run first.
+        nodes: ids of the nodes that it runs.
+        needs: ids of the earlier nodes that have to run first.
     """
 
     stage: str
@@ -63,20 +63,20 @@ class StageJob:
 
     @property
     def name(self) -> str:
-        """Unlike all others', and a file name."""
+        """A unique name that is also a valid file name."""
         return self.nodes[0]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that some ablations need.
+    """The stages that a list of ablations needs.
 
     Attributes:
-        store: where the stages lie.
-        cells: of all ablations.
-        nodes: by id; what a stage needs comes before it.
-        states: by id.
-        bases: by id, the base model that a stage builds on; of a stage before it, the first one that it leads to.
+        store: holds the stages' results.
+        cells: the cells of all ablations.
+        nodes: stages by id, each one after the stages that it needs.
+        states: state of each stage, by id.
+        bases: base model of each stage, by id; for a stage before the base, the first base model that needs it.
     """
 
     store: Store
@@ -92,15 +92,15 @@ class Plan:
 
     @property
     def num_plain(self) -> int:
-        """Stage runs of a plain loop over the cells, each with a run folder of its own."""
+        """The number of stages that a plain loop over the cells would run, each cell in its own run folder."""
         return sum(cell.num_plain for cell in self.cells)
 
     def cells_of(self, node_id: str) -> list[AblationCell]:
-        """The cells that a stage leads to."""
+        """Return the cells that need a stage."""
         return [cell for cell in self.cells if node_id in cell.nodes]
 
     def jobs(self) -> list[StageJob]:
-        """What has to run, one base model after the other."""
+        """Return the jobs that have to run, grouped by base model."""
         order = list(dict.fromkeys(self.bases.values()))
         groups: dict[tuple[int, int, str], list[str]] = {}
         for node in self.missing:
@@ -117,13 +117,13 @@ class Plan:
         return jobs
 
     def estimate(self, nodes: Iterable[StageNode]) -> float | None:
-        """Seconds that these stages will take one after another, by the records of such stages; None: not known."""
+        """Estimate the seconds of a sequential run of ``nodes`` from the records of such stages; None if unknown."""
         known = self._known_seconds()
         seconds = [_scaled(known.get(node.stage, []), node) for node in nodes]
         return None if None in seconds else sum(second for second in seconds if second is not None)
 
     def _known_seconds(self) -> dict[str, list[tuple[int, float]]]:
-        """By stage: iterations and seconds of each record in the work folder and here."""
+        """Iterations and seconds of each record in the store and the work folder, by stage."""
         known: dict[str, list[tuple[int, float]]] = {}
         for node in self.nodes.values():
             for run in (self.store.run(node), self.store.work):
@@ -135,7 +135,7 @@ class Plan:
 
 
 def _scaled(known: list[tuple[int, float]], node: StageNode) -> float | None:
-    """Mean seconds, of trainings for as many iterations as this one has."""
+    """Mean seconds; those of a training are scaled to the node's number of iterations."""
     if not known:
         return None
     wanted = getattr(getattr(node.recipe, node.stage, None), "iterations", 0)
@@ -143,7 +143,7 @@ def _scaled(known: list[tuple[int, float]], node: StageNode) -> float | None:
 
 
 def make_plan(ablations: Sequence[Ablation], store: Store) -> Plan:
-    """The stages of all cells of ``ablations`` and their states. Nothing is written."""
+    """Plan the stages of all cells of ``ablations``, with their states. Nothing is written."""
     recipes = [
         (ablation.name, row.label, seed, recipe)
         for ablation in ablations
@@ -165,7 +165,7 @@ def make_plan(ablations: Sequence[Ablation], store: Store) -> Plan:
 
 
 def _widened(recipe: Recipe, whole: set[str], store: Store) -> Recipe:
-    """An inductive recipe in both settings, where that evaluation, which has its figures too, is there or planned."""
+    """The recipe, or its variant for both settings if that evaluation, which covers it, is finished or planned."""
     if recipe.evaluation.setting == "both":
         return recipe
     both = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"setting": "both"})})

@@ -1,6 +1,6 @@
-"""The picture of an ablation: a panel a setting, the measure over what varies, ours and published.
+"""The plot of an ablation: one panel per setting, with our and the published measure over what varies.
 
-Matplotlib is loaded when a picture is drawn, not before. The same figures give the same files, byte for byte.
+Matplotlib is imported only when a plot is drawn. The same figures give the same files, byte for byte.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from scaseg_cli.ablations.rows import AblationRow
     from scaseg_cli.tasks import Setting
 
-# Okabe and Ito's colours, which people who see colours otherwise tell apart too, and a marker for each.
+# Okabe and Ito's colours, which remain distinct with colour-vision deficiency, and a marker for each.
 _LOOKS = {"harmonic": ("#0072B2", "o"), "seen": ("#E69F00", "s"), "unseen": ("#009E73", "^")}
 _LABEL_LENGTH = 16  # characters of a row's label on one line
 _SETTINGS: Any = {"svg.hashsalt": "scaseg", "svg.fonttype": "none", "font.size": 9.0}
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """Write plot.png and plot.svg into ``folder``; returns the paths.
+    """Write plot.png and plot.svg into ``folder`` and return their paths.
 
     Raises:
         ScasegError: the folder cannot be written.
@@ -57,7 +57,7 @@ def _figure(figures: Figures) -> Figure:
     for axes, setting in zip(panels, settings, strict=True):
         _panel(axes, figures, setting)
     panels[0].set_ylabel("per cent")
-    panels[0].set_ylim(bottom=0)  # of all panels, and after all is drawn: the top is theirs
+    panels[0].set_ylim(bottom=0)  # the panels share it; set after drawing, so that the top stays automatic
     found = [pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     by_label = {label: handle for handle, label in found}
     labels = sorted(by_label, key=lambda label: LABEL in label)
@@ -118,14 +118,14 @@ def _draw_published(
 
 
 def _line(figures: Figures, style: str) -> str:
-    """Lines join the values of one key that are numbers; other rows have no order."""
+    """``style`` if the sweep varies one key over numbers, else no line, since the rows have no order."""
     values = figures.ablation.sweep.values or []
     ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return style if values and ordered else "none"
 
 
 def _folded(label: str) -> str:
-    """A label in lines of a few words."""
+    """The label, broken into short lines."""
     lines = [""]
     for word in label.split(" "):
         if lines[-1] and len(lines[-1]) + len(word) >= _LABEL_LENGTH:

@@ -16,12 +16,12 @@ LABEL = "published (COCO)"
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """One table.
+    """One published table.
 
     Attributes:
-        number: in the supplement.
+        number: number of the table in the supplement.
         default: label of the row with the paper's own setting.
-        rows: by label and setting, panoptic quality of each of `GROUPS`, fractions.
+        rows: panoptic quality of each of `GROUPS`, as fractions, by label and setting.
     """
 
     number: int
@@ -29,12 +29,12 @@ class PublishedTable:
     rows: dict[str, dict[Setting, dict[str, float]]]
 
     def figure(self, label: str, setting: Setting, group: str) -> float | None:
-        """One figure, or None where none was reported."""
+        """Return one figure, or None if it was not reported."""
         return self.rows.get(label, {}).get(setting, {}).get(group)
 
 
 def label_of(value: Any) -> str:
-    """A varied value in words, by which a row is known: ``32``, ``0.07``, ``off``; of several keys ``32, 0.07``."""
+    """Return the row label of a value, such as ``32``, ``0.07`` or ``off``; for several keys, such as ``32, 0.07``."""
     if isinstance(value, list):
         return ", ".join(label_of(item) for item in value)
     if isinstance(value, bool):
@@ -46,7 +46,7 @@ def label_of(value: Any) -> str:
 
 @lru_cache(maxsize=1)
 def published_tables() -> dict[str, PublishedTable]:
-    """All tables by name."""
+    """Return all published tables by name."""
     text = resources.files("scaseg_cli.ablations").joinpath("published.yaml").read_text(encoding="utf-8")
     return {name: _table(content) for name, content in read_yaml(text).items()}
 

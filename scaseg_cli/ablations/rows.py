@@ -1,4 +1,4 @@
-"""The rows of a table: each row's recipe for each seed, all of them checked."""
+"""The rows of an ablation's table, each with a checked recipe for each seed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class AblationRow:
     """One row of the table.
 
     Attributes:
-        label: what it is known by.
-        settings: those in which it is reported.
-        recipes: by seed; their evaluation covers the settings.
-        is_default: whether these are the recipe as it is.
+        label: the row's name.
+        settings: settings in which it is reported.
+        recipes: recipes by seed; their evaluation covers the settings.
+        is_default: whether this is the unchanged recipe.
     """
 
     label: str
@@ -37,7 +37,7 @@ class AblationRow:
 
 @dataclass(frozen=True)
 class Change:
-    """What a row sets; its settings, where it has settings of its own."""
+    """The recipe keys that a row sets, and its settings if they differ from the sweep's."""
 
     keys: dict[str, Any]
     settings: list[Setting] | None = None
@@ -45,7 +45,7 @@ class Change:
 
 @dataclass(frozen=True)
 class RowMaker:
-    """Makes the rows of one ablation, reported in ``settings`` at most."""
+    """Creates the rows of one ablation, which are reported in no other than ``settings``."""
 
     name: str
     sweep: Sweep
@@ -54,10 +54,10 @@ class RowMaker:
     settings: tuple[Setting, ...]
 
     def rows(self, changes: dict[str, Change]) -> list[AblationRow]:
-        """One for each change that is reported in any of the settings.
+        """Create one row for each change that is reported in any of the settings.
 
         Raises:
-            ScasegError: the recipe's schema refuses some; all are named.
+            ScasegError: the recipe's schema refuses some changes; all of them are reported.
         """
         rows, mistakes = [], []
         for label, change in changes.items():
@@ -67,11 +67,11 @@ class RowMaker:
             except ScasegError as error:
                 mistakes.append(error.message)
         if mistakes:
-            raise ScasegError("\n".join(mistakes), "`scaseg recipe show` prints every key with its value.")
+            raise ScasegError("\n".join(mistakes), "Run `scaseg recipe show` to see every key with its value.")
         return rows
 
     def row(self, label: str, keys: dict[str, Any], settings: tuple[Setting, ...]) -> AblationRow:
-        """A row whose recipes evaluate no more than the settings ask for: the inductive one needs stage 1 alone."""
+        """Create a row whose recipes evaluate only what ``settings`` need: an inductive row needs stage 1 only."""
         origin = f"ablation {self.name}, cell {label!r}"
         whole = "inductive" if settings == ("inductive",) else "both"
         recipes, own = {}, {}
@@ -82,14 +82,14 @@ class RowMaker:
         return AblationRow(label, settings, recipes, recipes == own)
 
     def with_default(self, rows: list[AblationRow], others: dict[str, Change]) -> list[AblationRow]:
-        """``rows`` and, for the settings in which none of them is the recipe as it is, one that is."""
+        """Return ``rows`` with a row of the unchanged recipe added for each setting that lacks one."""
         lacking = [
             setting
             for setting in self.settings
             if any(setting in row.settings for row in rows)
             and not any(row.is_default and setting in row.settings for row in rows)
         ]
-        for row in self.rows(others) if lacking else []:  # the sweep's own name for it
+        for row in self.rows(others) if lacking else []:  # prefer the sweep's own label
             if row.is_default and set(row.settings) & set(lacking):
                 lacking = [setting for setting in lacking if setting not in row.settings]
                 rows = self._inserted(row, rows)
@@ -100,7 +100,7 @@ class RowMaker:
         return self._inserted(self.row(label, {}, tuple(lacking)), rows)
 
     def _inserted(self, row: AblationRow, rows: list[AblationRow]) -> list[AblationRow]:
-        """``row`` among rows whose values rise, else before them."""
+        """``rows`` with ``row``, sorted in if the sweep varies one key over numbers, else in front."""
         (recipe, *_) = row.recipes.values()
         values = [_value(next(iter(other.recipes.values())), self.sweep.keys[0]) for other in rows]
         own = _value(recipe, self.sweep.keys[0])
@@ -116,7 +116,7 @@ def _changed(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
         *sections, key = dotted.split(".")
         place = content
         for section in sections:
-            if not isinstance(place.get(section), dict):  # not set there; what is wrong with it, the schema says
+            if not isinstance(place.get(section), dict):  # the section is not set; the schema reports mistakes
                 place[section] = {}
             place = place[section]
         place[key] = copy.deepcopy(value)

@@ -1,13 +1,13 @@
-"""Where the stages of all cells lie: each result once, in a run folder of its own.
+"""The store of all cells' stages: each result once, in a run folder of its own.
 
     <work-dir>/ablations/stages/union-0123456789abcdef/
         union/                              the result, with its record
-        base -> ../base-fedcba9876543210/base     links to what it was made from
+        base -> ../base-fedcba9876543210/base     links to the stages that it was made from
         ...
 
-So two cells that agree on a stage's key share it by construction, whatever ablation they belong to, and every folder
-is a run folder that the stages' own functions read and write. A stage that the finished run in the work folder holds
-is taken over by hard links: a later run there puts new files in the place of its own and leaves these as they are.
+Cells with the same key of a stage therefore share it, whichever ablation they belong to. Each folder is a run folder
+that the stages' own functions read and write. A stage that the finished run in the work folder holds is shared through
+hard links. A later run there replaces its own files and leaves these unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
 
 State = Literal["there", "shared", "missing"]
-_ORIGIN = "shared.json"  # says that a stage was taken over, and from where
+_ORIGIN = "shared.json"  # marks a shared stage and names the work folder that it came from
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class StageNode:
     """One stage with one key.
 
     Attributes:
-        stage: its name.
-        key: what its result depends on.
-        recipe: of a cell that needs it; another one of the same key would do.
+        stage: the stage's name.
+        key: hash of everything that its result depends on.
+        recipe: recipe of a cell that needs it; any recipe with the same key gives the same result.
         earlier: ids of all stages before it, in order.
     """
 
@@ -50,7 +50,7 @@ class StageNode:
 
     @property
     def id(self) -> str:
-        """Its name among all nodes, and its folder's."""
+        """The node's unique name, which is also the name of its folder."""
         return f"{self.stage}-{self.key[:16]}"
 
 
@@ -66,29 +66,29 @@ class Store:
 
     @property
     def folder(self) -> Path:
-        """Everything that ablations write."""
+        """The folder of everything that ablations write."""
         return self.work.path / "ablations"
 
     def run(self, node: StageNode) -> RunDir:
-        """The run folder of a stage."""
+        """Return the run folder of a stage."""
         return RunDir(self.folder / "stages" / node.id)
 
     def state(self, node: StageNode) -> State:
-        """Whether a stage is there, could be taken over from the work folder, or is missing. Nothing is written."""
+        """Tell whether a stage is there, can be shared from the work folder, or is missing. Nothing is written."""
         if is_done(node.recipe, self.run(node), node.stage):
             return "there"
         return "shared" if is_done(node.recipe, self.work, node.stage) else "missing"
 
     def is_own(self, node: StageNode) -> bool:
-        """Whether a stage was made here, and not taken over."""
+        """Tell whether a stage was made here, rather than shared from the work folder."""
         return not (self.run(node).path / _ORIGIN).is_file()
 
     def prepare(self, nodes: dict[str, StageNode], states: dict[str, State]) -> None:
-        """Make the folders of ``nodes`` with their links, and take over what the work folder holds.
+        """Create the folders of ``nodes`` with their links, and link the shared stages of the work folder.
 
         Args:
-            nodes: by id; with each, all that it needs.
-            states: by id.
+            nodes: nodes by id, including all earlier stages of each.
+            states: states by id.
 
         Raises:
             ScasegError: a folder cannot be written.
@@ -109,7 +109,7 @@ class Store:
 
 
 def _link(place: Path, target: Path) -> None:
-    """A relative link, so that the work folder can be moved as a whole."""
+    """Create a relative link, so that the work folder can be moved as a whole."""
     wanted = os.path.relpath(target, place.parent)
     if place.is_symlink() and os.readlink(place) == wanted:
         return
@@ -119,10 +119,10 @@ def _link(place: Path, target: Path) -> None:
 
 
 def link_stage(stage: str, donor: RunDir, run: RunDir) -> None:
-    """Put a finished stage of ``donor`` into ``run`` too, without a second copy on the disk; the record comes last.
+    """Hard-link a finished stage of ``donor`` into ``run``, the record last, without a second copy on the disk.
 
-    What a stage records as its output is written in one piece under a new name, never in place, so a later run in one
-    folder leaves the other's files as they are. The drawn images record no outputs: all of that folder is linked.
+    Stages replace their recorded outputs and never write them in place, so a later run in one folder leaves the other's
+    files unchanged. The ``data`` stage records no outputs, so all files of its folder are linked.
     """
     source, target = donor.path / stage, run.path / stage
     outputs = [donor.path / name for name in (donor.record(stage) or {})["outputs"]]

@@ -1,4 +1,4 @@
-"""What a sweep file says: the recipe keys that an ablation varies, their values, and where its figures belong."""
+"""The content of a sweep file: the recipe keys that an ablation varies, their values, and the settings reported."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from scaseg_cli.ablations.published import label_of, published_tables
 from scaseg_cli.recipe.schema import Section
 from scaseg_cli.tasks import SETTINGS, Setting
 
-# What the command itself sets, for all cells alike.
+# Keys that the command sets for all cells.
 _NOT_VARIED = {"seed": "--seeds", "evaluation.setting": "settings"}
 
 
 class SweepRow(Section):
-    """A row that is known by a label."""
+    """A row with a label and the recipe keys that it sets."""
 
     label: Annotated[str, Field(min_length=1)]
-    set: dict[str, Any] = Field(min_length=1, description="recipe keys and their values here")
-    settings: list[Setting] | None = Field(None, min_length=1, description="null: those of the sweep")
+    set: dict[str, Any] = Field(min_length=1, description="recipe keys and their values in this row")
+    settings: list[Setting] | None = Field(None, min_length=1, description="null: the sweep's settings")
 
 
 class Claim(Section):
-    """What is said of an effect, besides the published figures: one row against another, by harmonic mean."""
+    """The expected direction of an effect that is not published: one row against another, by harmonic mean."""
 
     row: Any = Field(description="a row's label or value")
-    against: Any = Field(description="another row's")
+    against: Any = Field(description="label or value of the row that it is compared with")
     setting: Setting
     is_: Literal["higher", "lower"] = Field(alias="is")
 
@@ -38,11 +38,13 @@ class Sweep(Section):
 
     title: Annotated[str, Field(min_length=1)]
     varies: list[str] | None = Field(None, min_length=1, description="recipe keys")
-    values: list[Any] | None = Field(None, min_length=1, description="of one key its values; of several, lists of them")
+    values: list[Any] | None = Field(
+        None, min_length=1, description="values of one key; lists of values for several keys"
+    )
     rows: list[SweepRow] | None = Field(None, min_length=1)
-    settings: list[Setting] = Field(list(SETTINGS), min_length=1, description="in which figures are reported")
+    settings: list[Setting] = Field(list(SETTINGS), min_length=1, description="settings in which figures are reported")
     published: str | None = Field(None, description="the published table, such as bank_size")
-    claims: list[Claim] = Field([], description="effects and their direction")
+    claims: list[Claim] = Field([], description="effects and their expected direction")
 
     @property
     def keys(self) -> list[str]:
@@ -53,7 +55,7 @@ class Sweep(Section):
 
     @property
     def labels(self) -> list[str]:
-        """Of each row."""
+        """The label of each row."""
         return [row.label for row in self.rows or []] + [label_of(value) for value in self.values or []]
 
     @model_validator(mode="after")
@@ -65,7 +67,7 @@ class Sweep(Section):
 
     def _shape_mistakes(self) -> list[str]:
         if (self.values is None) != (self.varies is None) or (self.rows is None) == (self.values is None):
-            return ["either varies and values are needed, or rows"]
+            return ["needs either varies and values, or rows"]
         number = len(self.varies or [])
         if number < 2:
             return []
@@ -76,8 +78,8 @@ class Sweep(Section):
         ]
 
     def _name_mistakes(self) -> list[str]:
-        found = [f"{key} is not for varying: use {place}" for key, place in _NOT_VARIED.items() if key in self.keys]
-        found += [f"two rows are called {label!r}" for label, times in Counter(self.labels).items() if times > 1]
+        found = [f"{key} cannot be varied: use {place}" for key, place in _NOT_VARIED.items() if key in self.keys]
+        found += [f"two rows are named {label!r}" for label, times in Counter(self.labels).items() if times > 1]
         if self.published is not None and self.published not in published_tables():
             near = difflib.get_close_matches(self.published, published_tables(), n=1)
             hint = f", did you mean {near[0]!r}?" if near else ""

@@ -1,1 +1,1 @@
-"""Running the stages of an ablation: what a job does, in which order jobs run, and where."""
+"""The jobs of an ablation: what a job does, in which order jobs run, and where they run."""

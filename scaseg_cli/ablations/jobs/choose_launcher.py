@@ -32,35 +32,37 @@ class _Ended:
 
 
 class Here:
-    """One job after the other, in this process."""
+    """A launcher that runs one job after the other in this process."""
 
     num_slots = 1
 
     def start(self, path: Path, stage: str, cells: Sequence[RecipeRun], slot: int) -> RunningJob:
-        """Carry the job out; it has ended when this returns."""
+        """Run the job to its end before returning."""
         del slot
         return _Ended(run_stage_job(stage, cells, log_file(path)))
 
 
 def choose_launcher(recipe: Recipe, run: RunDir, cluster: str | None, num_jobs: int | None) -> JobLauncher:
-    """Where the jobs of ``recipe`` run.
+    """Choose the launcher of the jobs.
 
     Args:
-        recipe: says how many GPUs each job has.
+        recipe: sets the number of GPUs of each job.
         run: the folder of the ablations.
-        cluster: ``slurm`` or ``local``; None: this machine, here or in processes.
-        num_jobs: at once; None: one here, all on a cluster.
+        cluster: ``slurm`` or ``local``; None means this machine, in this process or in several.
+        num_jobs: number of jobs at once; None means one on this machine, all on a cluster.
 
     Raises:
-        ScasegError: the machine has too few CUDA devices, or a job would take several machines.
+        ScasegError: the machine has too few CUDA devices, or a job would need several machines.
     """
     if cluster is not None:
         if recipe.nodes > 1:
-            raise ScasegError(f"nodes is {recipe.nodes}, but each job of an ablation has one machine", "--set nodes=1")
+            raise ScasegError(
+                f"nodes is {recipe.nodes}, but each job of an ablation runs on one machine", "Add --set nodes=1."
+            )
         return Cluster(recipe, run, cluster, num_jobs or NO_LIMIT)
     if num_jobs is not None and num_jobs > 1:
         return Processes(num_jobs, recipe.gpus, visible_devices(recipe.gpus))
-    if recipe.gpus:  # the CPU is there, and torch need not be loaded to know
+    if recipe.gpus:  # a CPU needs no check, so torch is not imported
         from scaseg_cli.base.device import check_devices
 
         check_devices(recipe)

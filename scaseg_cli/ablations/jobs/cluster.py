@@ -1,4 +1,4 @@
-"""Jobs of a cluster, for whose end this process waits."""
+"""Jobs on a cluster, while this process waits for them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class _ClusterJob:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Jobs of a cluster, through submitit; this process waits for them.
+    """A launcher that submits jobs to a cluster through submitit; this process waits for them.
 
     Attributes:
-        recipe: its slurm section and its GPUs are what each job asks for.
-        run: in its folder jobs/ submitit keeps its files.
+        recipe: its slurm section and number of GPUs set the resources of each job.
+        run: submitit keeps its files in this run folder's ``jobs/``.
         cluster: ``slurm``, or ``local`` for jobs on this machine.
-        num_slots: jobs that are handed in at once.
+        num_slots: maximum number of submitted jobs at once.
     """
 
     recipe: Recipe
@@ -52,7 +52,7 @@ class Cluster:
     num_slots: int = NO_LIMIT
 
     def start(self, path: Path, stage: str, cells: Sequence[RecipeRun], slot: int) -> RunningJob:
-        """Hand the job in."""
+        """Submit the job."""
         del slot
         write_job(path, stage, list(cells))
         return _ClusterJob(path, submit(self.recipe, self.run, [COMMAND, str(path)], self.cluster, nodes=1))

@@ -1,6 +1,6 @@
 """One job in a process of its own, here or on a machine of a cluster: `scaseg ablate-job FILE`.
 
-The file names the stage and the run folders, each with its recipe; what failed is written beside it.
+The file names the stage and the run folders, each with its recipe. The job writes its failures beside the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scaseg_cli.run_dir import RunDir
 
 
 def write_job(path: Path, stage: str, cells: list[RecipeRun]) -> None:
-    """Write the file of a job; the recipes go to the run folders."""
+    """Write the file of a job, and the recipes into the run folders."""
     outcome_file(path).unlink(missing_ok=True)
     for recipe, run in cells:
         save_recipe(recipe, run.recipe_file)
@@ -23,12 +23,12 @@ def write_job(path: Path, stage: str, cells: list[RecipeRun]) -> None:
 
 
 def runs_of(path: Path) -> list[RunDir]:
-    """The run folders that a job works in."""
+    """Return the run folders of a job."""
     return [RunDir(Path(folder)) for folder in read_json(path, "the job")["runs"]]
 
 
 def run_job(path: Path) -> None:
-    """Carry out the job that is written in ``path``, and write what failed."""
+    """Run the job that the file ``path`` describes, and write its failures."""
     content: dict[str, Any] = read_json(path, "the job")
     cells = [(load_recipe(str(run.recipe_file)), run) for run in runs_of(path)]
     failures = run_stage_job(content["stage"], cells, log_file(path))
@@ -36,24 +36,24 @@ def run_job(path: Path) -> None:
 
 
 def read_outcome(path: Path, stopped: str) -> dict[Path, Failure]:
-    """What failed of the job ``path``, by run folder; all of it where it ended without a word.
+    """Read the failures of a job by run folder; a job that wrote no outcome has failed in all of them.
 
     Args:
-        path: of the job.
-        stopped: how the process ended, in words.
+        path: the job's file.
+        stopped: how the job's process ended, as the reason of a failure without an outcome.
     """
     log = log_file(path)
     if outcome_file(path).is_file():
-        failed: dict[str, str] = read_json(outcome_file(path), "what became of the job")
+        failed: dict[str, str] = read_json(outcome_file(path), "the job's outcome")
         return {Path(folder): Failure(reason, log) for folder, reason in failed.items()}
     return {run.path: Failure(stopped, log) for run in runs_of(path)}
 
 
 def outcome_file(path: Path) -> Path:
-    """Where a job says what failed."""
+    """Return the path of the file in which a job writes its failures."""
     return path.with_suffix(".outcome.json")
 
 
 def log_file(path: Path) -> Path:
-    """Where a job keeps what it says."""
+    """Return the path of a job's log."""
     return path.with_suffix(".txt")

@@ -1,4 +1,4 @@
-"""What starts jobs, and what came of them."""
+"""The interface of launchers, which start jobs, and of running jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scaseg_cli.ablations.jobs.stage_job import Failure, RecipeRun
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMAND = "ablate-job"  # of `scaseg`: carries out what a job's file says
+COMMAND = "ablate-job"  # the command of `scaseg` that runs a job from its file
 Failures = dict[Path, Failure]  # by run folder
 
 
@@ -18,25 +18,25 @@ class RunningJob(Protocol):
     """A job that was started."""
 
     def poll(self) -> Failures | None:
-        """What failed, or None while it runs."""
+        """Return the failures of the ended job, or None while it runs."""
 
     def end(self) -> None:
-        """Stop it."""
+        """Stop the job."""
 
 
 class JobLauncher(Protocol):
-    """Starts jobs."""
+    """A way to start jobs: in this process, in several, or on a cluster."""
 
     @property
     def num_slots(self) -> int:
-        """How many may run at once."""
+        """The maximum number of jobs at once."""
 
     def start(self, path: Path, stage: str, cells: Sequence[RecipeRun], slot: int) -> RunningJob:
         """Start a job.
 
         Args:
-            path: its file, beside which its log lies.
-            stage: what to run.
-            cells: of which.
-            slot: a number below ``num_slots`` that no running job has.
+            path: the job's file; its log is written beside it.
+            stage: the stage to run.
+            cells: recipes and run folders of the job.
+            slot: a number below ``num_slots`` that no other running job has.
         """

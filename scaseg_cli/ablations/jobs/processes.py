@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.ablations.jobs.stage_job import RecipeRun
 
-_GRACE = 15.0  # seconds that a process has to end by itself
+_GRACE = 15.0  # seconds that a process has to end before it is killed
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class _Process:
 
 
 class Processes:
-    """Several jobs at once on this machine, each in a process with its own GPUs.
+    """A launcher that runs several jobs at once on this machine, each in a process with its own GPUs.
 
     Args:
-        num_slots: jobs at once.
-        gpus: of each job; 0: the CPU.
+        num_slots: number of jobs at once.
+        gpus: number of GPUs of each job; 0 means the CPU.
         devices: the machine's CUDA devices, as CUDA_VISIBLE_DEVICES names them.
 
     Raises:
@@ -61,12 +61,12 @@ class Processes:
             raise ScasegError(
                 f"{num_slots} jobs with {gpus} CUDA device{'s' if gpus > 1 else ''} each need {num_slots * gpus}, "
                 f"this machine has {len(devices)}",
-                f"--jobs {max(1, len(devices) // gpus)} fits; --gpus 0 runs on the CPU.",
+                f"Use --jobs {max(1, len(devices) // gpus)}, or --gpus 0 for the CPU.",
             )
         self.num_slots, self.gpus, self.devices = num_slots, gpus, list(devices)
 
     def start(self, path: Path, stage: str, cells: Sequence[RecipeRun], slot: int) -> RunningJob:
-        """Start the job's process; what it says goes to its log alone."""
+        """Start the job's process; its messages go to its log only."""
         write_job(path, stage, list(cells))
         own = self.devices[slot * self.gpus : (slot + 1) * self.gpus]
         with open(output_file(path), "wb") as output:
@@ -76,23 +76,23 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {})},
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
+                start_new_session=True,  # Ctrl-C reaches only this process, which then ends the others
                 preexec_fn=end_with_parent,
             )
         return _Process(path, process)
 
 
 def output_file(path: Path) -> Path:
-    """Where all that a job's process writes is kept."""
+    """Return the path of a job's raw output (stdout and stderr)."""
     return path.with_suffix(".out")
 
 
 def visible_devices(gpus: int) -> list[str]:
-    """The CUDA devices of this machine, as CUDA_VISIBLE_DEVICES names them; none where none is asked for."""
+    """Return this machine's CUDA devices, as CUDA_VISIBLE_DEVICES names them; an empty list if ``gpus`` is 0."""
     if not gpus:
         return []
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named:  # torch need not be loaded to know
+    if named:  # avoids importing torch
         return named.split(",")
     import torch
 

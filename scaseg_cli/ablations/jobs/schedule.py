@@ -1,4 +1,4 @@
-"""Runs a plan's jobs: each when what it needs is there, several at once where the launcher takes them."""
+"""The schedule of a plan's jobs: each starts once its earlier stages are finished, and as soon as a slot is free."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from scaseg_cli.ablations.store import Store
     from scaseg_cli.run_dir import RunDir
 
-_POLL = 0.2  # seconds between two looks at the jobs
+_POLL = 0.2  # seconds between two polls of the jobs
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """A job that runs, and since when."""
+    """A running job with its start time."""
 
     job: StageJob
     nodes: list[str]
@@ -35,11 +35,11 @@ class Schedule:
     """The jobs of a plan while they run.
 
     Args:
-        plan: what is to be done.
-        launcher: where.
+        plan: the plan to run.
+        launcher: starts the jobs.
 
     Attributes:
-        failed: by node, why it has no result; what builds on one that failed has its reason.
+        failed: failures by node id; a node that needs a failed one has the same failure.
     """
 
     def __init__(self, plan: Plan, launcher: JobLauncher) -> None:
@@ -48,10 +48,10 @@ class Schedule:
         self._waiting = plan.jobs()
         self._total = len(self._waiting)
         self._begun: dict[int, _Begun] = {}  # by slot
-        self._ended: set[str] = set()  # nodes that ran, or never will
+        self._ended: set[str] = set()  # nodes that ran or will never run
 
     def run(self) -> dict[str, Failure]:
-        """Carry out all jobs, but for those that build on one that failed; returns `failed`."""
+        """Run all jobs except those that need a failed one, and return `failed`."""
         logs_folder(self.plan.store).mkdir(parents=True, exist_ok=True)
         try:
             while self._waiting or self._begun:
@@ -64,7 +64,7 @@ class Schedule:
         return self.failed
 
     def _begin(self) -> None:
-        """Start the jobs that have what they need, as far as there are slots."""
+        """Start jobs whose needs are met until no slot is free."""
         for job in [job for job in self._waiting if set(job.needs) <= self._ended]:
             free = set(range(self.launcher.num_slots)) - set(self._begun)
             if not free:
@@ -76,7 +76,7 @@ class Schedule:
             self._ended |= set(job.nodes) - set(nodes)
 
     def _runnable(self, job: StageJob) -> list[str]:
-        """The job's nodes that have all they need; the others fail for the reason of what they lack."""
+        """The job's nodes whose needs are met; the others get the failure of the node that they lack."""
         for node_id in job.nodes:
             lacking = [need for need in self.plan.nodes[node_id].earlier if need in self.failed]
             if lacking:
@@ -98,7 +98,7 @@ class Schedule:
         return f"{cells[0].title}{more}"
 
     def _collect(self) -> bool:
-        """Take in what has ended; whether anything has."""
+        """Collect the failures of ended jobs; returns whether any job has ended."""
         ended = {slot: found for slot, begun in self._begun.items() if (found := begun.running.poll()) is not None}
         for slot, failures in ended.items():
             begun = self._begun.pop(slot)
@@ -111,5 +111,5 @@ class Schedule:
 
 
 def logs_folder(store: Store) -> Path:
-    """Where every job keeps its log."""
+    """Return the folder of the jobs' logs."""
     return store.folder / "logs"

@@ -1,6 +1,6 @@
-"""What one job does: a stage of one cell, or a stage of all cells that share a base model, with one pass for all.
+"""The work of one job: a stage of one cell, or a stage of all cells that share a base model, in one pass for all.
 
-A job fails by cells: what ends one of them is kept for the table, and the others go on.
+Cells fail one by one: the failure of a cell is kept for the table, and the other cells continue.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Failure:
     """Why a cell has no figures.
 
     Attributes:
-        reason: in words.
-        log: the file that has more.
+        reason: the reason as text.
+        log: path of the log with the details.
     """
 
     reason: str
@@ -37,26 +37,26 @@ class Failure:
 
 
 def run_stage_job(stage: str, cells: Sequence[RecipeRun], log: Path) -> dict[Path, Failure]:
-    """Run ``stage`` of ``cells``; what is said goes to ``log`` too.
+    """Run ``stage`` of ``cells``; messages also go to ``log``.
 
     Args:
-        stage: its name.
-        cells: recipes and run folders; those of ``union`` and ``evaluation`` have one base model.
-        log: the file; its folder is there.
+        stage: the stage's name.
+        cells: recipes and run folders; for ``union`` and ``evaluation`` they share a base model.
+        log: path of the log, in an existing folder.
 
     Returns:
-        By run folder, why it failed.
+        The failures by run folder.
     """
     with logging_to(log):
         try:
             outcomes = _STEPS[stage](cells)
-        except Exception as error:  # of what all cells need; other jobs go on
+        except Exception as error:  # in something that all cells need; other jobs continue
             outcomes = [error] * len(cells)
         failures = {}
         for (_, run), outcome in zip(cells, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 failures[run.path] = Failure(_in_words(outcome), log)
-                _tell(stage, outcome)
+                _report_error(stage, outcome)
     return failures
 
 
@@ -66,8 +66,8 @@ def _in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
 
 
-def _tell(stage: str, error: Exception) -> None:
-    """The error to the person in a line, and all of it to the log."""
+def _report_error(stage: str, error: Exception) -> None:
+    """Print the error in one line, and write the details to the log."""
     say_plainly(f"{stage} failed: {_in_words(error)}")
     if isinstance(error, ScasegError):
         say_to_log(error.hint or "")

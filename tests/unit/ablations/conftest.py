@@ -1,4 +1,4 @@
-"""What the tests of ablations share: recipes, finished runs without content, and figures by hand."""
+"""Fixtures of the ablation tests: recipes, finished runs without content, and made-up figures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture
 def ablation(recipe: Recipe) -> Callable[..., Ablation]:
-    """An ablation over ``recipe`` by its name; further arguments are those of `make_ablation`."""
+    """Make an ablation over ``recipe`` by its name; further arguments are those of `make_ablation`."""
 
     def make(name: str, seeds: tuple[int, ...] = (0,), **arguments: object) -> Ablation:
         return make_ablation(*find_sweep(name), recipe, seeds, **arguments)  # type: ignore[arg-type]
@@ -32,7 +32,7 @@ def ablation(recipe: Recipe) -> Callable[..., Ablation]:
 
 @pytest.fixture
 def own(recipe: Recipe) -> Callable[..., Ablation]:
-    """An ablation that a person wrote."""
+    """Make an ablation from a user's sweep."""
 
     def make(seeds: tuple[int, ...] = (0,), **content: object) -> Ablation:
         return make_ablation("mine", Sweep.model_validate({"title": "Mine", **content}), recipe, seeds)
@@ -42,7 +42,7 @@ def own(recipe: Recipe) -> Callable[..., Ablation]:
 
 @pytest.fixture
 def finish(tmp_path: Path) -> Callable[..., RunDir]:
-    """A run folder in which every stage has finished, each with one small file."""
+    """Make a run folder in which every stage has finished, each with one small file."""
 
     def make(recipe: Recipe, name: str = "work", up_to: str = "evaluation") -> RunDir:
         run = RunDir(tmp_path / name)
@@ -58,7 +58,7 @@ def finish(tmp_path: Path) -> Callable[..., RunDir]:
 
 @pytest.fixture
 def figures() -> Callable[..., Figures]:
-    """Figures of an ablation: harmonic means by row and setting, of each seed; seen and unseen are as high."""
+    """Make an ablation's figures from harmonic means by setting, row and seed; seen and unseen are equal to them."""
 
     def make(ablation: Ablation, **settings: dict[str, list[float]]) -> Figures:
         found = Figures(ablation, "pq")

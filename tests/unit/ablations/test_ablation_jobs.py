@@ -1,10 +1,10 @@
-"""A job: its cells fail one by one, its log has the reason, and other processes can carry it out."""
+"""A job: its cells fail one by one, its log has the reason, and another process can run it."""
 
 import sys
 
 import pytest
 
-from scaseg_cli.ablations import jobs
+from scaseg_cli.ablations.jobs import stage_job
 from scaseg_cli.ablations.jobs.choose_launcher import Here, choose_launcher
 from scaseg_cli.ablations.jobs.cluster import Cluster
 from scaseg_cli.ablations.jobs.job_files import outcome_file, read_outcome, run_job, write_job
@@ -22,10 +22,10 @@ def cells(recipe, tmp_path):
 
 @pytest.fixture
 def step(monkeypatch):
-    """Puts a function in the place of the union's."""
+    """Replace the step of the union stage by a function."""
 
     def put(function):
-        monkeypatch.setitem(jobs._STEPS, "union", function)
+        monkeypatch.setitem(stage_job._STEPS, "union", function)
 
     return put
 
@@ -38,7 +38,7 @@ def outcomes(cells):
 
 def test_each_cell_fails_by_itself(cells, step, tmp_path):
     step(outcomes)
-    failures = jobs.run_stage_job("union", cells, tmp_path / "log.txt")
+    failures = stage_job.run_stage_job("union", cells, tmp_path / "log.txt")
     assert {path.name: failure.reason for path, failure in failures.items()} == {
         "b": "the loss is nan",
         "c": "ValueError: a bug",
@@ -48,22 +48,22 @@ def test_each_cell_fails_by_itself(cells, step, tmp_path):
     assert "ValueError: a bug\nof two lines" in log
 
 
-def test_what_all_cells_need_ends_them_all(cells, step, tmp_path):
+def test_an_error_in_the_shared_pass_fails_all_cells(cells, step, tmp_path):
     def broken(_):
         raise ScasegError("an image cannot be read")
 
     step(broken)
-    failures = jobs.run_stage_job("union", cells, tmp_path / "log.txt")
+    failures = stage_job.run_stage_job("union", cells, tmp_path / "log.txt")
     assert [failure.reason for failure in failures.values()] == ["an image cannot be read"] * 3
 
 
-def test_the_word_to_stop_is_no_failure(cells, step, tmp_path):
+def test_an_interrupt_is_not_recorded_as_a_failure(cells, step, tmp_path):
     def stopped(_):
         raise KeyboardInterrupt
 
     step(stopped)
     with pytest.raises(KeyboardInterrupt):
-        jobs.run_stage_job("union", cells, tmp_path / "log.txt")
+        stage_job.run_stage_job("union", cells, tmp_path / "log.txt")
 
 
 def test_a_job_goes_to_another_process_by_a_file(cells, step, tmp_path):
@@ -80,10 +80,10 @@ def test_a_job_goes_to_another_process_by_a_file(cells, step, tmp_path):
         "c": "ValueError: a bug",
     }
     write_job(path, "union", cells)
-    assert not outcome_file(path).exists()  # what became of an earlier try is not taken for this one's
+    assert not outcome_file(path).exists()  # the outcome of an earlier attempt is not mistaken for this one's
 
 
-def test_a_process_that_ends_without_a_word(cells, tmp_path, monkeypatch):
+def test_a_process_that_ends_without_an_outcome_fails_all_cells(cells, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     running = Processes(1, 0, []).start(tmp_path / "job.json", "union", cells, 0)
     while (failures := running.poll()) is None:
@@ -104,16 +104,16 @@ def test_each_process_sees_its_own_gpus(cells, tmp_path, monkeypatch):
     assert (tmp_path / "job.out").read_text() == "devices 4,7\n"
 
 
-def test_more_gpus_than_there_are_is_told_before_anything_runs(monkeypatch, tmp_path):
+def test_too_few_gpus_are_reported_before_anything_runs(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     recipe = load_recipe("shapes-zps", ("gpus=1",))
     assert choose_launcher(recipe, RunDir(tmp_path), None, 2).num_slots == 2
     with pytest.raises(ScasegError, match="3 jobs with 1 CUDA device each need 3, this machine has 2") as caught:
         choose_launcher(recipe, RunDir(tmp_path), None, 3)
-    assert "--jobs 2 fits" in (caught.value.hint or "")
+    assert "Use --jobs 2" in (caught.value.hint or "")
 
 
-def test_where_jobs_run(recipe, tmp_path):
+def test_the_options_choose_the_launcher(recipe, tmp_path):
     run = RunDir(tmp_path)
     assert isinstance(choose_launcher(recipe, run, None, None), Here)
     assert isinstance(choose_launcher(recipe, run, None, 1), Here)
@@ -125,7 +125,7 @@ def test_where_jobs_run(recipe, tmp_path):
         choose_launcher(load_recipe("shapes-zps", ("nodes=2",)), run, "slurm", None)
 
 
-def test_a_machine_without_the_cluster_says_so(recipe, cells, tmp_path, monkeypatch):
+def test_a_machine_without_slurm_is_reported(recipe, cells, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ScasegError, match="slurm does not take the job"):
         choose_launcher(recipe, RunDir(tmp_path), "slurm", None).start(tmp_path / "job.json", "union", cells, 0)

@@ -1,4 +1,4 @@
-"""The table of an ablation, letter by letter where people read it, and the direction of effects."""
+"""The table of an ablation, character by character where users read it, and the direction of effects."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def gamma(ablation, figures):
     return figures(ablation("gamma", seeds=(0, 1)), inductive=rows, transductive=GAMMA)
 
 
-def test_ours_stand_beside_the_published_labelled_as_coco(gamma):
+def test_our_figures_are_beside_the_published_ones_labelled_as_coco(gamma):
     text = result_table(gamma).to_markdown().splitlines()
     assert text[0] == "### gamma: Enhancement factor of the queries that hold a segment, in V2C"
     assert text[2] == (
@@ -38,7 +38,7 @@ def test_ours_stand_beside_the_published_labelled_as_coco(gamma):
     assert text[13].startswith("Published: Table 7 of the supplement, measured on COCO")
 
 
-def test_programs_get_whole_fractions_and_spreads_of_their_own(gamma):
+def test_json_and_csv_have_unrounded_fractions_and_separate_spreads(gamma):
     table = result_table(gamma)
     row = table.as_json_value()["rows"][3]
     assert row["hpq"] == pytest.approx(0.45)
@@ -57,7 +57,7 @@ def test_one_seed_has_no_spread(ablation, figures):
     assert "±" not in table.notes[0]
 
 
-def test_equal_figures_do_not_stand_out(ablation, figures):
+def test_equal_figures_are_not_bold(ablation, figures):
     found = figures(ablation("clip-view"), inductive={"complete": [0.0], "masked": [0.0], "both": [0.0]})
     assert "**" not in result_table(found).to_markdown()
 
@@ -102,7 +102,7 @@ def test_a_failed_cell_is_shown_as_failed_with_its_log(ablation, figures, tmp_pa
         ([], True, "not known"),
     ],
 )
-def test_a_direction_takes_all_seeds(ours, is_higher, verdict):
+def test_a_direction_needs_all_seeds(ours, is_higher, verdict):
     assert Effect("inductive", "a", "b", 0.1, is_higher, ours).verdict == verdict
 
 
@@ -125,7 +125,7 @@ def test_effects_are_counted_below_their_table(gamma):
     assert table.shown_rows()[2] == ["transductive", "1.5 against 2", "-2.4", "-6.0 ± 5.7", "2 of 2", "agrees"]
 
 
-def test_a_sweep_may_say_of_an_effect_what_it_should_be(own, figures):
+def test_a_sweep_may_claim_the_direction_of_an_effect(own, figures):
     claims = [{"row": 1.0, "against": 2.0, "setting": "transductive", "is": "higher"}]
     found = figures(own(varies=["base.v2c.gamma"], values=[1.0], claims=[]), transductive={"1": [0.4], "2": [0.5]})
     assert effects_table(found) is None
@@ -152,7 +152,7 @@ def test_figures_are_read_from_the_evaluations_records(ablation, tmp_path):
     assert read_figures(found, plan, failed).failures == {("0", 0): failed[plan.cells[0].nodes[-1]]}
 
 
-def test_the_recipes_name_stands_below_the_table(own, figures):
+def test_the_recipes_name_is_below_the_table(own, figures):
     assert (
         load_recipe("shapes-zps").name in result_table(figures(own(varies=["base.v2c.gamma"], values=[1.0]))).notes[0]
     )

@@ -1,4 +1,4 @@
-"""The cells of an ablation: what each row changes, the recipe's own row, and what the schema refuses."""
+"""The cells of an ablation: the changes of each row, the recipe's own row, and errors of the schema."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_each_row_and_seed_has_its_recipe(ablation):
     assert default(found) == ["32, 0.07"]
 
 
-def test_the_recipes_own_value_joins_values_that_rise(ablation):
+def test_the_recipes_own_value_is_sorted_in_among_numbers(ablation):
     found = ablation("pseudo-unseen")
     assert labels(found) == ["20", "50", "150", "300", "600"]
     assert default(found) == ["20"]
@@ -39,14 +39,14 @@ def test_the_recipes_own_value_comes_first_among_others(recipe):
     assert default(found) == ["single"]
 
 
-def test_a_recipe_that_is_none_of_the_named_rows_is_one_more():
+def test_a_recipe_that_equals_none_of_the_named_rows_adds_a_row():
     recipe = load_recipe("shapes-zps", ("cat.mixup=0.5",))
     found = make_ablation(*find_sweep("generator"), recipe, (0,))
     assert labels(found)[0] == OWN
     assert default(found) == [OWN]
 
 
-def test_values_choose_rows_or_bring_new_ones(ablation):
+def test_values_choose_rows_or_add_new_ones(ablation):
     assert labels(ablation("bank-size", values=parse_values("16,48"))) == ["16", "32", "48"]
     assert labels(ablation("null-embedding", values=parse_values("without"))) == ["with", "without"]
     assert labels(ablation("bank-temperature", values=parse_values("[8, 0.1]"))) == ["32, 0.07", "8, 0.1"]
@@ -59,14 +59,14 @@ def test_rows_with_settings_of_their_own_each_have_a_default(ablation):
     assert labels(ablation("components", settings=("inductive",))) == ["base model without V2C", "with V2C"]
 
 
-def test_an_inductive_row_asks_for_no_more_than_stage_1(ablation):
+def test_an_inductive_row_needs_stage_1_only(ablation):
     (row, *_) = ablation("increment").rows
     assert row.recipes[0].evaluation.setting == "inductive"
     (row, *_) = ablation("gamma").rows
     assert row.recipes[0].evaluation.setting == "both"
 
 
-def test_what_the_schema_refuses_is_told_with_the_cell_all_of_it_at_once(ablation):
+def test_all_errors_of_the_schema_are_reported_at_once_with_their_cells(ablation):
     with pytest.raises(ScasegError) as caught:
         ablation("bank-size", values=parse_values("-3, huge, 16"))
     said = caught.value.message
@@ -76,7 +76,7 @@ def test_what_the_schema_refuses_is_told_with_the_cell_all_of_it_at_once(ablatio
     assert "'16'" not in said
 
 
-def test_a_key_that_no_recipe_has(own):
+def test_an_unknown_key_is_reported_with_a_suggestion(own):
     with pytest.raises(ScasegError, match=r"cell '1'.*\n  base\.v2c\.gama: unknown key, did you mean 'gamma'\?"):
         own(varies=["base.v2c.gama"], values=[1])
 
@@ -99,7 +99,7 @@ def test_values_that_do_not_fit(ablation, name, values, told):
 
 
 @pytest.mark.parametrize(("text", "told"), [("", "names no value"), (" ", "names no value"), ("[1", "cannot be read")])
-def test_values_that_are_none(text, told):
+def test_values_that_cannot_be_parsed(text, told):
     with pytest.raises(ScasegError, match=told):
         parse_values(text)
 
@@ -110,7 +110,7 @@ def test_a_setting_in_which_nothing_is_reported(ablation):
     assert caught.value.hint == "It is reported in the inductive setting."
 
 
-def test_published_figures_are_of_panoptic_segmentation_alone(ablation):
+def test_only_panoptic_segmentation_has_published_figures(ablation):
     assert ablation("gamma").published.number == 7
     assert make_ablation(*find_sweep("gamma"), load_recipe("shapes-zss"), (0,)).published is None
     assert ablation("components").published is None

@@ -1,4 +1,4 @@
-"""What cells share, what is left to run, and in which jobs."""
+"""The plan of ablations: shared stages, stages left to run, and their jobs."""
 
 from collections import Counter
 
@@ -29,7 +29,7 @@ def plan_of(recipe, tmp_path):
 
 def test_four_tables_need_one_base_model_and_one_query_file(plan_of):
     found = stages(plan_of(*WITHOUT_TRAINING))
-    # cells: 2 + 4 + 5 + 4, of which four are the recipe as it is
+    # cells: 2 + 4 + 5 + 4, of which four are the unchanged recipe
     assert found == {"data": 1, "split": 1, "embeddings": 1, "base": 1, "queries": 1, "cat": 2, "union": 9} | {
         "evaluation": 12
     }
@@ -49,7 +49,7 @@ def test_after_a_finished_run_they_train_nothing_of_the_network(plan_of, finish,
     assert set(jobs[2].needs) == {*jobs[0].nodes, *jobs[1].nodes}
 
 
-def test_a_seed_more_is_a_base_model_more(plan_of):
+def test_each_seed_adds_a_base_model(plan_of):
     found = stages(plan_of(*WITHOUT_TRAINING, seeds=[0, 1, 2]))
     assert (found["data"], found["embeddings"], found["base"], found["union"]) == (1, 1, 3, 27)
 
@@ -62,7 +62,7 @@ def test_the_second_and_third_table_share_the_first_ones_base_models(plan_of):
 
 def test_jobs_of_one_base_model_follow_each_other(plan_of):
     jobs = plan_of("gamma", "pseudo-seen").jobs()
-    # 2.0 is the recipe's own: what pseudo-seen adds to it is one job with it
+    # 2.0 is the recipe's own value: the cells of pseudo-seen join its jobs
     assert [(job.stage, len(job.nodes)) for job in jobs] == [
         *[("data", 1), ("split", 1), ("embeddings", 1)],
         *[("base", 1), ("queries", 1), ("cat", 1), ("union", 1), ("evaluation", 1)],
@@ -72,7 +72,7 @@ def test_jobs_of_one_base_model_follow_each_other(plan_of):
     assert len({job.name for job in jobs}) == len(jobs)
 
 
-def test_inductive_figures_alone_need_stage_1_alone(plan_of):
+def test_inductive_figures_need_stage_1_only(plan_of):
     assert set(stages(plan_of("increment"))) == {"data", "split", "embeddings", "base", "evaluation"}
     assert "union" not in stages(plan_of("bank-size", settings=["inductive"]))
 
@@ -88,14 +88,14 @@ def test_a_plain_loop_shares_nothing(plan_of, finish, recipe):
     assert plan_of(*WITHOUT_TRAINING).num_plain == (2 + 4 + 5) * 8 + 4 * 5
 
 
-def test_data_of_ones_own_is_no_stage(recipe, tmp_path):
+def test_the_users_own_data_needs_no_data_stage(recipe, tmp_path):
     data = recipe.data.model_copy(update={"shapes": None, "root": str(tmp_path)})
     own = recipe.model_copy(update={"data": data})
     plan = make_plan(make_ablations(["gamma"], own), Store(RunDir(tmp_path / "work")))
     assert "data" not in stages(plan)
 
 
-def test_all_brings_in_what_is_reported_in_the_setting(recipe):
+def test_all_adds_the_ablations_that_are_reported_in_the_setting(recipe):
     names = [ablation.name for ablation in make_ablations(["all"], recipe, settings=["inductive"])]
     assert names == ["bank-size", "bank-temperature", "increment", "gamma", "enhancement", "components", "clip-view",
                      "templates"]  # fmt: skip
@@ -103,8 +103,8 @@ def test_all_brings_in_what_is_reported_in_the_setting(recipe):
         make_ablations(["all", "pseudo-seen"], recipe, settings=["inductive"])
 
 
-def test_values_go_with_one_ablation(recipe):
-    with pytest.raises(ScasegError, match="--values goes with one ablation, not with 2"):
+def test_values_need_exactly_one_ablation(recipe):
+    with pytest.raises(ScasegError, match="--values needs exactly one ablation, 2 are given"):
         make_ablations(["gamma", "bank-size"], recipe, values=[1])
 
 
@@ -114,11 +114,11 @@ def test_a_name_twice_is_one_ablation(recipe):
 
 def test_two_files_of_one_name(recipe, tmp_path):
     (tmp_path / "gamma.yaml").write_text("title: Own\nvaries: [base.v2c.gamma]\nvalues: [1.0]\n")
-    with pytest.raises(ScasegError, match="two ablations are called 'gamma'"):
+    with pytest.raises(ScasegError, match="two ablations are named 'gamma'"):
         make_ablations(["gamma", str(tmp_path / "gamma.yaml")], recipe)
 
 
-def test_the_forecast_says_what_runs_and_how_long_it_took_before(plan_of, finish, recipe):
+def test_the_forecast_lists_the_stages_to_run_with_estimated_seconds(plan_of, finish, recipe):
     run = finish(recipe)
     record = run.record("base")
     record.update(seconds=100.0, summary={"iterations": recipe.base.iterations // 2})
@@ -146,14 +146,14 @@ def test_a_stage_that_never_ran_takes_an_unknown_time(plan_of):
     assert totals(plan_of("gamma"))["seconds"] is None
 
 
-def test_nothing_is_written_by_a_plan(plan_of, finish, recipe, tmp_path):
+def test_planning_writes_nothing(plan_of, finish, recipe, tmp_path):
     finish(recipe)
     before = sorted(tmp_path.rglob("*"))
     forecast_value(plan_of("all"))
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_list_says_from_where_on_each_runs_again(recipe):
+def test_the_list_names_the_first_stage_that_runs_again(recipe):
     rows = {row["name"]: row for row in list_table(recipe).rows}
     assert {name: row["runs"] for name, row in rows.items()} == {
         **dict.fromkeys(("bank-size", "bank-temperature", "gamma", "enhancement", "components", "clip-view"), "base"),

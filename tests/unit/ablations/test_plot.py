@@ -1,4 +1,4 @@
-"""The picture: both files, the same bytes every time, with all that has to be read in it."""
+"""The plot: both files, reproducible to the byte, with every label that a reader needs."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ def test_both_files_are_the_same_every_time(found, tmp_path):
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
-def test_the_svg_says_what_is_what_and_no_date(found, tmp_path):
+def test_the_svg_has_all_labels_and_no_date(found, tmp_path):
     text = draw(found, tmp_path)[1].read_text()
     words = set(re.findall(r"<text[^>]*>([^<]+)</text>", text))
     assert {
@@ -44,7 +44,7 @@ def test_the_picture_is_as_wide_as_its_panels_need(found, tmp_path):
     assert width > 2 * height > 800
 
 
-def test_a_long_title_takes_lines_and_is_not_cut(ablation, figures, tmp_path):
+def test_a_long_title_is_wrapped_and_not_cut_off(ablation, figures, tmp_path):
     found = figures(ablation("pseudo-seen"), transductive={"0": [0.5], "10": [0.4], "50": [0.3], "150": [0.2]})
     png, svg = draw(found, tmp_path)
     words = f"pseudo-seen: {found.ablation.sweep.title}".split()
@@ -64,7 +64,7 @@ def test_rows_that_failed_leave_a_gap(ablation, figures, tmp_path):
     assert "hPQ, ours" in text
 
 
-def test_matplotlib_is_not_loaded_before_a_picture_is_drawn():
+def test_matplotlib_is_not_imported_before_a_plot_is_drawn():
     program = "import sys, scaseg_cli.ablations.ablate; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

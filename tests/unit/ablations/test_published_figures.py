@@ -1,4 +1,4 @@
-"""The published figures are whole, and belong to the sweeps."""
+"""The published figures are complete and match the sweeps."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The order of jobs, several at once, and what becomes of those that build on one that failed."""
+"""The order of jobs, several jobs at once, and the fate of jobs that need a failed one."""
 
 from dataclasses import dataclass, field
 
@@ -14,15 +14,15 @@ from scaseg_cli.run_dir import RunDir
 
 @dataclass
 class Later:
-    """A job that has ended at the second look."""
+    """A job that has ended at the second poll."""
 
     failures: dict
-    styles: int = 0
+    polls: int = 0
     ended: bool = False
 
     def poll(self):
-        self.styles += 1
-        return self.failures if self.styles > 1 else None
+        self.polls += 1
+        return self.failures if self.polls > 1 else None
 
     def end(self):
         self.ended = True
@@ -30,7 +30,7 @@ class Later:
 
 @dataclass
 class Fake:
-    """Starts nothing; jobs whose stage or folder is named fail."""
+    """A launcher that starts nothing; jobs whose stage or folder is in ``failing`` fail."""
 
     num_slots: int = 1
     failing: tuple[str, ...] = ()
@@ -39,11 +39,11 @@ class Fake:
     most: int = 0
 
     def start(self, path, stage, cells, slot):
-        assert slot not in {s for s, job in self.running.items() if job.styles < 2}
+        assert slot not in {s for s, job in self.running.items() if job.polls < 2}
         reasons = {run.path: Failure("made to", path) for _, run in cells if self._fails(stage, run)}
         self.started.append((stage, len(cells)))
         self.running[slot] = Later(reasons)
-        self.most = max(self.most, sum(job.styles < 2 for job in self.running.values()))
+        self.most = max(self.most, sum(job.polls < 2 for job in self.running.values()))
         return self.running[slot]
 
     def _fails(self, stage, run):
@@ -63,7 +63,7 @@ def test_jobs_run_one_after_the_other_in_the_plans_order(plan):
     assert launcher.most == 1
 
 
-def test_several_run_at_once_none_before_what_it_needs(plan):
+def test_several_jobs_run_at_once_but_none_before_its_needs(plan):
     launcher = Fake(num_slots=3)
     Schedule(plan, launcher).run()
     assert launcher.most == 3
@@ -73,7 +73,7 @@ def test_several_run_at_once_none_before_what_it_needs(plan):
     assert sorted(launcher.started) == sorted((job.stage, len(job.nodes)) for job in plan.jobs())
 
 
-def test_what_builds_on_a_failed_stage_has_its_reason_and_the_rest_goes_on(plan):
+def test_stages_that_need_a_failed_one_have_its_reason_and_the_rest_continues(plan):
     base = next(job for job in plan.jobs() if job.stage == "base")
     launcher = Fake(failing=(base.name,))
     failed = Schedule(plan, launcher).run()
@@ -91,12 +91,12 @@ def test_one_cell_of_a_job_may_fail(plan):
     assert ("evaluation", 3) in launcher.started
 
 
-def test_when_everything_fails_it_ends(plan):
+def test_the_schedule_ends_when_everything_fails(plan):
     failed = Schedule(plan, Fake(failing=("data",))).run()
     assert set(failed) == {node.id for node in plan.missing}
 
 
-def test_running_jobs_are_ended_when_the_command_is(plan):
+def test_an_interrupted_command_ends_its_running_jobs(plan):
     class Interrupting(Fake):
         def start(self, path, stage, cells, slot):
             if len(self.started) == 4:

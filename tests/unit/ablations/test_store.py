@@ -1,4 +1,4 @@
-"""Where stages lie: each once, linked from what builds on it, safe from what happens elsewhere."""
+"""The store of stages: each one once, linked from later stages, safe from changes in the work folder."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from scaseg_cli.stages import is_done, recording, require
 
 @pytest.fixture
 def prepared(recipe, finish):
-    """A plan over a finished run, with its folders made."""
+    """Return a plan over a finished run, with its folders created."""
     plan = make_plan(make_ablations(["gamma"], recipe), Store(finish(recipe)))
     plan.store.prepare(plan.nodes, plan.states)
     return plan
@@ -26,7 +26,7 @@ def node_of(plan, stage, state):
     return next(node for node in plan.nodes.values() if node.stage == stage and plan.states[node.id] == state)
 
 
-def test_what_the_work_folder_holds_is_taken_over_without_a_copy(prepared, recipe):
+def test_finished_stages_of_the_work_folder_are_shared_without_a_copy(prepared, recipe):
     node = node_of(prepared, "union", "shared")
     run = prepared.store.run(node)
     assert is_done(recipe, run, "union")
@@ -58,7 +58,7 @@ def test_a_folder_can_be_moved(prepared, recipe, tmp_path):
     require(recipe, plan.store.run(node), "base", "union")
 
 
-def test_a_later_run_in_the_work_folder_leaves_what_was_taken_over(prepared, recipe):
+def test_a_later_run_in_the_work_folder_leaves_shared_stages_unchanged(prepared, recipe):
     work, node = prepared.store.work, node_of(prepared, "union", "shared")
     other = load_recipe("shapes-zps", ("union.pseudo_unseen=7",))
     with recording(other, work, "union", work.path / "union" / "result.txt"):
@@ -98,12 +98,12 @@ def test_the_base_model_of_another_recipe_is_refused(finish, recipe):
     assert "--work-dir" in (caught.value.hint or "")
 
 
-def test_a_base_model_that_was_cut_short_is_refused(finish, recipe):
+def test_a_truncated_base_model_is_refused(finish, recipe):
     work = finish(recipe)
     (work.path / "base" / "result.txt").write_text("cut")
     with pytest.raises(ScasegError, match="is not what the base stage wrote"):
         check_work(recipe, work)
 
 
-def test_no_base_model_is_no_mistake(recipe, tmp_path):
+def test_a_work_folder_without_a_base_model_is_accepted(recipe, tmp_path):
     check_work(recipe, RunDir(tmp_path / "new"))

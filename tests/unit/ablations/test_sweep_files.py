@@ -1,4 +1,4 @@
-"""Sweep files: where they are found, and that all their mistakes are told at once."""
+"""Sweep files: where they are found, and that all their mistakes are reported at once."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_the_published_tables_come_first_and_in_their_order():
     ]  # fmt: skip
 
 
-def test_the_folder_sweeps_is_looked_through_and_wins(tmp_path, monkeypatch):
+def test_the_local_folder_sweeps_is_searched_and_wins(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").mkdir()
     for name in ("mine", "gamma"):
@@ -38,12 +38,12 @@ def test_the_folder_sweeps_is_looked_through_and_wins(tmp_path, monkeypatch):
     assert find_sweep("bank-size")[1].title != "Own"
 
 
-def test_a_file_may_lie_anywhere(tmp_path):
+def test_a_sweep_file_may_be_anywhere(tmp_path):
     (tmp_path / "far.yaml").write_text("title: Far\nvaries: [base.v2c.gamma]\nvalues: [1.0]\n")
     assert find_sweep(str(tmp_path / "far.yaml"))[0] == "far"
 
 
-def test_an_unknown_name_is_told_with_the_nearest():
+def test_an_unknown_name_is_reported_with_the_nearest_one():
     with pytest.raises(ScasegError, match="there is no ablation 'bank-sise'") as caught:
         find_sweep("bank-sise")
     assert "Did you mean bank-size" in (caught.value.hint or "")
@@ -55,14 +55,14 @@ def test_an_unknown_name_is_told_with_the_nearest():
     [
         ("title: T\nvaries: [a]\nvalluse: [1]\n", ["valluse: unknown key, did you mean 'values'?"]),
         ("varies: [a]\nvalues: []\n", ["title: is missing", "values: "]),
-        ("title: T\nvaries: [a]\n", ["either varies and values are needed, or rows"]),
+        ("title: T\nvaries: [a]\n", ["needs either varies and values, or rows"]),
         (
             "title: T\nvaries: [a]\nvalues: [1]\nrows: [{label: x, set: {a: 1}}]\n",
-            ["either varies and values are needed, or rows"],
+            ["needs either varies and values, or rows"],
         ),
         ("title: T\nvaries: [a, b]\nvalues: [[1, 2], 3]\n", ["3 is not a list of 2 values, one for each of a, b"]),
-        ("title: T\nvaries: [a]\nvalues: [1, 1.0]\n", ["two rows are called '1'"]),
-        ("title: T\nvaries: [seed]\nvalues: [1]\n", ["seed is not for varying: use --seeds"]),
+        ("title: T\nvaries: [a]\nvalues: [1, 1.0]\n", ["two rows are named '1'"]),
+        ("title: T\nvaries: [seed]\nvalues: [1]\n", ["seed cannot be varied: use --seeds"]),
         (
             "title: T\nvaries: [a]\nvalues: [1]\npublished: bank_sise\n",
             ["no published table 'bank_sise', did you mean 'bank_size'?"],
@@ -91,7 +91,7 @@ def test_mistakes(tmp_path, text, told):
 
 
 @pytest.mark.parametrize("name", [*RESERVED, "-x", "a b"])
-def test_names_that_the_command_needs_are_refused(tmp_path, name):
+def test_reserved_and_invalid_names_are_refused(tmp_path, name):
     (tmp_path / f"{name}.yaml").write_text("title: T\nvaries: [base.v2c.gamma]\nvalues: [1.0]\n")
     with pytest.raises(ScasegError, match=re.escape(repr(name))):
         read_sweep(tmp_path / f"{name}.yaml")
