@@ -119,7 +119,7 @@ def train(recipe: Recipe, run: RunDir) -> None:
     start = 0 if state is None else state["iteration"]
     _check_agreement(recipe, world, key, start)
     if world.rank == 0 and start:
-        say(f"base: going on from iteration {start}")
+        say(f"base: resuming from iteration {start}")
     with tempfile.TemporaryDirectory(prefix="scaseg-mmengine-") as scratch:
         runner = build_runner(recipe, run, world, network, _loader(recipe, run, world, start), start, scratch)
         runner.register_hook(Progress(state, key, state_file(run), recipe.base, world), priority="LOWEST")

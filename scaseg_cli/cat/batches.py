@@ -1,4 +1,4 @@
-"""Where the generator's batches come from: the query store, or the frozen segmentor at every step.
+"""The sources of the generator's batches: the query store, or the frozen segmentor at every step.
 
 Shapes: M matched queries, U queries without a segment, D visual width.
 """
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 
 class QueryBatch(NamedTuple):
-    """Real embeddings of one step: with a segment, their seen classes, and without a segment."""
+    """The real embeddings of one step: matched ones, their seen classes, and unmatched ones."""
 
     matched_MD: Tensor
     class_ids_M: Tensor
     null_UD: Tensor
 
 
-# The batch of iteration i, the same whenever it is asked for. A plain tuple will do, so that the queries package, which
-# runs the segmentor and stands below this one, need not know the type.
+# Maps iteration i to its batch, the same on every call. A plain tuple is allowed, because the queries package, which
+# runs the segmentor, must not import this one.
 BatchSource = Callable[[int], tuple[Tensor, Tensor, Tensor]]
 
 
 class StoredBatches:
-    """Batches drawn from the query store, with replacement.
+    """Draws batches from the query store, with replacement.
 
     Args:
-        store: V and V^0.
-        size: matched embeddings a batch, and as many without a segment.
-        seed: the recipe's.
+        store: the query embeddings V and V^0.
+        size: matched embeddings per batch, and as many unmatched ones.
+        seed: the recipe's seed.
     """
 
     def __init__(self, store: QueryStore, size: int, seed: int) -> None:
         self.store, self.size, self.seed = store, size, seed
 
     def __call__(self, iteration: int) -> QueryBatch:
-        """The batch of ``iteration``."""
+        """Draw the batch of ``iteration``."""
         generator = seeded(self.seed, "cat-batch", iteration)
         matched = torch.randint(len(self.store.matched_MD), (self.size,), generator=generator)
         null = self.store.null_UD

@@ -1,4 +1,4 @@
-"""The VAE's training loop: resumable, and the same whether it was cut or not.
+"""The VAE's training loop. An interrupted run resumes to the same result.
 
 Shapes: N classes, C embedding width, D visual width.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Cat
 
 CURVE_POINTS = 200
-MIN_MATCHED = 2  # BatchNorm has no statistics of one
+MIN_MATCHED = 2  # BatchNorm needs two samples
 
 
 class Curve:
@@ -39,10 +39,10 @@ class Curve:
         self.count = 0
 
     def add(self, iteration: int, terms: dict[str, Tensor]) -> bool:
-        """Take in the terms of ``iteration`` (from 0); True where that closes a window.
+        """Add the terms of ``iteration`` (from 0); returns True if that completes a window.
 
         Raises:
-            ScasegError: a loss is not a number any more.
+            ScasegError: a loss is no longer finite.
         """
         for name, term in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + term.detach()
@@ -68,14 +68,14 @@ class Curve:
 
 
 class GeneratorTraining:
-    """The VAE with its optimizer and its curve, one iteration after another.
+    """The VAE with its optimizer and loss curve, trained one iteration at a time.
 
     Args:
-        config: the recipe's section.
-        seed: the recipe's.
-        classifier: P, frozen here, and tau, over all N classes.
-        num_seen: how many of them are seen.
-        device: where it trains.
+        config: the recipe's ``cat`` section.
+        seed: the recipe's seed.
+        classifier: P, which is frozen here, and tau, over all N classes.
+        num_seen: number of seen classes.
+        device: the device to train on.
     """
 
     def __init__(
@@ -94,9 +94,9 @@ class GeneratorTraining:
         self.curve = Curve(max(1, config.iterations // CURVE_POINTS))
 
     def step(self, iteration: int, batch: tuple[Tensor, Tensor, Tensor]) -> bool:
-        """One step; True where the curve has a new point.
+        """Train one step; returns True if the curve has a new point.
 
-        A live batch with fewer than two matched queries changes nothing: BatchNorm cannot be trained on it.
+        A live batch with fewer than two matched queries is skipped: BatchNorm cannot train on it.
         """
         v_MD, class_ids_M, null_UD = (part.to(self.device) for part in batch)
         if len(v_MD) < MIN_MATCHED:
@@ -112,29 +112,29 @@ class GeneratorTraining:
         return self.curve.add(iteration, {**terms, "total": total})
 
     def save(self, path: Path, key: str, iteration: int) -> None:
-        """Write all that going on after ``iteration`` steps takes."""
+        """Save everything needed to resume after ``iteration`` steps."""
         state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
         save_state(path, {"key": key, "iteration": iteration, "curve": self.curve.state(), **state})
 
     def resume(self, path: Path, key: str) -> int:
-        """Go on from ``path`` where it holds this training's progress; returns the steps that are done."""
+        """Resume from ``path`` if it contains this training run's progress; returns the completed steps."""
         state = load_state(path, key)
         if state is None:
             return 0
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.curve.load(state["curve"])
-        say(f"generator: going on from iteration {state['iteration']}")
+        say(f"generator: resuming from iteration {state['iteration']}")
         return int(state["iteration"])
 
 
 def fit_vae(training: GeneratorTraining, batches: BatchSource, state_file: Path, key: str) -> None:
-    """Train to the recipe's last iteration, from where an earlier try of the same ``key`` left off.
+    """Train to the recipe's last iteration, resuming from earlier progress with the same ``key``.
 
     Args:
-        training: fresh; it is the result.
-        batches: the batch of each iteration.
-        state_file: where progress is kept.
+        training: a new training; it also holds the result.
+        batches: the source of each iteration's batch.
+        state_file: the progress file.
         key: the stage's key.
 
     Raises:

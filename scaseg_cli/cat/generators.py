@@ -1,4 +1,4 @@
-"""The generator's file, and what stage 3 draws its embeddings from.
+"""Saves and loads generators, from which stage 3 draws its embeddings.
 
 Shapes: n samples, D visual width, C embedding width.
 """
@@ -21,42 +21,42 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 KIND = "generator"
-_REMEDY = "Run `scaseg train-cat` again: it makes the generator anew."
+_REMEDY = "Run `scaseg train-cat` again: it rebuilds the generator."
 
 
 class Generator(Protocol):
-    """Visual embeddings from semantic ones."""
+    """Generates visual embeddings from semantic ones."""
 
     def to(self, device: torch.device) -> Self:
-        """The same on ``device``."""
+        """Move to ``device``."""
 
     def sample(self, embeddings_nC: Tensor, generator: torch.Generator) -> Tensor:
-        """One visual embedding [n, D] for each row of semantic embeddings; the draws are ``generator``'s."""
+        """Generate one visual embedding per row of semantic embeddings, [n, D]; ``generator`` provides the draws."""
 
 
 class NoGenerator:
-    """What the recipe's ``cat.generator: none`` gives."""
+    """The generator of ``cat.generator: none`` in the recipe."""
 
     def to(self, device: torch.device) -> Self:
-        """Itself: it has no tensors."""
+        """Return self: there are no tensors."""
         del device
         return self
 
     def sample(self, embeddings_nC: Tensor, generator: torch.Generator) -> NoReturn:
-        """There is nothing to sample from.
+        """Raise: there is nothing to sample from.
 
         Raises:
             ScasegError: always.
         """
         del embeddings_nC, generator
         raise ScasegError(
-            "generated embeddings are asked for, but the recipe has cat.generator: none",
+            "the recipe needs generated embeddings, but has cat.generator: none",
             "Set cat.generator to vae or ridge, or both union.pseudo_unseen and union.pseudo_seen to 0.",
         )
 
 
 def save_generator(run: RunDir, generator: VariationalGenerator | RidgeGaussian, meta: dict[str, Any]) -> None:
-    """Write a generator in one piece; ``meta`` is kept in its header."""
+    """Write a generator atomically, with ``meta`` in its header."""
     if isinstance(generator, RidgeGaussian):
         tensors = {
             "weight": generator.weight_CD,
@@ -69,17 +69,17 @@ def save_generator(run: RunDir, generator: VariationalGenerator | RidgeGaussian,
 
 
 def load_generator(recipe: Recipe, run: RunDir) -> Generator:
-    """The generator of this recipe's stage 2, on the CPU.
+    """Load the generator of this recipe's stage 2, on the CPU.
 
     Raises:
-        ScasegError: it is not there, of another recipe, damaged, or its tensors do not fit the recipe.
+        ScasegError: it is missing, damaged or from another recipe, or its tensors do not match the recipe.
     """
     require(recipe, run, "cat")
     if recipe.cat.generator == "none":
         return NoGenerator()
     tensors, meta = load_tensors(run.generator_file, KIND, _REMEDY)
     if meta.get("generator") != recipe.cat.generator:
-        raise ScasegError(f"{run.generator_file} holds a {meta.get('generator')} generator", _REMEDY)
+        raise ScasegError(f"{run.generator_file} contains a {meta.get('generator')} generator", _REMEDY)
     if recipe.cat.generator == "ridge":
         if set(tensors) != {"weight", "intercept", "factor"}:
             raise ScasegError(f"{run.generator_file} has the tensors {sorted(tensors)}", _REMEDY)

@@ -11,33 +11,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MMD_LAMBDAS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-_NOT_A_NEGATIVE = -1e9  # a score whose exponential is 0; -inf would make gradients NaN in a row without negatives
+_NOT_A_NEGATIVE = -1e9  # a score whose exponential is 0; with -inf, a row without negatives has NaN gradients
 
 
 def mmd(generated_MD: Tensor, real_KD: Tensor) -> Tensor:
     """Squared maximum mean discrepancy with Gaussian kernels exp(-d^2 / (2 lambda)), summed over six lambdas.
 
-    The biased estimator (means over all pairs, a point with itself included): a reading. It is never negative and is 0
-    where the two sets are equal, and its gradient is that of the unbiased one up to a factor on the generated pairs.
+    Uses the biased estimator (means over all pairs, including a point with itself): a reading. It is never negative,
+    and 0 if the two sets are equal. Its gradient is that of the unbiased one up to a factor on the generated pairs.
     """
     cross = _mean_kernel(generated_MD, real_KD)
     return _mean_kernel(generated_MD, generated_MD) + _mean_kernel(real_KD, real_KD) - 2.0 * cross
 
 
 def _mean_kernel(x_MD: Tensor, y_KD: Tensor) -> Tensor:
-    # |x|^2 + |y|^2 - 2xy: several times faster than cdist, whose gradient at d = 0 is not finite either
+    # |x|^2 + |y|^2 - 2xy: several times faster than cdist, and its gradient is finite at d = 0
     distances_MK = x_MD.square().sum(1)[:, None] + y_KD.square().sum(1) - 2.0 * x_MD @ y_KD.T
     distances_MK = distances_MK.clamp_min(0.0)
     return sum((torch.exp(distances_MK / (-2.0 * width)).mean() for width in MMD_LAMBDAS), x_MD.new_zeros(()))
 
 
 def kl_divergence(mu_MZ: Tensor, log_var_MZ: Tensor) -> Tensor:
-    """KL(N(mu, sigma^2) || N(0, I)): summed over latent dimensions, a mean over pairs."""
+    """KL(N(mu, sigma^2) || N(0, I)): sum over latent dimensions, mean over pairs."""
     return 0.5 * (mu_MZ.square() + log_var_MZ.exp() - 1.0 - log_var_MZ).sum(1).mean()
 
 
 def reconstruction(v_MD: Tensor, generated_MD: Tensor) -> Tensor:
-    """|v - v^|^2: summed over dimensions, a mean over pairs. Ours, not published."""
+    """|v - v^|^2: sum over dimensions, mean over pairs. Ours, not published."""
     return (v_MD - generated_MD).square().sum(1).mean()
 
 
@@ -50,20 +50,20 @@ def embedding_contrast(
     tau_r: float,
     weights_M: Tensor | None = None,
 ) -> Tensor:
-    """L_ec: a projected generated embedding against the batch's projected real ones, by cosine.
+    """L_ec: contrast of projected generated embeddings with the batch's projected real ones, by cosine.
 
     For a generated f^ of class y and each positive p (a real f of class y) the term is
     -log exp s(f^, p) / (exp s(f^, p) + sum over negatives exp s(f^, n)); the mean is taken over the positives of f^,
-    then over all f^ that have one. That other positives stay out of the denominator is a reading.
+    then over all f^ that have a positive. Leaving other positives out of the denominator is a reading.
 
     Args:
         generated_MC: P(v^).
         generated_ids_M: their classes.
         real_KC: P(v) of the batch.
-        real_ids_K: their classes; a real one of another class is a negative.
-        null_UC: F^0, negatives for all; None leaves them out.
+        real_ids_K: their classes; real embeddings of other classes are negatives.
+        null_UC: F^0, negatives of every f^; None: not used.
         tau_r: temperature.
-        weights_M: of each generated embedding in the mean; None: 1 (mixed pairs count by their share of a class).
+        weights_M: weight of each f^ in the mean (the mixing weight for mixed pairs); None: 1.
     """
     generated, real = F.normalize(generated_MC, dim=1), F.normalize(real_KC, dim=1)
     scores_MK = generated @ real.T / tau_r
@@ -71,7 +71,7 @@ def embedding_contrast(
     negatives = scores_MK.masked_fill(positive_MK, _NOT_A_NEGATIVE)
     if null_UC is not None and len(null_UC):
         negatives = torch.cat([negatives, generated @ F.normalize(null_UC, dim=1).T / tau_r], dim=1)
-    # the term is log(1 + exp(log-sum of negatives - positive)), 0 where there is no negative
+    # the term is log(1 + exp(logsumexp of negatives - positive)), 0 without negatives
     terms_MK = F.softplus(negatives.logsumexp(1, keepdim=True) - scores_MK) * positive_MK
     count_M = positive_MK.sum(1)
     weights = (count_M > 0).to(scores_MK.dtype) * (1.0 if weights_M is None else weights_M)
@@ -82,14 +82,14 @@ def embedding_contrast(
 def semantic_cross_entropy(
     projected_MC: Tensor, class_ids_M: Tensor, embeddings_KC: Tensor, tau: float, weights_M: Tensor | None = None
 ) -> Tensor:
-    """L_sem: cross-entropy of cos(P(v^), a_k) / tau; a weighted mean over the generated embeddings.
+    """L_sem: cross-entropy of cos(P(v^), a_k) / tau, a weighted mean over the generated embeddings.
 
     Args:
         projected_MC: P(v^).
         class_ids_M: the classes they were generated for.
-        embeddings_KC: unit semantic embeddings of the classes among which each must find its own.
+        embeddings_KC: unit semantic embeddings of the candidate classes.
         tau: temperature of the class logits.
-        weights_M: of each in the mean; None: 1.
+        weights_M: weight of each in the mean; None: 1.
     """
     logits = F.normalize(projected_MC, dim=1) @ embeddings_KC.T / tau
     terms = F.cross_entropy(logits, class_ids_M, reduction="none")

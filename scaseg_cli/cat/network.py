@@ -1,4 +1,4 @@
-"""The VAE: visual embeddings from semantic ones (docs/method.md, Stage 2; the conditional form is a reading).
+"""The VAE that generates visual embeddings from semantic ones (docs/method.md, Stage 2; its conditioning is a reading).
 
 Shapes: M pairs, n samples, D visual width, C embedding width, Z latent width.
 """
@@ -12,7 +12,7 @@ NUM_LAYERS = 4
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Four linear layers, BatchNorm1d and LeakyReLU after each but the last, which stays plain."""
+    """Four linear layers, with BatchNorm1d and LeakyReLU after all but the last."""
     layers: list[nn.Module] = []
     for _ in range(NUM_LAYERS - 1):
         layers += [nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.LeakyReLU(inplace=True)]
@@ -37,21 +37,21 @@ class VariationalGenerator(nn.Module):
         self.decoder = _mlp(latent + embedding_dim, hidden, visual_dim)
 
     def encode(self, v_MD: Tensor, a_MC: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and log var of q(z | v, a), [M, Z] each."""
+        """Encode to mu and log var of q(z | v, a), [M, Z] each."""
         mu, log_var = self.encoder(torch.cat([v_MD, a_MC], dim=1)).chunk(2, dim=1)
         return mu, log_var
 
     def decode(self, z_MZ: Tensor, a_MC: Tensor) -> Tensor:
-        """v^ [M, D]."""
+        """Decode to v^, [M, D]."""
         v_MD: Tensor = self.decoder(torch.cat([z_MZ, a_MC], dim=1))
         return v_MD
 
     @torch.no_grad()
     def sample(self, embeddings_nC: Tensor, generator: torch.Generator) -> Tensor:
-        """Generated visual embeddings [n, D], one for each row of semantic embeddings.
+        """Generate visual embeddings [n, D], one per row of semantic embeddings.
 
-        The network goes into eval mode: with the statistics of training, a sample does not depend on its neighbours.
-        The noise is drawn on the CPU, so that it is the same on every device.
+        The network is put into eval mode, so that a sample does not depend on the rest of the batch. The noise is drawn
+        on the CPU, so that it is the same on every device.
         """
         self.eval()
         z = torch.randn(len(embeddings_nC), self.latent, generator=generator)

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 def mixing_weights(alpha: float, size: int, generator: torch.Generator) -> Tensor:
-    """Shares of the first of each pair: Beta(alpha, alpha), [size]."""
-    seed = int(torch.randint(2**62, (), generator=generator))  # torch's own Beta takes no generator
+    """Draw the weight of the first member of each pair from Beta(alpha, alpha), [size]."""
+    seed = int(torch.randint(2**62, (), generator=generator))  # torch's Beta takes no generator
     return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, size)).float()
 
 
 class CatObjective:
-    """The terms of the loss, unweighted, and their weighted sum.
+    """Computes the unweighted loss terms and their weighted sum.
 
-    With ``mixup`` (ours) the encoder and the decoder see pairs (a, v) mixed with other pairs of the batch in shares of
-    Beta(alpha, alpha): v^ is compared with the mixed v, and counts for both classes by its shares where a class is
-    asked for. So the generator learns what lies between the seen classes' semantic embeddings, where unseen ones are.
+    With ``mixup`` (ours) each pair (a, v) is mixed with another pair of the batch, by weights from Beta(alpha, alpha).
+    v^ is compared with the mixed v. Terms that need a class count v^ for both classes, by their weights. The generator
+    thus learns the space between the seen classes' semantic embeddings, which contains the unseen ones.
 
     Args:
-        config: the recipe's section.
-        classifier: P, frozen, and tau, over all N classes.
-        num_seen: S.
+        config: the recipe's ``cat`` section.
+        classifier: the frozen P, and tau, over all N classes.
+        num_seen: number of seen classes S.
     """
 
     def __init__(self, config: Cat, classifier: CosineClassifier, num_seen: int) -> None:
@@ -51,7 +51,7 @@ class CatObjective:
         }
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
-        """The weighted sum."""
+        """The weighted sum of ``terms``."""
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
 
     def terms(
@@ -62,16 +62,16 @@ class CatObjective:
         null_UD: Tensor,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """Every term whose weight is not 0.
+        """Compute every term whose weight is not 0.
 
         Args:
             network: the VAE, in training mode.
-            v_MD: real embeddings with a segment.
+            v_MD: real matched embeddings.
             class_ids_M: their seen classes.
-            null_UD: real embeddings without one.
-            generator: of the iteration's randomness; the draws are made on the CPU.
+            null_UD: real unmatched embeddings.
+            generator: random generator of the iteration, on the CPU.
         """
-        pairs_MD, pairs_MC, ids, shares = self._pairs(v_MD, class_ids_M, generator)
+        pairs_MD, pairs_MC, ids, weights = self._pairs(v_MD, class_ids_M, generator)
         mu, log_var = network.encode(pairs_MD, pairs_MC)
         noise = torch.randn(mu.shape, generator=generator).to(mu)
         z = mu + torch.exp(0.5 * log_var) * noise
@@ -92,26 +92,26 @@ class CatObjective:
             f_hat = self.classifier.project(v_hat)
             f_hat = f_hat if len(ids) == len(f_hat) else torch.cat([f_hat, f_hat])
         if "contrast" in wanted:
-            terms["contrast"] = self._contrast(f_hat, ids, shares, v_MD, class_ids_M, null_UD)
+            terms["contrast"] = self._contrast(f_hat, ids, weights, v_MD, class_ids_M, null_UD)
         if "semantic" in wanted:
-            terms["semantic"] = self._semantic(f_hat, ids, shares, v_hat_unseen, unseen_ids)
+            terms["semantic"] = self._semantic(f_hat, ids, weights, v_hat_unseen, unseen_ids)
         return terms
 
     def _pairs(
         self, v_MD: Tensor, class_ids_M: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pairs (v, a), mixed or not; classes and shares: twice as long as the pairs where they are mixed."""
+        """Pairs (v, a), mixed or not, and the class ids and weights that they count for: two each where they are mixed."""
         a_MC = self.embeddings_NC[class_ids_M]
         if self.config.mixup == 0:
             return v_MD, a_MC, class_ids_M, torch.ones_like(v_MD[:, 0])
         partner = torch.randperm(len(v_MD), generator=generator).to(class_ids_M)
-        share = mixing_weights(self.config.mixup, len(v_MD), generator).to(v_MD)
-        mixed = [share[:, None] * x + (1.0 - share[:, None]) * x[partner] for x in (v_MD, a_MC)]
+        weight = mixing_weights(self.config.mixup, len(v_MD), generator).to(v_MD)
+        mixed = [weight[:, None] * x + (1.0 - weight[:, None]) * x[partner] for x in (v_MD, a_MC)]
         ids = torch.cat([class_ids_M, class_ids_M[partner]])
-        return mixed[0], mixed[1], ids, torch.cat([share, 1.0 - share])
+        return mixed[0], mixed[1], ids, torch.cat([weight, 1.0 - weight])
 
     def _unseen_ids(self, num_matched: int, generator: torch.Generator) -> Tensor:
-        """Unseen classes to generate for the semantic loss: as many a class as the mean seen class has."""
+        """Unseen classes to generate for the semantic loss: per class, as many as the average seen class has."""
         num_unseen = len(self.embeddings_NC) - self.num_seen
         if not (self.config.semantic_unseen and self.config.semantic_weight > 0 and num_unseen):
             return torch.empty(0, dtype=torch.long)
@@ -119,15 +119,17 @@ class CatObjective:
         return self.num_seen + torch.randint(num_unseen, (count,), generator=generator)
 
     def _contrast(
-        self, f_hat: Tensor, ids: Tensor, shares: Tensor, v_MD: Tensor, class_ids_M: Tensor, null_UD: Tensor
+        self, f_hat: Tensor, ids: Tensor, weights: Tensor, v_MD: Tensor, class_ids_M: Tensor, null_UD: Tensor
     ) -> Tensor:
         with torch.no_grad():
             f_MC = self.classifier.project(v_MD)
             f0_UC = self.classifier.project(null_UD) if self.config.null_negatives and len(null_UD) else None
-        return embedding_contrast(f_hat, ids, f_MC, class_ids_M, f0_UC, self.config.tau_r, shares)
+        return embedding_contrast(f_hat, ids, f_MC, class_ids_M, f0_UC, self.config.tau_r, weights)
 
-    def _semantic(self, f_hat: Tensor, ids: Tensor, shares: Tensor, v_hat_unseen: Tensor, unseen_ids: Tensor) -> Tensor:
+    def _semantic(
+        self, f_hat: Tensor, ids: Tensor, weights: Tensor, v_hat_unseen: Tensor, unseen_ids: Tensor
+    ) -> Tensor:
         classes = self.embeddings_NC if self.config.semantic_unseen else self.embeddings_NC[: self.num_seen]
         f_all = torch.cat([f_hat, self.classifier.project(v_hat_unseen)])
-        weights = torch.cat([shares, torch.ones_like(v_hat_unseen[:, 0])])
+        weights = torch.cat([weights, torch.ones_like(v_hat_unseen[:, 0])])
         return semantic_cross_entropy(f_all, torch.cat([ids, unseen_ids]), classes, self.classifier.tau, weights)

@@ -1,8 +1,7 @@
-"""The ridge Gaussian: a generator without training, as a baseline beside the VAE. Ours, not published.
+"""The ridge Gaussian: a closed-form generator, the baseline for the VAE. Ours, not published.
 
-Class means are regressed from semantic embeddings by ridge, with a free intercept; the strength is the one that best
-predicts each seen class's mean from the other seen classes'. Around its mean every class has the shared covariance of
-the seen classes.
+Ridge regression with a free intercept predicts class means from semantic embeddings. Its strength is chosen by
+leave-one-out error over the seen classes. Every class has the shared covariance of the seen classes.
 
 Shapes: S seen classes with embeddings, M matched queries, n samples, D visual width, C embedding width.
 """
@@ -12,28 +11,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# relative to the mean squared length of the centred semantic embeddings
+# relative to the mean squared norm of the centred semantic embeddings
 STRENGTHS = tuple(10.0**exponent for exponent in torch.linspace(-3, 2, 21).tolist())
 
 
 def class_means(v_MD: Tensor, class_ids_M: Tensor) -> tuple[Tensor, Tensor]:
-    """Class ids that occur, ascending [S], and the mean embedding of each [S, D]."""
+    """The class ids that occur, ascending [S], and the mean embedding of each [S, D]."""
     present, index = class_ids_M.unique(return_inverse=True)
     sums = v_MD.new_zeros(len(present), v_MD.shape[1]).index_add_(0, index, v_MD)
     return present, sums / index.bincount()[:, None]
 
 
 def shared_covariance(v_MD: Tensor, class_ids_M: Tensor) -> Tensor:
-    """Covariance within classes, pooled: all deviations from the class mean, each weighing the same, [D, D]."""
+    """The pooled within-class covariance [D, D]; all deviations from the class means have equal weight."""
     present, means = class_means(v_MD, class_ids_M)
     deviations = v_MD - means[torch.searchsorted(present, class_ids_M)]
     return deviations.T @ deviations / max(len(v_MD) - len(present), 1)
 
 
 def leave_one_out_errors(a_SC: Tensor, means_SD: Tensor, strengths: Tensor) -> Tensor:
-    """Mean squared error, for each strength, of a class's mean predicted by the ridge of all other classes.
+    """Leave-one-out mean squared error of the predicted class means, for each strength.
 
-    In closed form: ridge with a free intercept is a linear smoother H, so the error of leaving class i out is its
+    In closed form: ridge with a free intercept is a linear smoother H, so the error of leaving out class i is its
     residual over 1 - H_ii.
     """
     num = len(a_SC)
@@ -49,13 +48,13 @@ def leave_one_out_errors(a_SC: Tensor, means_SD: Tensor, strengths: Tensor) -> T
 
 
 class RidgeGaussian:
-    """N(W a + b, shared covariance).
+    """The generator N(W a + b, shared covariance).
 
     Args:
         weight_CD: W, transposed.
         intercept_D: b.
-        factor_DD: a square root of the covariance: factor @ factor.T.
-        strength: the ridge's, chosen.
+        factor_DD: a square root of the covariance, which is factor @ factor.T.
+        strength: the chosen ridge strength.
     """
 
     def __init__(self, weight_CD: Tensor, intercept_D: Tensor, factor_DD: Tensor, strength: float) -> None:
@@ -63,14 +62,14 @@ class RidgeGaussian:
 
     @classmethod
     def fit(cls, v_MD: Tensor, class_ids_M: Tensor, embeddings_SC: Tensor) -> RidgeGaussian:
-        """Fit to real seen embeddings; every class that occurs weighs the same in the regression.
+        """Fit to real seen embeddings; every class that occurs has equal weight in the regression.
 
         Args:
             v_MD: real embeddings.
             class_ids_M: their classes, rows of ``embeddings_SC``.
             embeddings_SC: semantic embeddings of the seen classes.
         """
-        v, a = v_MD.double(), embeddings_SC.double()  # the sums are ill-conditioned in single precision
+        v, a = v_MD.double(), embeddings_SC.double()  # ill-conditioned in single precision
         present, means = class_means(v, class_ids_M)
         a = a[present]
         centred = a - a.mean(0)
@@ -84,7 +83,7 @@ class RidgeGaussian:
         return cls(weight.float(), intercept.float(), factor.float(), float(strength))
 
     def to(self, device: torch.device) -> RidgeGaussian:
-        """The same on ``device``."""
+        """Copy to ``device``."""
         return RidgeGaussian(
             self.weight_CD.to(device), self.intercept_D.to(device), self.factor_DD.to(device), self.strength
         )
@@ -94,6 +93,6 @@ class RidgeGaussian:
         return embeddings_nC @ self.weight_CD + self.intercept_D
 
     def sample(self, embeddings_nC: Tensor, generator: torch.Generator) -> Tensor:
-        """Generated visual embeddings [n, D], one for each row of semantic embeddings."""
+        """Generate visual embeddings [n, D], one per row of semantic embeddings."""
         noise = torch.randn(len(embeddings_nC), len(self.intercept_D), generator=generator)
         return self.mean(embeddings_nC) + noise.to(embeddings_nC) @ self.factor_DD.T

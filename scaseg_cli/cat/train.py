@@ -1,4 +1,4 @@
-"""Stage 2, train-cat: from the query store to the generator's file."""
+"""Stage 2, train-cat: trains the generator from the query store."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def train_generator(recipe: Recipe, run: RunDir, live_batches: BatchSource | Non
     """Train the generator, or fit the ridge Gaussian, or record that there is none.
 
     Args:
-        recipe: ``cat.generator`` says which.
-        run: the run folder; progress that an earlier try with the same recipe left is taken up.
-        live_batches: with ``cat.live``, the batch of each iteration from the frozen segmentor.
+        recipe: the recipe; ``cat.generator`` selects the generator.
+        run: the run folder; an interrupted run of the same recipe resumes.
+        live_batches: with ``cat.live``, the source of each iteration's batch.
 
     Raises:
-        ScasegError: an earlier stage is missing, the store is too small, or the training diverged.
+        ScasegError: an earlier stage is missing, the store is too small, or training diverged.
     """
     require(recipe, run, "split", "embeddings", "queries")
     if recipe.cat.generator == "none":
@@ -53,7 +53,7 @@ def _fit_ridge(recipe: Recipe, run: RunDir) -> StageReport:
     num_classes = len(store.class_ids_M.unique())
     if num_classes < 3:
         raise ScasegError(
-            f"{run.queries_file} has queries of {num_classes} seen classes; a regression takes three",
+            f"{run.queries_file} has queries of {num_classes} seen classes; the regression needs three",
             "Train the base model for longer, or on more classes.",
         )
     with recording(recipe, run, "cat", run.generator_file) as summary:
@@ -90,7 +90,7 @@ def _batches(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> B
     _check_store(store, run, MIN_MATCHED)
     if recipe.cat.batch_size < MIN_MATCHED:
         raise ScasegError(
-            f"cat.batch_size is {recipe.cat.batch_size}; BatchNorm takes {MIN_MATCHED} at least",
+            f"cat.batch_size is {recipe.cat.batch_size}; BatchNorm needs at least {MIN_MATCHED}",
             "Set a larger cat.batch_size in the recipe.",
         )
     return StoredBatches(store, recipe.cat.batch_size, recipe.seed)
@@ -99,8 +99,8 @@ def _batches(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> B
 def _check_store(store: QueryStore, run: RunDir, least: int) -> None:
     if len(store.matched_MD) < least:
         raise ScasegError(
-            f"{run.queries_file} has {len(store.matched_MD)} queries with a segment; {least} are needed at least",
-            "Add training images, or queries.views in the recipe.",
+            f"{run.queries_file} has {len(store.matched_MD)} matched queries; at least {least} are needed",
+            "Add training images, or increase queries.views in the recipe.",
         )
 
 
@@ -109,7 +109,7 @@ def _sizes(classifier: CosineClassifier) -> dict[str, int]:
 
 
 def _tables(training: GeneratorTraining) -> list[Table]:
-    """The loss at the start, the middle and the end, one row each."""
+    """Tabulate the loss at the start, middle and end, one row each."""
     rows = training.curve.rows
     if not rows:
         return []

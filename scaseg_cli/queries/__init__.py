@@ -1,1 +1,1 @@
-"""Query embeddings: one pass of the frozen segmentor writes what stages 2 and 3 train from."""
+"""Query embeddings: one pass of the frozen segmentor writes the training data of stages 2 and 3."""

@@ -1,4 +1,4 @@
-"""The pass of the frozen segmentor over the training images that stages 2 and 3 train from.
+"""Runs the frozen segmentor over the training images, to collect the training data of stages 2 and 3.
 
 Shapes: B images, Q queries, D visual width.
 """
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
-Rows = tuple[Tensor, Tensor, Tensor]  # matched [M, D], their class ids [M], without a segment [U, D]
+Rows = tuple[Tensor, Tensor, Tensor]  # matched [M, D], their class ids [M], unmatched [U, D]
 _COLUMNS = ("matched", "classes", "null")
 
 
 class QueryReader:
-    """Reads V and V^0 off the frozen segmentor for any views of the training images.
+    """Computes V and V^0 of training views with the frozen segmentor.
 
     Args:
-        recipe: its base section says how views are made, its queries section how many unmatched are kept.
+        recipe: its base section defines the views, its queries section the number of unmatched queries to keep.
         run: the run folder.
-        segmentor: the frozen network.
+        segmentor: the frozen segmentor.
     """
 
     def __init__(self, recipe: Recipe, run: RunDir, segmentor: Segmentor) -> None:
@@ -50,12 +50,12 @@ class QueryReader:
 
     @torch.no_grad()
     def read(self, keys: list[Key], word: str) -> Rows:
-        """Matched embeddings with their classes and a sample of the unmatched, of views ``keys`` (image, position).
+        """Compute matched embeddings, their classes, and a sample of the unmatched ones, of the views ``keys``.
 
-        ``word`` and the keys fix all draws.
+        A key is (image, position). ``word`` and the keys determine all random draws.
         """
         seed = self.recipe.seed
-        torch.manual_seed(drawn_seed(seed, word, keys[0][1]))  # the matching compares masks at random points
+        torch.manual_seed(drawn_seed(seed, word, keys[0][1]))  # matching compares masks at random points
         batch = collate([self.views[key] for key in keys])
         visual, matches = self.segmentor.match(batch)
         matched, classes, null = [], [], []
@@ -69,12 +69,12 @@ class QueryReader:
 
 
 def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
-    """Write the query embeddings of the training images; goes on after the whole shards of the same recipe.
+    """Write the query embeddings of the training images; resumes after the complete shards of the same recipe.
 
-    With more than one GPU or process, workers read the shards between them; the file is the same to the byte.
+    With several GPUs or processes, workers divide the shards; the resulting file is identical to the byte.
 
     Raises:
-        ScasegError: the base model is missing or of another recipe, or an image cannot be read.
+        ScasegError: the base model is missing or from another recipe, or an image cannot be read.
     """
     require(recipe, run, "split", "embeddings", "base")
     size = world_size(recipe)
@@ -87,7 +87,7 @@ def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
         files = _files(run, _shards(recipe, num_images))
         matched, classes, null = _joined(files, stage_key(recipe, "queries"))
         if not len(matched):
-            raise ScasegError("no training segment is matched by a query", "Train the base model for longer.")
+            raise ScasegError("no query matches a training segment", "Train the base model for longer.")
         save_queries(QueryStore(matched, classes, null), run, {"views": recipe.queries.views})
         summary.update(images=num_images, matched=len(matched), unmatched=len(null))
         summary["classes"] = len(classes.unique())
@@ -105,7 +105,7 @@ def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def collect_shards(recipe: Recipe, run: RunDir) -> None:
-    """One process's part of the pass: of n processes, the r-th reads every n-th shard from r on. Whole shards stay."""
+    """Run one process's part: process r of n reads every n-th shard from r on. Complete shards are kept."""
     world = join_world(recipe)
     key = stage_key(recipe, "queries")
     reader = QueryReader(recipe, run, load_segmentor(recipe, run))
@@ -120,7 +120,7 @@ def collect_shards(recipe: Recipe, run: RunDir) -> None:
 
 
 def _shards(recipe: Recipe, num_images: int) -> list[list[Key]]:
-    """All keys of all views, in shards that are read and saved one at a time."""
+    """Divide the keys of all views into shards, which are computed and saved one at a time."""
     keys = [(image, view * num_images + image) for view in range(recipe.queries.views) for image in range(num_images)]
     size = recipe.queries.images_per_shard
     return [keys[first : first + size] for first in range(0, len(keys), size)]
@@ -140,26 +140,26 @@ def _read_shard(reader: QueryReader, shard: list[Key], batch_size: int, shown: M
 
 
 def _joined(files: list[Path], key: str) -> Rows:
-    """All shards, in order.
+    """Join all shards, in order.
 
     Raises:
-        ScasegError: one that was written is not there, as where machines do not see the same folder.
+        ScasegError: a written shard is missing, for example because the nodes do not share the folder.
     """
     parts = []
     for file in files:
         saved = load_state(file, key)
         if saved is None:
-            raise ScasegError(f"{file} was written and is not there now", "Run `scaseg train-cat` again.")
+            raise ScasegError(f"{file} was written but no longer exists", "Run `scaseg train-cat` again.")
         parts.append(tuple(saved[name] for name in _COLUMNS))
     matched, classes, null = (torch.cat(column) for column in zip(*parts, strict=True))
     return matched, classes, null
 
 
 def live_batches(recipe: Recipe, run: RunDir) -> Callable[[int], Rows]:
-    """The source of `train-cat --live`: the segmentor runs at every step, on views of its own."""
+    """The batch source of `train-cat --live`: runs the segmentor at every step, on new views."""
     reader = QueryReader(recipe, run, load_segmentor(recipe, run))
     num_images, size = len(reader.views), recipe.cat.live_images
-    say(f"cat: live, {size} images through the segmentor at every step")
+    say(f"cat: live, running the segmentor on {size} images at every step")
 
     def batch(iteration: int) -> Rows:
         images = torch.randint(num_images, (size,), generator=seeded(recipe.seed, "live", iteration)).tolist()

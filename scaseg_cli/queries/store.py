@@ -1,4 +1,4 @@
-"""The file that stages 2 and 3 read: query embeddings of the training images with their labels.
+"""The training data of stages 2 and 3: query embeddings of the training images with their classes.
 
 Shapes: M matched queries, U queries without a segment, D visual width.
 """
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 KIND = "query embeddings"
-_REMEDY = "Run `scaseg train-cat` again: it writes the query embeddings anew."
+_REMEDY = "Run `scaseg train-cat` again: it recomputes the query embeddings."
 
 
 @dataclass(frozen=True)
 class QueryStore:
-    """V and V^0 of the training images.
+    """The query embeddings V and V^0 of the training images.
 
     Attributes:
-        matched_MD: embeddings of queries with a segment, float32.
+        matched_MD: embeddings of matched queries, float32.
         class_ids_M: their seen class ids, int64.
-        null_UD: a sample of the embeddings of queries without one, float32.
+        null_UD: a sample of the embeddings of unmatched queries, float32.
     """
 
     matched_MD: Tensor
@@ -38,7 +38,7 @@ class QueryStore:
 
 
 def save_queries(store: QueryStore, run: RunDir, meta: dict[str, Any]) -> None:
-    """Write the store in one piece."""
+    """Write the store atomically."""
     tensors = {"matched": store.matched_MD, "class_ids": store.class_ids_M, "null": store.null_UD}
     save_tensors(run.queries_file, KIND, tensors, meta)
 
@@ -47,7 +47,7 @@ def load_queries(recipe: Recipe, run: RunDir) -> QueryStore:
     """Read the store of this recipe.
 
     Raises:
-        ScasegError: it is not there, of another recipe, damaged, or has other tensors than a store has.
+        ScasegError: it is missing, damaged or from another recipe, or has unexpected tensors.
     """
     require(recipe, run, "queries")
     tensors, _ = load_tensors(run.queries_file, KIND, _REMEDY)

@@ -129,7 +129,7 @@ def test_a_failed_cell_stops_no_other_and_the_exit_code_says_so(world: World) ->
     assert report["num_failed"] == 1
     mine, other = report["ablations"]
     (failure,) = mine["failures"]
-    assert (failure["row"], failure["reason"].split(",")[0]) == ("without", "generated embeddings are asked for")
+    assert (failure["row"], failure["reason"].split(",")[0]) == ("without", "the recipe needs generated embeddings")
     assert "cat.generator" in Path(failure["log"]).read_text()
     assert {row["row"]: row["seeds"] for row in mine["tables"][0]["rows"]}["three"] == "1 of 1"
     assert other["failures"] == []

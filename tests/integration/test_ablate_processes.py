@@ -57,7 +57,7 @@ def test_killed_in_its_midst_it_goes_on(world: World) -> None:
     report = scaseg_json(world.folder, *command)
     assert (report["num_run"], report["num_failed"]) == (5, 0)
     assert first.record_file("cat").stat().st_mtime_ns == made
-    assert "generator: going on from iteration" in (world.folder / "stderr.txt").read_text()
+    assert "generator: resuming from iteration" in (world.folder / "stderr.txt").read_text()
     assert [row["row"] for row in report["ablations"][0]["tables"][0]["rows"]] == ["5", "6", "600"]
 
 

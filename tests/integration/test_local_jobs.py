@@ -44,7 +44,7 @@ def test_a_job_that_is_cut_short_is_queued_again_and_ends_as_the_command_would(w
     os.kill(_worker_of(int(job["job"])), signal.SIGUSR2)  # as a cluster says that the time is up
     _wait_for(base / "record.json", log)
     said = log.read_text()
-    assert "base: going on from iteration " in said
+    assert "base: resuming from iteration " in said
     assert f"Requeued job {job['job']}" in said
     weights = (base / "base.safetensors").read_bytes()
     base.joinpath("record.json").unlink()

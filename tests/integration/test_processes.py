@@ -57,7 +57,7 @@ def _goes_on_to(base: Path, undisturbed: bytes, folder: Path) -> None:
     """The same command again ends with the bytes of a training that nothing happened to."""
     assert not (base / "record.json").exists()
     scaseg(folder, *TRAIN)
-    assert "base: going on from iteration " in (folder / "stderr.txt").read_text()
+    assert "base: resuming from iteration " in (folder / "stderr.txt").read_text()
     assert (base / "base.safetensors").read_bytes() == undisturbed
 
 
@@ -86,8 +86,8 @@ def test_a_worker_that_dies_ends_the_training_with_words_and_it_goes_on(before_b
     process.communicate(timeout=120)
     said = (before_base / "stderr.txt").read_text()
     assert process.returncode == 2, said
-    assert "was killed: the memory may be short" in said
-    assert "goes on from what is saved" in said
+    assert "was killed; it may have run out of memory" in said
+    assert "resumes from the last checkpoint" in said
     assert "Traceback" not in said
     assert processes_of(before_base) == []
     _goes_on_to(base, undisturbed, before_base)

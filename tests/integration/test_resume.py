@@ -47,15 +47,15 @@ def test_the_results_are_the_same(resumed: Path, tiny_run: TinyRun) -> None:
     assert rows == tiny_run.report["tables"][0]["rows"]
 
 
-def test_trainings_went_on_and_did_not_begin_anew(resumed: Path, killed: Path) -> None:
+def test_interrupted_trainings_resume(resumed: Path, killed: Path) -> None:
     said = (killed / "stderr.txt").read_text()
     for line in (
-        "base: going on from iteration ",
-        "generator: going on from iteration ",
+        "base: resuming from iteration ",
+        "generator: resuming from iteration ",
         "fine-tuning, method: resuming",
     ):
         assert line in said
-    assert "going on from" in (resumed / "log.txt").read_text()
+    assert "resuming from" in (resumed / "log.txt").read_text()
 
 
 def test_the_loss_curve_has_every_iteration_once(resumed: Path, tiny_run: TinyRun) -> None:

@@ -200,7 +200,7 @@ def test_mistakes_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ScasegError, match="batch_size is 1"):
         train_generator(one, query_run(tmp_path / "one", one))
     _replace_store(recipe, run, QueryStore(store.matched_MD[:1], store.class_ids_M[:1], store.null_UD))
-    with pytest.raises(ScasegError, match="has 1 queries"):
+    with pytest.raises(ScasegError, match="has 1 matched queries"):
         train_generator(recipe, run)
 
 
@@ -227,5 +227,5 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         load_generator(recipe, run)
     with recording(recipe, run, "cat", run.generator_file):
         save_tensors(run.generator_file, "generator", tensors, {**meta, "generator": "ridge"})
-    with pytest.raises(ScasegError, match="holds a ridge generator"):
+    with pytest.raises(ScasegError, match="contains a ridge generator"):
         load_generator(recipe, run)
