@@ -1,4 +1,4 @@
-"""Work in several processes, on this machine or on several, and as a job of a cluster."""
+"""Running work in several processes, on one or several machines, or as a cluster job."""
 
 from scaseg_cli.launch.listener import tell_error, tell_progress
 from scaseg_cli.launch.nodes import Node, as_node, choose_node, this_node

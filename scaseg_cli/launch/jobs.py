@@ -1,4 +1,4 @@
-"""A command as a job of a cluster, through submitit: it is handed in and carried out later, on one node or several."""
+"""Commands as cluster jobs: submitit submits them, and they run on one or several nodes."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe, Slurm
     from scaseg_cli.run_dir import RunDir
 
-_RETURNS = 50  # times that a job whose time is up is queued again
-_YEAR = 365 * 24 * 60  # minutes; a job on this machine has no limit, and submitit wants one
+_RETURNS = 50  # times that a job that reached its time limit is queued again
+_YEAR = 365 * 24 * 60  # minutes; a job on this machine has no limit, but submitit requires one
 
 
 @dataclass(frozen=True)
 class SubmittedJob:
-    """A job that was handed in.
+    """A submitted job.
 
     Attributes:
-        name: as the cluster calls it.
-        log: all that it says.
-        handle: submitit's, for whoever waits for it.
+        name: the cluster's job id.
+        log: the file with the job's output.
+        handle: submitit's job, for waiting.
     """
 
     name: str
@@ -43,22 +43,22 @@ class SubmittedJob:
 
 
 class Command:
-    """`scaseg` with its arguments, as every node of a job carries it out.
+    """`scaseg` with its arguments, as every node of a job runs it.
 
-    A job that is about to be taken off the cluster, by its time or by another job, is queued again: its command goes
-    on from what is saved.
+    A job that reaches its time limit or is preempted is queued again; its command then resumes from its last
+    checkpoint.
     """
 
     def __init__(self, arguments: list[str], folder: Path) -> None:
         self.arguments, self.folder = arguments, folder
 
     def __call__(self) -> None:
-        """Carry it out; the job ends with the command's exit code."""
+        """Run the command; the job ends with its exit code."""
         command = [sys.executable, "-m", "scaseg_cli", *self.here()]
         process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, preexec_fn=_in_a_job)
         try:
             code = process.wait()
-        except BaseException:  # the job is cut short: nothing of it may be at work when it begins again
+        except BaseException:  # the job is interrupted; no process of it may still run when it restarts
             process.terminate()
             process.wait()
             raise
@@ -66,46 +66,46 @@ class Command:
             sys.exit(code)
 
     def here(self) -> list[str]:
-        """The arguments on this node of the job."""
+        """The command's arguments on this node of the job."""
         import submitit
 
         where = submitit.JobEnvironment()
         if where.num_nodes == 1:
             return self.arguments
-        port = 20_000 + int(re.sub(r"\D", "", where.job_id)) % 10_000  # jobs that share a machine keep apart
+        port = 20_000 + int(re.sub(r"\D", "", where.job_id)) % 10_000  # jobs on one machine use different ports
         rendezvous = f"{where.hostnames[0]}:{port}"
         return [*self.arguments, "--node-rank", str(where.node), "--rendezvous", rendezvous]
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """What submitit queues in place of a job that is cut short: the same."""
+        """The submission that submitit queues in place of an interrupted job: the same command."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
 
 
 def _in_a_job() -> None:
-    """The cluster's signal that time is short goes to all processes; submitit answers it for this one."""
+    """Ignore the cluster's time-limit signal, which all processes get; submitit handles it in the parent."""
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     end_with_parent()
 
 
 def submit(recipe: Recipe, run: RunDir, arguments: list[str], cluster: str, nodes: int) -> SubmittedJob:
-    """Hand in `scaseg` with ``arguments`` as a job.
+    """Submit `scaseg` with ``arguments`` as a job.
 
     Args:
-        recipe: for its slurm section, GPUs and name.
-        run: the run folder; the job's log and submitit's files go to jobs/ in it.
-        arguments: of the command, without those that made it a job.
+        recipe: its slurm section, GPUs and name are used.
+        run: the run folder; its folder jobs/ gets the job's log and submitit's files.
+        arguments: of the command, without --launcher.
         cluster: ``slurm``, or ``local`` for a job on this machine.
-        nodes: machines; the command is carried out on each.
+        nodes: number of machines, each of which runs the command.
 
     Raises:
-        ScasegError: there is no such cluster here, or it refuses the job.
+        ScasegError: the cluster is not available here, or rejects the job.
     """
     import submitit
 
     if cluster == "local" and nodes > 1:
-        raise ScasegError(f"--launcher local is this machine alone, and nodes is {nodes}", "Take --nodes 1.")
+        raise ScasegError(f"--launcher local uses this machine alone, and nodes is {nodes}", "Use --nodes 1.")
     folder = run.folder("jobs").resolve()
     try:
         executor = submitit.AutoExecutor(folder, cluster=cluster, slurm_max_num_timeout=_RETURNS)
@@ -113,14 +113,14 @@ def submit(recipe: Recipe, run: RunDir, arguments: list[str], cluster: str, node
         with _nothing_inherited():
             job = executor.submit(Command(arguments, Path.cwd()))
     except (RuntimeError, OSError) as error:
-        hint = "Start it where sbatch works; partition, account and the like are the recipe's slurm section."
+        hint = "Run it where sbatch works, and check the recipe's slurm section (partition, account and so on)."
         raise ScasegError(f"{cluster} does not take the job: {error}", hint) from error
     return SubmittedJob(job.job_id, Path(job.paths.stdout), job)
 
 
 @contextmanager
 def _nothing_inherited() -> Iterator[None]:
-    """A job on this machine outlives the command: it must not keep open what a reader of its output waits to end."""
+    """Keep a job on this machine, which outlives the command, from holding the command's stdout and stderr open."""
     saved = [os.dup(number) for number in (1, 2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -135,7 +135,7 @@ def _nothing_inherited() -> Iterator[None]:
 
 
 def _parameters(recipe: Recipe, cluster: str, nodes: int) -> dict[str, Any]:
-    """What submitit asks the cluster for; one task a node, which starts the node's processes."""
+    """The resources that submitit requests: one task per node, which starts the node's processes."""
     slurm = recipe.slurm
     wanted: dict[str, Any] = {
         "name": recipe.name,
@@ -151,14 +151,14 @@ def _parameters(recipe: Recipe, cluster: str, nodes: int) -> dict[str, Any]:
         "slurm_qos": slurm.qos,
         "slurm_constraint": slurm.constraint,
         "slurm_setup": slurm.setup or None,
-        # node 0 has more to do than the others, which must not outlive a node that fails
+        # node 0 works longer than the others; if a node fails, all end
         "slurm_srun_args": ["--wait=0", "--kill-on-bad-exit=1"],
     }
     return {name: value for name, value in wanted.items() if value is not None}
 
 
 def minutes(slurm: Slurm) -> int:
-    """The time that is asked for, in whole minutes."""
+    """The requested time in whole minutes, rounded up."""
     if isinstance(slurm.time, int):
         return slurm.time
     days, _, clock = slurm.time.rpartition("-")

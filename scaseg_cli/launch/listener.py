@@ -1,7 +1,7 @@
-"""What workers tell the process that launched them: lines to pass on, progress, and the reason why they failed.
+"""Messages from workers to the process that launched them: lines to print, progress, and causes of failure.
 
-torch.distributed.run puts `[default0]:` before each line of the machine's first worker. A line with a mark of ours
-carries a value as JSON.
+torch.distributed.run puts `[default0]:` before each line of the machine's first worker. A line that starts with one of
+our marks contains a JSON value.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _TRACEBACK = "Traceback (most recent call last):"
 
 
 def tell_error(error: ScasegError) -> None:
-    """In a worker: hand a user's mistake to the process that launched it. The worker then ends with exit code 2."""
+    """In a worker: send a user's mistake to the launching process. The worker then ends with exit code 2."""
     _tell(_ERROR, {"message": error.message, "hint": error.hint})
 
 
 def tell_progress(progress: Progress) -> None:
-    """In a worker: hand on how far it is."""
+    """In a worker: send its progress to the launching process."""
     _tell(_PROGRESS, progress)
 
 
@@ -44,11 +44,11 @@ def _tell(mark: str, value: object) -> None:
 
 
 class Listener:
-    """Sorts the launcher's output by who said it.
+    """Sorts the launcher's output by worker.
 
     Args:
-        stage: what the workers work on.
-        log_file: where all that they say is kept, for the errors to name.
+        stage: the stage that the workers run.
+        log_file: the file with the complete output, named in errors.
     """
 
     def __init__(self, stage: str, log_file: Path) -> None:
@@ -59,15 +59,15 @@ class Listener:
         self._meter: Meter | None = None
 
     def hear(self, line: str) -> bool:
-        """Take in one line; pass it on if the first worker said it. Whether it belongs into the log."""
+        """Process one line, printing it if it is from the first worker; return whether it belongs in the log."""
         found = _LINE.match(line)
         rank, text = found.groups() if found else ("launcher", line)
         if text.startswith(_PROGRESS):
             self._show(rank, json.loads(text.removeprefix(_PROGRESS)))
             return False
         if text.startswith(_ERROR):
-            told = json.loads(text.removeprefix(_ERROR))
-            self.mistake = self.mistake or ScasegError(told["message"], told["hint"])
+            sent = json.loads(text.removeprefix(_ERROR))
+            self.mistake = self.mistake or ScasegError(sent["message"], sent["hint"])
             return True
         self.tails[rank].append(text)
         if text and rank == "0" and self.mistake is None and _TRACEBACK not in self.tails[rank]:
@@ -75,7 +75,7 @@ class Listener:
         return bool(text)
 
     def _show(self, rank: str, progress: Progress) -> None:
-        """One bar for all workers that tell: what they have done and what there is to do, added up."""
+        """Show one bar with the summed progress of all workers that report it."""
         if progress["description"] not in {other["description"] for other in self._progress.values()}:
             self.close()
         self._progress[rank] = progress
@@ -87,28 +87,28 @@ class Listener:
         self._meter.follow(total, completed, progress["note"] if rank == min(self._progress) else "")
 
     def close(self) -> None:
-        """The bar goes."""
+        """Remove the progress bar."""
         if self._meter is not None:
             self._meter.close()
         self._meter, self._progress = None, {}
 
     def error(self, code: int) -> ScasegError:
-        """Why the launcher ended with ``code``: a worker's mistake, or what the launcher holds for the root cause."""
+        """The error for a launcher that ended with ``code``: a worker's mistake, or the launcher's root cause."""
         if self.mistake is not None:
             return self.mistake
         launcher = "\n".join(self.tails["launcher"])
         missing = _missing_node(launcher)
         if missing is not None:
             return missing
-        whole = f"All that the processes said is in {self.log_file}. The same command goes on from what is saved."
+        whole = f"See {self.log_file} for the complete output. The same command resumes from the last checkpoint."
         if this_node().rendezvous:
-            whole += " The other nodes may say more."
+            whole += " See the other nodes' output too."
         found = _ROOT_CAUSE.search(launcher)
         if found is None:
             return ScasegError(f"{self.stage}: the processes ended with exit code {code}", whole)
-        rank, local, code = found[1], found[2], int(found[3])  # lines bear the rank on this machine
+        rank, local, code = found[1], found[2], int(found[3])  # lines have the rank on this machine
         if code == -signal.SIGKILL:
-            return ScasegError(f"{self.stage}: process {rank} was killed: the memory may be short", whole)
+            return ScasegError(f"{self.stage}: process {rank} was killed; it may have run out of memory", whole)
         if code < 0:
             return ScasegError(f"{self.stage}: process {rank} was ended by {signal.Signals(-code).name}", whole)
         cause = next(_causes(self.tails[local]), f"exit code {code}")
@@ -116,7 +116,7 @@ class Listener:
 
 
 def _missing_node(launcher: str) -> ScasegError | None:
-    """The error where nodes did not find each other, by what the launcher said."""
+    """The error if the launcher's output says that nodes did not find each other."""
     node = this_node()
     if not node.rendezvous:
         return None
@@ -124,23 +124,25 @@ def _missing_node(launcher: str) -> ScasegError | None:
     joined = _JOINED.search(launcher)
     if joined is not None:
         return ScasegError(
-            f"{joined[1]} of {joined[2]} nodes came to {node.rendezvous} within {node.timeout} s",
+            f"{joined[1]} of {joined[2]} nodes connected to {node.rendezvous} within {node.timeout} s",
             f"Start the same command on the others too, with --node-rank 1 and so on; they must reach port {port} of "
-            "this machine. --timeout lets the nodes wait longer.",
+            "this machine. To wait longer, raise --timeout.",
         )
     if "client socket has timed out" in launcher:
         return ScasegError(
-            f"nobody answered at {node.rendezvous} within {node.timeout} s",
-            f"Start node 0 on {host} with the same --rendezvous, or mend the address: this machine must reach it. "
-            "--timeout lets the nodes wait longer.",
+            f"no node answered at {node.rendezvous} within {node.timeout} s",
+            f"Start node 0 on {host} with the same --rendezvous, or correct the address; this machine must reach it. "
+            "To wait longer, raise --timeout.",
         )
     if "EADDRINUSE" in launcher:
-        return ScasegError(f"port {port} is in use on this machine", "Choose another in --rendezvous, on all nodes.")
+        return ScasegError(
+            f"port {port} is in use on this machine", "Choose another port in --rendezvous on all nodes."
+        )
     return None
 
 
 def _causes(tail: Iterable[str]) -> Iterator[str]:
-    """The last line of each traceback: the first after its head that is not indented."""
+    """The last line of each traceback: its first line without indentation."""
     within = False
     for line in tail:
         if line == _TRACEBACK:

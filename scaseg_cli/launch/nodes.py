@@ -1,4 +1,4 @@
-"""Which of several machines, called nodes, this one is. Not in the recipe, which is the same on all of them."""
+"""The rank of this machine among several, called nodes. It is not in the recipe, which all nodes share."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Node:
-    """This machine among those of a training.
+    """A machine that takes part in a training run.
 
     Attributes:
-        rank: 0 for the one that keeps the run's books: records, tables, the lock.
-        rendezvous: HOST:PORT at which node 0 listens; empty where there is one node.
+        rank: 0 for the node that writes the run's records and tables and holds its lock.
+        rendezvous: HOST:PORT at which node 0 listens; empty if there is only one node.
         timeout: seconds that the nodes wait for each other.
     """
 
@@ -34,13 +34,13 @@ _node = Node()
 
 
 def this_node() -> Node:
-    """The machine that this process runs on."""
+    """The node of this process."""
     return _node
 
 
 @contextmanager
 def as_node(node: Node) -> Iterator[None]:
-    """While the block runs, this process is on ``node``."""
+    """Set the node of this process while the block runs."""
     global _node
     before, _node = _node, node
     try:
@@ -50,26 +50,29 @@ def as_node(node: Node) -> Iterator[None]:
 
 
 def choose_node(recipe: Recipe, rank: int | None, rendezvous: str | None, timeout: int) -> Node:
-    """The node that a person says this machine is.
+    """The node that the command-line options define.
 
     Raises:
-        ScasegError: what they say does not fit the recipe's ``nodes``, or something is left out.
+        ScasegError: an option does not fit the recipe's ``nodes``, or is missing.
     """
     if recipe.nodes == 1:
         if rank or rendezvous is not None:
             raise ScasegError(
-                "--node-rank and --rendezvous are for several machines, and nodes is 1", "Say how many: --nodes 2"
+                "--node-rank and --rendezvous need several machines, and nodes is 1",
+                "Set their number, such as --nodes 2.",
             )
         return Node()
     if rank is None or rendezvous is None:
         missing = "--node-rank" if rank is None else "--rendezvous"
         raise ScasegError(
-            f"nodes is {recipe.nodes}, and {missing} is not given",
+            f"nodes is {recipe.nodes}, and {missing} is missing",
             f"Start the same command on each machine with --node-rank 0 to {recipe.nodes - 1} and --rendezvous "
-            "HOST:PORT of machine 0; or take --launcher slurm; or --nodes 1.",
+            "HOST:PORT of machine 0, or use --launcher slurm or --nodes 1.",
         )
     if not 0 <= rank < recipe.nodes:
-        raise ScasegError(f"there is no --node-rank {rank} among {recipe.nodes} nodes", "They count from 0.")
+        raise ScasegError(
+            f"--node-rank {rank} does not exist among {recipe.nodes} nodes", f"Use 0 to {recipe.nodes - 1}."
+        )
     if not re.fullmatch(r"\S+:\d{1,5}", rendezvous):
         raise ScasegError(f"--rendezvous {rendezvous!r} is not HOST:PORT", "For example --rendezvous node0:29500")
     return Node(rank, rendezvous, timeout)

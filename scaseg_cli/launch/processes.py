@@ -1,7 +1,7 @@
-"""Starts the processes of one piece of work with torch.distributed.run, speaks for them, and ends them all.
+"""Starts worker processes with torch.distributed.run, prints for them, and ends them all.
 
-What the first worker says is passed on, a user's mistake that any worker meets becomes this process's error, and all
-that the workers and the launcher said is kept in a file, so that nobody has to read a launcher's traceback.
+The first worker's output is printed, a user's mistake in any worker becomes this process's error, and the complete
+output of the workers and the launcher goes to a file, so that users need not read a launcher's traceback.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 _WORKER = "scaseg_cli.launch.worker"
-_MARK = "SCASEG_WORKER"  # RANK and its like are set by some clusters for every process
-_GRACE = 15.0  # seconds that workers have to end by themselves
+_MARK = "SCASEG_WORKER"  # some clusters set RANK and similar variables for every process
+_GRACE = 15.0  # seconds in which workers can end by themselves
 _PR_SET_PDEATHSIG = 1
 
 
@@ -37,21 +37,21 @@ def in_worker() -> bool:
 
 
 def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, stage: str, nodes: int = 1) -> None:
-    """Carry out ``target`` in ``world_size`` processes, and wait until all have ended well.
+    """Run ``target`` in ``world_size`` processes, and wait until all have succeeded.
 
-    In each, `base.device.join_world` gives its rank and joins the others. However this process leaves, by an error,
-    Ctrl-C, SIGTERM or even SIGKILL, the workers end with it.
+    Each process gets its rank from `base.device.join_world`, which joins the others. When this process ends, by an
+    error, Ctrl-C, SIGTERM or even SIGKILL, the workers end too.
 
     Args:
-        recipe: handed to the workers as it is.
+        recipe: the recipe of the workers.
         run: the run folder.
-        world_size: processes, those of all nodes together.
+        world_size: number of processes on all nodes.
         target: ``package.module:function``; each worker calls it with the recipe and the run folder.
-        stage: in whose folder workers.log is kept.
-        nodes: machines that each call this, `this_node` saying which one it is.
+        stage: the stage in whose folder workers.log is written.
+        nodes: number of machines, each of which calls this function; `this_node` has its rank.
 
     Raises:
-        ScasegError: a worker's own mistake (`tell_error`), that one failed otherwise, or that a node did not come.
+        ScasegError: a worker sent an error (`tell_error`) or failed, or a node did not connect.
     """
     node = this_node()
     name = "workers" if node.rank == 0 else f"workers-node{node.rank}"
@@ -75,7 +75,7 @@ def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, st
 
 
 def _launcher(folder: Path, world_size: int, nodes: int) -> list[str]:
-    """torch.distributed.run's command. Its static rendezvous gives each node the rank that it was told."""
+    """The command of torch.distributed.run. Its static rendezvous keeps the given ranks of the nodes."""
     node = this_node()
     if nodes == 1:
         where = ["--standalone"]
@@ -95,13 +95,13 @@ def _start(command: list[str], threads: int) -> subprocess.Popen[str]:
         text=True,
         errors="replace",
         env={"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", **os.environ, _MARK: "1"},
-        start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others in order
+        start_new_session=True,  # Ctrl-C reaches only this process, which then ends the workers
         preexec_fn=end_with_parent,
     )
 
 
 def _listen(process: subprocess.Popen[str], listener: Listener) -> None:
-    """Hear the launcher to its end."""
+    """Process the launcher's output until it ends."""
     assert process.stdout is not None
     with open(listener.log_file, "w", encoding="utf-8") as log:
         for line in process.stdout:
@@ -110,15 +110,15 @@ def _listen(process: subprocess.Popen[str], listener: Listener) -> None:
 
 
 def end_with_parent() -> None:
-    """Ask the system to send this process SIGTERM when its parent has ended, even by SIGKILL. Linux alone has this."""
+    """Have Linux send this process SIGTERM when its parent ends, even by SIGKILL; no effect on other systems."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End the launcher and its workers: asked first, then forced."""
+    """End the launcher and its workers with SIGTERM, then with SIGKILL."""
     if process.poll() is None:
-        process.terminate()  # the launcher passes it on to the workers, and waits for them
+        process.terminate()  # the launcher forwards it to the workers and waits for them
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
     if process.poll() is None:

@@ -1,4 +1,4 @@
-"""One of several processes: torch.distributed.run starts it with a recipe, a run folder and what to carry out."""
+"""The worker process, which torch.distributed.run starts with a recipe, a run folder and a function."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def main(recipe_file: str, folder: str, target: str) -> int:
-    """Carry out ``target`` here; the exit code is 2 for a user's mistake, as on the command line."""
+    """Run ``target`` in this process; the exit code is 2 for a user's mistake, as on the command line."""
     launch.end_with_parent()
-    sys.stdout = sys.stderr  # stdout belongs to the command that launched this
+    sys.stdout = sys.stderr  # stdout is reserved for the launching command
     progress_to(launch.tell_progress)
     try:
         _function(target)(load_recipe(recipe_file), RunDir(Path(folder)))
@@ -37,7 +37,7 @@ def main(recipe_file: str, folder: str, target: str) -> int:
 
 
 def _leave() -> None:
-    """Leave the process group in order, where this process joined one; NCCL complains otherwise."""
+    """Destroy the process group, if this process joined one; otherwise NCCL warns."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_initialized():
         distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Recipes: YAML files that say everything a run needs, checked before anything runs."""
+"""Recipes: YAML files that define a run, checked before anything runs."""
 
 from scaseg_cli.recipe.load import load_recipe, recipe_names, recipe_text, save_recipe, shipped_file
 from scaseg_cli.recipe.schema import Recipe

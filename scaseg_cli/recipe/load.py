@@ -1,4 +1,4 @@
-"""From a recipe's name or file, with `extends:` and `--set`, to a checked `Recipe`."""
+"""Loading a recipe by name or file, with `extends:` and `--set`, as a checked `Recipe`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LOCAL = Path("scaseg.yaml")
 
 
 def shipped_folder(name: str = "recipes") -> Path:
-    """A folder of YAML files that comes with the package: package data, or the folder ``name`` of a checkout."""
+    """A folder of shipped YAML files: the package data, or the folder ``name`` of a checkout."""
     packaged = Path(str(resources.files("scaseg_cli"))) / name
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / name
 
 
 def recipe_names() -> list[str]:
-    """Names of the shipped recipes."""
+    """The names of the shipped recipes."""
     return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
 
 
@@ -38,26 +38,26 @@ def shipped_file(name: str) -> Path:
 
 
 def _find(name: str, child: Path | None = None) -> Path:
-    """The file that a recipe's name or path means; that of an `extends:` lies beside the ``child`` or is shipped."""
+    """Find a recipe by name or path; a recipe in an `extends:` is beside the ``child`` or shipped."""
     if child is None:
         candidates = [Path(name)]
-    else:  # a recipe may bear the name of the shipped one that it extends
+    else:  # a recipe may have the name of the shipped one that it extends
         candidates = [path for path in (child.parent / name, child.parent / f"{name}.yaml") if path != child]
     candidates.append(shipped_file(name))
     for path in candidates:
-        if os.path.isfile(path):  # False, where Path's own would raise, for a name too long or a closed folder
+        if os.path.isfile(path):  # Path.is_file raises for a name too long or a folder without permission
             return path
     near = difflib.get_close_matches(name, recipe_names(), n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     whose = f"{child} extends {name!r}, but there" if child is not None else "there"
     raise ScasegError(
         f"{whose} is no recipe {name!r}: neither a file nor a shipped recipe",
-        f"{hint}`scaseg recipe list` shows the shipped ones.",
+        f"{hint}Run `scaseg recipe list` to see the shipped recipes.",
     )
 
 
 def _merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    """``upper`` over ``lower``, section by section; lists and plain values are replaced whole."""
+    """Merge ``upper`` over ``lower``, section by section; lists and scalars are replaced."""
     result = dict(lower)
     for key, value in upper.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -69,18 +69,18 @@ def _resolve(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     path = path.resolve()
     if path in seen:
         chain = " -> ".join(p.name for p in (*seen, path))
-        raise ScasegError(f"recipes extend each other in a circle: {chain}", "Take one `extends:` out.")
+        raise ScasegError(f"recipes extend each other in a circle: {chain}", "Remove one `extends:`.")
     content = read_mapping(path, "recipe", "Begin with `extends: shapes-zps`.")
     parent = content.pop("extends", None)
     if parent is None:
         return content
     if not isinstance(parent, str):
-        raise ScasegError(f"recipe {path}: extends is {parent!r}", "It must be one recipe's name or file.")
+        raise ScasegError(f"recipe {path}: extends is {parent!r}", "Set it to the name or file of one recipe.")
     return _merged(_resolve(_find(parent, path), (*seen, path)), content)
 
 
 def _apply(content: dict[str, Any], assignment: str) -> None:
-    """Carry out one `--set a.b=value` on ``content``."""
+    """Apply one `--set a.b=value` to ``content``."""
     dotted, equals, text = assignment.partition("=")
     keys = [key.strip() for key in dotted.split(".")]
     if not equals or not all(keys):
@@ -88,7 +88,7 @@ def _apply(content: dict[str, Any], assignment: str) -> None:
     try:
         value = read_yaml(text)
     except yaml.YAMLError as error:
-        raise ScasegError(f"--set {assignment!r}: the value is not valid YAML", "Quote it.") from error
+        raise ScasegError(f"--set {assignment!r}: the value is not valid YAML", "Quote the value.") from error
     for key in keys[:-1]:
         deeper = content.get(key)
         content[key] = dict(deeper) if isinstance(deeper, dict) else {}
@@ -97,22 +97,22 @@ def _apply(content: dict[str, Any], assignment: str) -> None:
 
 
 def check_recipe(content: dict[str, Any], origin: str) -> Recipe:
-    """A recipe from plain values.
+    """Validate plain values and return them as a recipe.
 
     Raises:
-        ScasegError: with every mistake at once, each by its dotted name.
+        ScasegError: with all mistakes, each by its dotted key.
     """
     found = [f"{dotted}: is not a finite number" for dotted in not_finite(content)]
     if not found:
         try:
-            # YAML has no tuples, so lists are let through; all else is strict.
+            # Validated as JSON, which accepts lists as tuples; everything else is strict.
             return Recipe.model_validate_json(_as_json(content, origin))
         except ValidationError as error:
             found = mistakes(error)
     count = f"{len(found)} mistake{'s' if len(found) > 1 else ''}"
     raise ScasegError(
         f"{origin} has {count}:\n" + "\n".join(f"  {line}" for line in found),
-        "`scaseg recipe show` prints every key with its value.",
+        "Run `scaseg recipe show` to see every key with its value.",
     )
 
 
@@ -123,19 +123,19 @@ def _as_json(content: dict[str, Any], origin: str) -> bytes:
         return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
         raise ScasegError(
-            f"{origin} holds what JSON has no place for: {error}", "Numbers take up to 64 bits."
+            f"{origin} has a value that JSON cannot represent: {error}", "Use numbers of at most 64 bits."
         ) from error
 
 
 def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> Recipe:
-    """Find, resolve and check a recipe.
+    """Find, resolve and validate a recipe.
 
     Args:
         name: a shipped recipe's name or a YAML file; None: ``scaseg.yaml`` in this folder, else shapes-zps.
-        assignments: ``key.key=value`` changes, carried out after `extends:`.
+        assignments: ``key.key=value`` changes, applied after `extends:`.
 
     Raises:
-        ScasegError: not found, not YAML, or with mistakes; all mistakes are reported at once.
+        ScasegError: the recipe is not found, not YAML, or invalid; all mistakes are reported at once.
     """
     if name is None:
         name = str(LOCAL) if LOCAL.is_file() else DEFAULT
@@ -146,14 +146,14 @@ def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> R
             _apply(content, assignment)
         return check_recipe(content, f"recipe {path}")
     except RecursionError:
-        raise ScasegError(f"recipe {path} is nested without an end", "Look for a YAML alias inside itself.") from None
+        raise ScasegError(f"recipe {path} is nested without end", "Look for a YAML alias inside itself.") from None
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """The resolved recipe as YAML; it runs again as it is."""
+    """The resolved recipe as YAML, itself a valid recipe."""
     return write_yaml(recipe.model_dump(mode="json"))
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the resolved recipe."""
+    """Write the resolved recipe to ``path``."""
     write_text(path, recipe_text(recipe))

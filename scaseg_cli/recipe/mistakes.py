@@ -1,4 +1,4 @@
-"""The mistakes of a recipe, or of another checked file, in words: each by its dotted key, all of them at once."""
+"""Readable messages for all mistakes in a recipe or another validated file, each by its dotted key."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from scaseg_cli.recipe.schema import Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LONGEST = 60  # characters of a wrong value that are shown
+_LONGEST = 60  # characters shown of a wrong value
 
 
 def mistakes(error: ValidationError, whole: type[BaseModel] = Recipe) -> list[str]:
-    """One line a key that is wrong, in the order of ``whole``, which is what was to be read."""
+    """One line for each wrong key, in the order of ``whole``, the model that was validated."""
     lines: dict[str, list[str]] = {}
     inputs: dict[str, str] = {}
     for problem in error.errors():
@@ -44,7 +44,7 @@ def mistakes(error: ValidationError, whole: type[BaseModel] = Recipe) -> list[st
 
 
 def not_finite(value: Any, dotted: str = "") -> Iterator[str]:
-    """The dotted keys below which ``value`` holds an infinity or no number at all; JSON has neither."""
+    """The dotted keys of infinities and NaNs in ``value``, which JSON cannot represent."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from not_finite(item, f"{dotted}.{key}" if dotted else str(key))
@@ -56,14 +56,14 @@ def not_finite(value: Any, dotted: str = "") -> Iterator[str]:
 
 
 def _walk(location: tuple[str | int, ...], whole: type[BaseModel]) -> tuple[type[BaseModel] | None, list[str]]:
-    """The section that holds the key at ``location``, and the key's names; pydantic's words for union members go."""
+    """The section with the key at ``location``, and the key's names without pydantic's labels of union members."""
     model: type[BaseModel] | None = whole
     names: list[str] = []
     for place, part in enumerate(location):
         last = place == len(location) - 1
         if isinstance(part, int) or (model is not None and (last or part in model.model_fields)):
             names.append(str(part))
-        if not last and not isinstance(part, int):  # the items of a list are the section that the list is made of
+        if not last and not isinstance(part, int):  # an index of a list keeps the section of the list's items
             field = model.model_fields.get(str(part)) if model is not None else None
             model = _section_of(field.annotation) if field is not None else None
     return model, names

@@ -1,7 +1,7 @@
-"""What a recipe may say. One class a section; the section's name is the package's and the run folder's.
+"""The schema of recipes, with one class for each section; a stage's section, package and folder have one name.
 
-The defaults are the published values where there are any; docs/method.md says of each whether it is published,
-as in Mask2Former, our reading, or ours. An unknown key is an error.
+Defaults are the published values where there are any. docs/method.md states for each whether it is published, from
+Mask2Former, our reading of the paper, or ours. An unknown key is an error.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveReal = Annotated[float, Field(gt=0)]
 NonNegativeReal = Annotated[float, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, le=1)]  # AdamW moves a weight by about the rate at each step
+Rate = Annotated[float, Field(gt=0, le=1)]  # AdamW changes a weight by about the rate in each step
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of a recipe: no unknown keys, no silent conversion, no change after reading."""
+    """A section of a recipe: no unknown keys, no implicit conversion, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
 
 
 class ImageSet(Section):
-    """Where one set of labelled images lies, relative to ``data.root``."""
+    """The paths of one set of labelled images, relative to ``data.root``."""
 
     images: str = Field(description="folder of the images")
     annotations: str | None = Field(None, description="zps: the panoptic JSON; zss has none")
-    labels: str = Field(description="folder of the PNGs: zps panoptic ones, zss maps of one class id a pixel")
+    labels: str = Field(description="folder of the PNGs: zps panoptic PNGs, zss maps with one class id per pixel")
 
 
 class ShapesData(Section):
-    """How much of the embedded world is generated."""
+    """The size of the generated embedded world."""
 
     num_train: Positive = 2400
     num_selection: Positive = 200
     num_validation: Positive = 400
     image_size: Annotated[int, Field(ge=32, le=512)] = 64
-    unseen_fraction: Fraction = Field(0.1, description="of the training scenes, how many may hold unseen classes")
+    unseen_fraction: Fraction = Field(0.1, description="fraction of training scenes that may contain unseen classes")
     seed: Count = 0
 
 
@@ -50,13 +50,13 @@ class Data(Section):
     categories: str | None = Field(
         None, description="zss: the classes of the label maps: coco-stuff, or a JSON file of ids and names"
     )
-    root: str | None = Field(None, description="folder of the data; the embedded world: made in the run folder")
-    shapes: ShapesData | None = Field(None, description="make the embedded world instead of reading data")
+    root: str | None = Field(None, description="data folder; the embedded world is generated in the run folder")
+    shapes: ShapesData | None = Field(None, description="generate the embedded world instead of reading data")
     train: ImageSet
-    selection: ImageSet | None = Field(None, description="choices are made here; null: a part of validation")
+    selection: ImageSet | None = Field(None, description="images for selection; null: a part of validation")
     validation: ImageSet
     selection_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="of validation, the part for choices where there is no selection set; the rest is reported"
+        0.2, description="fraction of validation used for selection if there is no selection set; the rest is reported"
     )
 
     @model_validator(mode="after")
@@ -67,20 +67,22 @@ class Data(Section):
 
 
 class Split(Section):
-    """Which classes are unseen."""
+    """The unseen classes."""
 
-    unseen: str | list[str] = Field(description="a known split's name, a file of names (one a line), or the names")
+    unseen: str | list[str] = Field(
+        description="the name of a known split, a file of names (one per line), or the names"
+    )
 
 
 class Clip(Section):
-    """The vision-language model, through open_clip."""
+    """The CLIP model, from open_clip."""
 
     model: str = Field("ViT-B-16", description="an open_clip model name, or shapes-clip")
     checkpoint: str | None = Field("openai", description="an open_clip tag or a file; null: random weights")
 
 
 class Embeddings(Section):
-    """Class names to semantic embeddings."""
+    """The semantic embeddings of class names."""
 
     templates: str = Field("vild", description="single, vild, padding8, zegclip15, imagenet80, or a file of templates")
     batch_size: Positive = 256
@@ -91,21 +93,21 @@ class Backbone(Section):
 
     depth: Literal[18, 34, 50, 101] = 50
     width: Positive = Field(64, description="channels of the stem and the first stage")
-    max_pool: bool = Field(True, description="the stem's max-pooling; off for small images")
+    max_pool: bool = Field(True, description="max-pooling of the stem; off for small images")
     frozen_stages: Annotated[int, Field(ge=-1, le=4)] = -1
-    frozen_norm: bool = Field(True, description="BatchNorm as loaded, neither trained nor updated")
-    sync_norm: bool = Field(False, description="BatchNorm's statistics over all processes; needs GPUs")
+    frozen_norm: bool = Field(True, description="keep BatchNorm as loaded, neither trained nor updated")
+    sync_norm: bool = Field(False, description="BatchNorm statistics over all processes; needs GPUs")
     checkpoint: str | None = Field("torchvision://resnet50", description="pre-trained weights; null: random")
 
     @model_validator(mode="after")
     def _synchronises_what_is_trained(self) -> Backbone:
         if self.sync_norm and self.frozen_norm:
-            raise ValueError("sync_norm has no effect while frozen_norm is true: it takes BatchNorm as loaded")
+            raise ValueError("sync_norm has no effect while frozen_norm is true, which keeps BatchNorm as loaded")
         return self
 
 
 class V2C(Section):
-    """Vision-to-CLIP alignment: the queries' token is pulled towards CLIP's image token."""
+    """Vision-to-CLIP alignment, which pulls the queries' token towards CLIP's image token."""
 
     enabled: bool = True
     weight: NonNegativeReal = 1.0
@@ -127,35 +129,38 @@ class Base(Section):
     heads: Positive = 8
     feedforward: Positive = Field(2048, description="hidden width of the decoder's MLPs")
     pixel_feedforward: Positive = Field(1024, description="hidden width of the pixel decoder's MLPs")
-    num_points: Positive = Field(12544, description="points a mask at which the mask losses are taken")
+    num_points: Positive = Field(12544, description="points per mask at which mask losses are computed")
     unseen_pixels: Literal["ignored", "negative"] = Field(
-        "ignored", description="zss: unseen and void pixels are in no mask loss, or are background of every mask"
+        "ignored",
+        description="zss: unseen and void pixels are left out of mask losses, or are background of every mask",
     )
     tau: PositiveReal = Field(0.07, description="temperature of the class logits cos/tau")
     no_object_weight: PositiveReal = 0.1
     v2c: V2C = V2C()
     crop: Positive = Field(1024, description="side of the training crop, pixels")
     resize: Literal["longer", "shorter"] = Field(
-        "longer", description="which side of the image is brought to the crop, before the random scale"
+        "longer", description="the image side that is resized to the crop before the random scale"
     )
     scale: tuple[PositiveReal, PositiveReal] = Field(
         (0.1, 2.0), description="random scale of the image before the crop"
     )
     flip: Fraction = 0.5
     eval_size: Positive = Field(800, description="shorter side at inference, pixels")
-    eval_max_size: Positive = Field(1333, description="longer side at inference, pixels, at most")
+    eval_max_size: Positive = Field(1333, description="maximum longer side at inference, pixels")
     iterations: Positive = 140_350
-    batch_size: Positive = Field(16, description="images a step, all processes together")
-    accumulate: Positive = Field(1, description="parts in which a process takes its share of a step; saves memory")
+    batch_size: Positive = Field(16, description="images per step, over all processes")
+    accumulate: Positive = Field(
+        1, description="parts into which each process splits its images of a step; saves memory"
+    )
     learning_rate: Rate = 1e-4
-    backbone_rate: NonNegativeReal = Field(0.1, description="learning rate of the backbone, relative")
+    backbone_rate: NonNegativeReal = Field(0.1, description="learning rate of the backbone relative to learning_rate")
     weight_decay: NonNegativeReal = 0.05
-    clip_grad: NonNegativeReal = Field(0.01, description="largest gradient norm; 0: no limit")
+    clip_grad: NonNegativeReal = Field(0.01, description="maximum gradient norm; 0: no limit")
     schedule: Literal["steps", "cosine"] = "steps"
-    steps: list[Fraction] = Field([0.9, 0.95], description="parts of the schedule at which the rate drops tenfold")
+    steps: list[Fraction] = Field([0.9, 0.95], description="fractions of the schedule at which the rate drops tenfold")
     warmup: Count = Field(0, description="iterations of linear warm-up")
     amp: Literal["off", "bf16", "fp16"] = "off"
-    workers: Count = Field(4, description="data loading workers a process")
+    workers: Count = Field(4, description="data loading workers per process")
     checkpoint_every: Positive = 5000
     log_every: Positive = 50
 
@@ -167,10 +172,10 @@ class Base(Section):
 
 
 class Queries(Section):
-    """The one pass of the frozen segmentor that stages 2 and 3 train from."""
+    """The pass of the frozen segmentor whose query embeddings stages 2 and 3 train on."""
 
     views: Positive = Field(1, description="augmented passes over the training images")
-    unmatched_per_image: Count = Field(10, description="sampled queries without a segment, an image")
+    unmatched_per_image: Count = Field(10, description="sampled queries without a segment, per image")
     batch_size: Positive = 8
     images_per_shard: Positive = 512
 
@@ -179,10 +184,10 @@ class Cat(Section):
     """Stage 2, CAT: the generator."""
 
     generator: Literal["vae", "ridge", "none"] = "vae"
-    live: bool = Field(False, description="run the segmentor at every step, as published, not from the file")
+    live: bool = Field(False, description="run the segmentor at every step, as published, instead of reading the file")
     iterations: Positive = 36_875
-    batch_size: Positive = Field(512, description="matched embeddings a step")
-    live_images: Positive = Field(16, description="images a step with live")
+    batch_size: Positive = Field(512, description="matched embeddings per step")
+    live_images: Positive = Field(16, description="images per step with live")
     learning_rate: Rate = 1e-3
     weight_decay: NonNegativeReal = 0.05
     hidden: Positive = 512
@@ -195,54 +200,57 @@ class Cat(Section):
     semantic_unseen: bool = Field(True, description="the semantic loss on unseen names too")
     tau_r: PositiveReal = Field(0.07, description="temperature of the embedding contrast")
     null_negatives: bool = Field(True, description="queries without a segment as negatives of the contrast")
-    mixup: NonNegativeReal = Field(0.0, description="alpha of Beta(alpha, alpha) that mixes pairs; 0: off; ours")
+    mixup: NonNegativeReal = Field(0.0, description="alpha of Beta(alpha, alpha) for mixing pairs; 0: off; ours")
     checkpoint_every: Positive = 5000
 
 
 class UnseenPull(Section):
-    """Draws generated embeddings back towards the nearest seen classes. Ours, not published."""
+    """Pulls generated embeddings towards the nearest seen classes. Ours, not published."""
 
     beta: Fraction = Field(0.0, description="0: off; 1: all the way to a seen embedding")
-    k: Positive = Field(2, description="nearest seen classes to draw from, in visual space")
+    k: Positive = Field(2, description="number of nearest seen classes, in visual space")
 
 
 class Union(Section):
-    """Stage 3: the class projector alone, on real seen and generated unseen embeddings."""
+    """Stage 3: fine-tuning the class projector on real seen and generated unseen embeddings."""
 
     iterations: Positive = 80_000
-    batch_size: Positive = Field(512, description="real matched embeddings a step")
-    num_null: Count = Field(256, description="real embeddings without a segment a step")
-    pseudo_unseen: Count = Field(150, description="n_u, noise samples per unseen class a step")
-    pseudo_seen: Count = Field(0, description="n_s, noise samples per seen class a step")
+    batch_size: Positive = Field(512, description="real matched embeddings per step")
+    num_null: Count = Field(256, description="real embeddings without a segment per step")
+    pseudo_unseen: Count = Field(150, description="n_u, noise samples per unseen class and step")
+    pseudo_seen: Count = Field(0, description="n_s, noise samples per seen class and step")
     learning_rate: Rate = 1e-5
     weight_decay: NonNegativeReal = 0.05
     unseen_pull: UnseenPull = UnseenPull()
-    unseen_margin: NonNegativeReal = Field(0.0, description="off the unseen logits in the training loss; ours")
+    unseen_margin: NonNegativeReal = Field(
+        0.0, description="subtracted from the unseen logits in the training loss; ours"
+    )
     unseen_weight: NonNegativeReal | None = Field(
         None, description="weight of an unseen class relative to the mean seen class; null: by count; ours"
     )
     control: bool = Field(True, description="also fine-tune without generated embeddings, as a control")
-    candidates: Positive = Field(6, description="snapshots from which the best is chosen on the selection images")
+    candidates: Positive = Field(6, description="snapshots, of which the best on the selection images is chosen")
     checkpoint_every: Positive = 5000
 
 
 class Evaluation(Section):
-    """Panoptic inference and what is reported."""
+    """Inference and the reported settings."""
 
     object_threshold: Fraction = 0.8
     overlap_threshold: Fraction = 0.8
     setting: Literal["inductive", "transductive", "both"] = Field(
-        "both", description="inductive alone needs no stage 2 or 3"
+        "both", description="inductive alone does not need stages 2 and 3"
     )
     inductive_increment: float = Field(1.0, description="added to the unseen logits in the inductive setting")
     increments: list[float] = Field(
-        [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0], description="from which the best is chosen on the selection images"
+        [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0],
+        description="increments, of which the best on the selection images is chosen",
     )
     batch_size: Positive = 1
 
 
 class Slurm(Section):
-    """What `--launcher slurm` asks the cluster for; GPUs and nodes are the recipe's own."""
+    """Resources that `--launcher slurm` requests; GPUs and nodes are keys of the recipe."""
 
     partition: str | None = None
     account: str | None = None
@@ -251,25 +259,25 @@ class Slurm(Section):
     time: Positive | Annotated[str, Field(pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")] = Field(
         1440, description="minutes, or D-HH:MM:SS"
     )
-    cpus_per_task: Positive | None = Field(None, description="of a node")
-    memory: Positive | None = Field(None, description="GB of a node")
-    setup: list[str] = Field([], description="lines of shell that the job begins with, such as module load")
+    cpus_per_task: Positive | None = Field(None, description="CPU cores per node")
+    memory: Positive | None = Field(None, description="GB per node")
+    setup: list[str] = Field([], description="shell lines run at the start of the job, such as module load")
 
 
 class Recipe(Section):
-    """Everything a run needs."""
+    """The definition of a run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
     task: Literal["zps", "zss"] = Field("zps", description="zero-shot panoptic or semantic segmentation")
     seed: Count = 0
-    gpus: Count = Field(0, description="of each node; 0: CPU")
-    processes: Positive = Field(1, description="on the CPU, of each node")
-    nodes: Positive = Field(1, description="machines that train the base together")
-    threads: Positive | None = Field(None, description="CPU threads a process; null: torch's choice")
-    deterministic: bool = Field(False, description="kernels that give the same bits each time, where there are any")
-    tensorboard: bool = Field(True, description="write the base's losses for TensorBoard")
-    wandb: str | None = Field(None, description="send the base's losses to this project of Weights & Biases")
+    gpus: Count = Field(0, description="GPUs per node; 0: CPU")
+    processes: Positive = Field(1, description="CPU processes per node")
+    nodes: Positive = Field(1, description="machines that train the base model together")
+    threads: Positive | None = Field(None, description="CPU threads per process; null: torch's choice")
+    deterministic: bool = Field(False, description="bitwise reproducible kernels, where PyTorch has them")
+    tensorboard: bool = Field(True, description="write the base model's losses for TensorBoard")
+    wandb: str | None = Field(None, description="Weights & Biases project for the base model's losses")
     slurm: Slurm = Slurm()
     data: Data
     split: Split
@@ -294,5 +302,5 @@ class Recipe(Section):
 
     @property
     def folder(self) -> Path:
-        """The run folder where none is named."""
+        """The default run folder."""
         return Path("runs") / self.name

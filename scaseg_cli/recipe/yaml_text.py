@@ -1,7 +1,7 @@
-"""YAML as recipes are written in it: version 1.2's plain values, and no key twice.
+"""YAML 1.2's scalars for recipes, without duplicate keys.
 
 PyYAML reads version 1.1, where ``amp: off`` is false, ``1e-4`` is text, ``010`` is eight and the later of two equal
-keys wins. A recipe that was misread so would train something else.
+keys wins. A recipe misread in this way would train something else.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _CORE = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain values by YAML 1.2's core schema."""
+    """Reads scalars by YAML 1.2's core schema."""
 
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  # PyYAML's own name; its 1.1 rules are left out
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  # PyYAML's name; drops its 1.1 rules
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                problem = f"the key {key.value!r} stands there twice"
+                problem = f"the key {key.value!r} occurs twice"
                 raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
             seen.add(str(key.value))
         return node
@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes so that versions 1.1 and 1.2 read the same: what either takes for a number or a truth value is quoted."""
+    """Quotes text that YAML 1.1 or 1.2 would read as a number or boolean, so that both versions read the same."""
 
 
 for _name, _pattern, _first in _CORE:
@@ -60,24 +60,24 @@ _Loader.add_constructor(_TAG + "int", _Loader.construct_core_int)
 
 
 def read_yaml(text: str) -> Any:
-    """The value that ``text`` says.
+    """Parse ``text`` as YAML.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or a key stands twice in one mapping.
+        yaml.YAMLError: the text is not YAML, or a mapping has a key twice.
     """
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader: nothing but plain values is made
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader, which creates only plain values
 
 
 def read_mapping(path: Path, what: str, advice: str) -> dict[str, Any]:
-    """The keys and values of a YAML file.
+    """Read a YAML file with a mapping at its top level.
 
     Args:
         path: the file.
-        what: what it is to the user, for the errors ("recipe").
-        advice: how one begins such a file.
+        what: the file's name in errors ("recipe").
+        advice: hint for a file without a mapping.
 
     Raises:
-        ScasegError: it cannot be read, is not YAML, or is not a mapping.
+        ScasegError: the file cannot be read, is not YAML, or is not a mapping.
     """
     try:
         content = read_yaml(path.read_text(encoding="utf-8-sig"))
@@ -85,14 +85,14 @@ def read_mapping(path: Path, what: str, advice: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be read as YAML"
-        raise ScasegError(f"{what} {path}{where}: {problem}", "Mend the YAML there.") from error
+        raise ScasegError(f"{what} {path}{where}: {problem}", "Fix the YAML there.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ScasegError(f"{what} {path} cannot be read: {error}", "It must be UTF-8 text.") from error
+        raise ScasegError(f"{what} {path} cannot be read: {error}", "Use UTF-8 text.") from error
     if not isinstance(content, dict):
         raise ScasegError(f"{what} {path} is not a mapping of keys to values", advice)
     return content
 
 
 def write_yaml(value: Any) -> str:
-    """``value`` as YAML, keys in their order."""
+    """``value`` as YAML, with keys in their order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)

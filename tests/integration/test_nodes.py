@@ -80,7 +80,7 @@ def test_nodes_that_were_started_differently_are_told(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("rank", "said"),
-    [(0, r"1 of 2 nodes came to 127\.0\.0\.1:\d+ within 6 s"), (1, r"nobody answered at .* within 6 s")],
+    [(0, r"1 of 2 nodes connected to 127\.0\.0\.1:\d+ within 6 s"), (1, r"no node answered at .* within 6 s")],
 )
 def test_a_rendezvous_that_nobody_answers_ends_in_time(world: World, rank: int, said: str) -> None:
     world.refuses("train-base", *_node(rank, _free_port())[:-1], "6", saying=(said, "--timeout"))
@@ -94,8 +94,8 @@ def test_a_run_whose_first_node_never_comes_ends_in_time(world: World) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--nodes", "2"], "nodes is 2, and --node-rank is not given"),
-        (["--nodes", "2", "--node-rank", "0"], "--rendezvous is not given"),
+        (["--nodes", "2"], "nodes is 2, and --node-rank is missing"),
+        (["--nodes", "2", "--node-rank", "0"], "--rendezvous is missing"),
         (["--nodes", "2", "--node-rank", "2", "--rendezvous", "a:1"], "no --node-rank 2 among 2 nodes"),
         (["--nodes", "2", "--node-rank", "1", "--rendezvous", "here"], "'here' is not HOST:PORT"),
         (["--node-rank", "1"], "nodes is 1"),

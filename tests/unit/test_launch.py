@@ -41,10 +41,10 @@ def test_the_first_worker_alone_is_passed_on_and_not_to_stdout(capsys: pytest.Ca
 
 
 def test_a_workers_mistake_becomes_this_processs(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_error(ScasegError("the file x\nis wrong", "Mend [it]."))
+    tell_error(ScasegError("the file x\nis wrong", "Fix [it]."))
     said = [f"[default1]:{line}" for line in capsys.readouterr().err.splitlines()]
     error = listener(*said, "[default0]:late talk", report=(1, 2)).error(1)
-    assert (error.message, error.hint) == ("the file x\nis wrong", "Mend [it].")
+    assert (error.message, error.hint) == ("the file x\nis wrong", "Fix [it].")
     assert capsys.readouterr().err == ""
 
 
@@ -72,7 +72,7 @@ def test_on_a_further_node_the_cause_is_that_of_its_own_process() -> None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (-9, "base: process 2 was killed: the memory may be short"),
+        (-9, "base: process 2 was killed; it may have run out of memory"),
         (-11, "base: process 2 was ended by SIGSEGV"),
         (7, "base: process 2 failed: exit code 7"),
     ],

@@ -96,8 +96,8 @@ def test_a_recipe_that_is_not_there(name: str) -> None:
     ("text", "expected"),
     [
         ("name: [", "line 1: expected the node content"),
-        ("seed: 1\nbase:\n  tau: 1\nseed: 2\n", "line 4: the key 'seed' stands there twice"),
-        ("base: {tau: 1, tau: 2}", "line 1: the key 'tau' stands there twice"),
+        ("seed: 1\nbase:\n  tau: 1\nseed: 2\n", "line 4: the key 'seed' occurs twice"),
+        ("base: {tau: 1, tau: 2}", "line 1: the key 'tau' occurs twice"),
         ("name: !!python/object/apply:os.system [ls]", "line 1: could not determine a constructor"),
         ("- a\n- b\n", "is not a mapping of keys to values"),
         ("", "is not a mapping of keys to values"),
@@ -114,9 +114,7 @@ def test_bytes_that_are_not_text(here: Path) -> None:
 
 
 def test_an_alias_inside_itself(here: Path) -> None:
-    assert "nested without an end" in message(
-        write(here / "bad.yaml", "extends: shapes-zps\nsplit: &a {unseen: [*a]}\n")
-    )
+    assert "nested without end" in message(write(here / "bad.yaml", "extends: shapes-zps\nsplit: &a {unseen: [*a]}\n"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -163,7 +161,7 @@ def test_all_mistakes_are_told_at_once_by_their_keys(here: Path) -> None:
         ("base.scale=[1.0]", "base.scale.1: is missing"),
         ("name=../out", "name: String should match pattern"),
         ("extends=coco", "extends: unknown key"),
-        ("seed=99999999999999999999999999", "holds what JSON has no place for: Integer exceeds 64-bit range"),
+        ("seed=99999999999999999999999999", "has a value that JSON cannot represent: Integer exceeds 64-bit range"),
         ("description=" + "[x, " * 40 + "]" * 40, "description: should be a valid string (it is ['x', ["),
     ],
 )
