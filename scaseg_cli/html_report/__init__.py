@@ -1,1 +1,1 @@
-"""`scaseg report`: one HTML page of one or more finished runs, which needs nothing but itself when it is opened."""
+"""`scaseg report`: one self-contained HTML page of one or more finished runs."""

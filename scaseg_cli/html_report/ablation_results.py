@@ -1,4 +1,4 @@
-"""The ablations that lie in a run folder: tables, the direction of effects, and the picture."""
+"""The ablations in a run folder: tables, the direction of effects, and plots."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AblationResult:
-    """One ablation.
+    """The results of one ablation.
 
     Attributes:
-        name: its folder's.
+        name: name of its folder.
         results: our figures beside the published ones.
-        effects: the direction of each effect; None where nothing is said of any.
-        plot: the text of its picture, SVG; None where it is gone.
+        effects: the direction of each effect; None if the ablation has no such table.
+        plot: SVG text of its plot; None if the file is missing.
     """
 
     name: str
@@ -31,13 +31,13 @@ class AblationResult:
     plot: str | None
 
     def as_json_value(self) -> dict[str, Any]:
-        """Both tables."""
+        """Return both tables for JSON."""
         effects = self.effects.as_json_value() if self.effects is not None else None
         return {"results": self.results.as_json_value(), "effects": effects}
 
 
 def read_ablations(run: RunDir) -> list[AblationResult]:
-    """Those with a table, by name.
+    """Read the ablations that have a result table, sorted by name.
 
     Raises:
         ScasegError: a table is damaged.

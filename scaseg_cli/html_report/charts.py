@@ -1,4 +1,4 @@
-"""Charts of a run: losses, and the fine-tuning's snapshots on the selection images."""
+"""Charts of a run: losses, and the fine-tuning snapshots' results on the selection images."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 
     from scaseg_cli.html_report.curves import Losses, Snapshots
 
-# Okabe and Ito's colours, which people who see colours otherwise tell apart too, with a line style for each.
+# Okabe and Ito's colours, which remain distinct with colour-vision deficiency, with a line style for each.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
-_SIZE = (4.2, 3.0)  # inches: text is legible where a phone shows it at its full width
+_SIZE = (4.2, 3.0)  # inches; text is legible at the full width of a phone
 _MODELS = {"method": "Fine-tuning", "control": "Fine-tuning, control: no generator"}
 
 
 class Chart(NamedTuple):
-    """One chart: SVG, and what it shows in words."""
+    """One chart: its SVG and a text alternative."""
 
     svg: str
     label: str
 
 
 def loss_charts(losses: Losses, title: str, whole: str) -> list[Chart]:
-    """Two charts: the loss that is minimised, and its parts on a logarithmic axis.
+    """Draw two charts: the loss that is minimised, and its parts on a logarithmic axis.
 
     Args:
-        losses: those with a dot in their name, of earlier decoder layers, are left out.
+        losses: losses of earlier decoder layers, whose names have a dot, are left out.
         title: what is trained.
-        whole: the name of the loss that is minimised.
+        whole: name of the loss that is minimised.
     """
     parts = {name: values for name, values in losses.values.items() if name != whole and "." not in name}
     charts = []
@@ -71,7 +71,7 @@ def _words(name: str) -> str:
 
 
 def snapshot_charts(snapshots: Snapshots) -> list[Chart]:
-    """One chart a model: the harmonic mean on the selection images over the steps, a line an increment."""
+    """Draw one chart per model: the harmonic mean on the selection images over the steps, one line per increment."""
     title = f"h{snapshots.measure.upper() if snapshots.measure == 'pq' else 'IoU'}"
     top = max(figure["harmonic"] or 0.0 for figure in snapshots.figures)
     charts = []
@@ -85,15 +85,15 @@ def snapshot_charts(snapshots: Snapshots) -> list[Chart]:
             _draw_snapshots(axes, figures)
             _mark_chosen(axes, snapshots, model)
             axes.set(ylim=(0, 108 * top or 1), xlabel="step", ylabel=f"{title} % (selection)", title=words)
-            handles, labels = _unlike(axes)
+            handles, labels = _distinct_entries(axes)
             figure.legend(handles, labels, title="increment", loc="outside right upper", fontsize=8, title_fontsize=8)
-            label = f"{title} on the selection images over steps, a line an increment. {words}."
+            label = f"{title} on the selection images over steps, one line per increment. {words}."
             charts.append(Chart(as_svg(figure), label))
     return charts
 
 
 def _draw_snapshots(axes: Axes, figures: list[dict[str, float]]) -> None:
-    """A line an increment, from dark to light; step 0 is the base model."""
+    """One line per increment, from dark to light; step 0 is the base model."""
     import matplotlib
 
     increments = sorted({figure["increment"] for figure in figures})
@@ -114,7 +114,7 @@ def _mark_chosen(axes: Axes, snapshots: Snapshots, model: str) -> None:
             )  # fmt: skip
 
 
-def _unlike(axes: Axes) -> tuple[list[Artist], list[str]]:
+def _distinct_entries(axes: Axes) -> tuple[list[Artist], list[str]]:
     """Handles and labels of the legend, each label once."""
     found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     return list(found.values()), list(found)

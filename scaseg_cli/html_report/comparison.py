@@ -1,4 +1,4 @@
-"""Several runs side by side: the main rows of each, and by class; differences are against the first run of a task."""
+"""Several runs side by side: main rows and classes, with differences to the first run of each task."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TITLES = {"pq": "PQ", "iou": "IoU"}
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of one task.
+    """The comparison of the runs of one task.
 
     Attributes:
-        task: its title.
-        main: a row a setting and run.
-        by_class: the main measure of each class, a column a run; None where the runs have not the same classes.
+        task: the task's title.
+        main: one row per setting and run.
+        by_class: main measure of each class, one column per run; None if the runs differ in their classes.
     """
 
     task: str
@@ -33,13 +33,13 @@ class Comparison:
     by_class: Table | None
 
     def as_json_value(self) -> dict[str, Any]:
-        """Both tables."""
+        """Return both tables for JSON."""
         by_class = self.by_class.as_json_value() if self.by_class is not None else None
         return {"task": self.task, "main": self.main.as_json_value(), "by_class": by_class}
 
 
 def compare(runs: Sequence[FinishedRun]) -> list[Comparison]:
-    """One comparison for each task that several of ``runs`` have."""
+    """Compare the runs of each task that at least two of ``runs`` have."""
     found = []
     for task in TASKS.values():
         own = [run for run in runs if run.task == task]
@@ -78,19 +78,19 @@ def _difference(one: float | None, other: float | None) -> float | None:
 
 
 def _notes(runs: list[FinishedRun]) -> list[str]:
-    notes = [f"Change: in points, against the first run of the setting ({runs[0].label} where it has one)."]
+    notes = [f"Change: in points, against the first run of the setting ({runs[0].label}, if it has the setting)."]
     keys = {run.label: run.records.get("split", {}).get("key") for run in runs}
     others = [label for label, key in keys.items() if key != keys[runs[0].label]]
     if others:
         notes.append(
-            f"Not the same images and classes as {runs[0].label} have, or it cannot be told: {', '.join(others)}. "
-            "Levels of such runs cannot be compared."
+            f"Not scored on the same images and classes as {runs[0].label}, or not known to be: {', '.join(others)}. "
+            "Do not compare the figures of these runs."
         )
     return notes
 
 
 def _by_class(runs: list[FinishedRun]) -> Table | None:
-    """The last main row of each run, by class."""
+    """The table of each run's last main row by class."""
     measure = runs[0].task.measure
     classes = [(row["class"], row["seen"]) for row in runs[0].per_class.rows]
     if any([(row["class"], row["seen"]) for row in run.per_class.rows] != classes for run in runs[1:]):

@@ -1,4 +1,4 @@
-"""What segments are taken for: by class, and between seen and unseen classes.
+"""The confusion of labelled segments: by class, and between seen and unseen classes.
 
 Shapes: N classes of which S are seen and U unseen.
 """
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NOTHING = "nothing"
-_TOP = 3  # of what a class is taken for instead
-_SEEN_COLUMNS = 8  # of the heat map
+_TOP = 3  # mistakes listed for each class
+_SEEN_COLUMNS = 8  # columns of seen classes in the heat map
 
 
 class Heat(NamedTuple):
-    """A part of the matrix, for people: a row an unseen class; shares of its segments, fractions, by column.
+    """The part of the matrix that the page shows: one row per unseen class, with fractions of its segments.
 
     Attributes:
-        columns: their names; the first ones are the unseen classes, in the order of the rows.
-        rows: each class's name, its segments, and its shares, None where it has no segment.
+        columns: names of the columns; the first ones are the unseen classes, in the order of the rows.
+        rows: name, number of segments and fractions of each class; a fraction is None if there is no segment.
     """
 
     columns: list[str]
@@ -34,13 +34,13 @@ class Heat(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """One row of the result table.
+    """The confusion matrix of one main row of the result table.
 
     Attributes:
         setting: inductive or transductive.
-        names: of the N classes.
+        names: names of the N classes.
         num_seen: S.
-        votes: [N, N + 1], segments by their class and by what they are taken for; the last column: nothing.
+        votes: number of segments [N, N + 1] by labelled and predicted class; the last column is "nothing".
     """
 
     setting: str
@@ -49,12 +49,12 @@ class Confusion:
     votes: NDArray[np.int64]
 
     def as_json_value(self) -> dict[str, Any]:
-        """The whole matrix, and the tables that are made of it."""
+        """Return the whole matrix, and the tables made from it, for JSON."""
         tables = {"groups": self.groups().as_json_value(), "taken_for": self.taken_for().as_json_value()}
         return {"classes": self.names, "num_seen": self.num_seen, "votes": self.votes.tolist(), **tables}
 
     def groups(self) -> Table:
-        """Segments of seen and of unseen classes, by what kind of class they are taken for."""
+        """Create the table of seen and unseen classes: how many segments are right or confused with which group."""
         votes, split = self.votes, self.num_seen
         right = votes.diagonal()
         rows = []
@@ -63,17 +63,17 @@ class Confusion:
             seen, unseen = int(votes[part, :split].sum()), int(votes[part, split:-1].sum())
             counts = {"right": own, "seen": seen, "unseen": unseen, NOTHING: int(votes[part, -1].sum())}
             counts[name] -= own
-            shares = {key: count / total if total else None for key, count in counts.items()}
-            rows.append({"classes": name, "segments": total, **shares})
+            fractions = {key: count / total if total else None for key, count in counts.items()}
+            rows.append({"classes": name, "segments": total, **fractions})
         columns = [
             Column("classes", "Segments of"), Column("segments", "Segments", "count"),
             Column("right", "Right", "percent"), Column("seen", "Another seen", "percent"),
             Column("unseen", "Another unseen", "percent"), Column(NOTHING, "Nothing", "percent"),
         ]  # fmt: skip
-        return Table(f"{self.setting}: what segments are taken for", columns, rows)
+        return Table(f"{self.setting}: predicted classes of segments", columns, rows)
 
     def taken_for(self) -> Table:
-        """Each unseen class: how many of its segments are right, and what most of the others are taken for."""
+        """Create the table of unseen classes: the fraction of right segments, and the most frequent mistakes."""
         rows = []
         for class_id in range(self.num_seen, len(self.names)):
             counts = self.votes[class_id]
@@ -83,12 +83,12 @@ class Confusion:
             rows.append({**row, "instead": self._instead(class_id, total)})
         columns = [
             Column("class", "Unseen class"), Column("segments", "Segments", "count"),
-            Column("right", "Right", "percent"), Column("instead", "Else taken for"),
+            Column("right", "Right", "percent"), Column("instead", "Mistaken for"),
         ]  # fmt: skip
-        return Table(f"{self.setting}: what unseen classes are taken for", columns, rows)
+        return Table(f"{self.setting}: what unseen classes are mistaken for", columns, rows)
 
     def _instead(self, class_id: int, total: int) -> str | None:
-        """The most frequent mistakes with their shares, in words."""
+        """The most frequent mistakes with their percentages, as text."""
         counts = self.votes[class_id].copy()
         counts[class_id] = 0
         order = [place for place in np.argsort(-counts, kind="stable")[:_TOP] if counts[place]]
@@ -99,7 +99,7 @@ class Confusion:
         return self.names[place] if place < len(self.names) else NOTHING
 
     def heat(self) -> Heat:
-        """The rows of the unseen classes; of the seen columns those alone that they are most often taken for."""
+        """Return the rows of the unseen classes, with columns only for the seen classes most often predicted."""
         votes_U = self.votes[self.num_seen :]
         seen = votes_U[:, : self.num_seen]
         order = np.argsort(-seen.sum(0), kind="stable")

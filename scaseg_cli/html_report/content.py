@@ -1,4 +1,4 @@
-"""All that the report has of one run; what it cannot have is named, with the reason."""
+"""The content of the report for one run; whatever cannot be shown is named with the reason."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     from scaseg_cli.html_report.survey import Survey
 
 T = TypeVar("T")
-_NO_SURVEY = "no image was looked at (--images 0)"
+_NO_SURVEY = "disabled by --images 0"
 
 
 @dataclass
 class Content:
-    """One run.
+    """The content of one run.
 
     Attributes:
-        finished: what the evaluation left.
-        made_by: what made it.
-        look: what was seen of the validation images.
-        confusion: by main row.
-        distances: between embeddings, by unseen class.
-        base, generator: losses.
-        snapshots: of the fine-tuning.
-        ablations: those in the run folder.
+        finished: the run with its tables and records.
+        provenance: stages, versions and recipe that made the run.
+        survey: results of the pass over the validation images; None without one.
+        confusion: confusion matrix of each main row.
+        distances: distances between embeddings, by unseen class.
+        base, generator: losses of the trainings.
+        snapshots: snapshots of the fine-tuning.
+        ablations: ablations in the run folder.
         examples: the evaluation's picture.
-        grids: what `scaseg visualize` drew.
-        left_out: by section's name, why it is not there.
+        grids: grids that `scaseg visualize` drew.
+        left_out: the reason why a section is missing, by the section's name.
     """
 
     finished: FinishedRun
@@ -63,11 +63,11 @@ class Content:
 
     @property
     def names(self) -> list[str]:
-        """Class names by class_id."""
+        """The class names, ordered by class id."""
         return [row["class"] for row in self.finished.per_class.rows]
 
     def as_json_value(self) -> dict[str, Any]:
-        """The numbers that the page shows."""
+        """Return the numbers that the page shows."""
         finished, survey = self.finished, self.survey
         curves = {"base": self.base, "generator": self.generator}
         value: dict[str, Any] = {
@@ -92,11 +92,11 @@ class Content:
 
 
 def gather(finished: FinishedRun, at_most: int) -> Content:
-    """Read, and where need be make, what the report shows of a run.
+    """Read the content of a run, and make the survey if the run folder does not hold it.
 
     Args:
         finished: the run.
-        at_most: validation images that the frozen network looks at; 0: none.
+        at_most: maximum number of validation images that the frozen network segments; 0 disables the survey.
     """
     content = Content(finished, provenance(finished))
     content.base = _tried(content, "Curves: base", "base", lambda: read_base_losses(finished.run))
@@ -125,9 +125,9 @@ def _survey(finished: FinishedRun, at_most: int) -> Survey:
 
 
 def _tried(content: Content, section: str, stage: str | None, work: Callable[[], T]) -> T | None:
-    """What ``work`` gives; where the user could mend what is in its way, None, and the section is left out.
+    """Return the result of ``work``, or None, with ``section`` left out, after an error that the user can fix.
 
-    ``stage``: whose files are read, which must be those that the evaluation was made from.
+    ``stage`` names the stage whose files are read. They must be those that the evaluation was made from.
     """
     if stage in content.finished.doubts:
         content.left_out[section] = content.finished.doubts[stage]

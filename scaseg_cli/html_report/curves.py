@@ -1,4 +1,4 @@
-"""How the losses fell, and what the snapshots of the fine-tuning were worth: read from what the stages wrote."""
+"""The losses of the trainings and the results of the fine-tuning snapshots, read from the stages' files."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ STEP = "iteration"
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses over a training.
+    """The losses of a training.
 
     Attributes:
-        steps: iterations.
-        values: by the loss's name, one a step.
+        steps: iterations at which losses were recorded.
+        values: one value per step, by the loss's name.
     """
 
     steps: list[float]
     values: dict[str, list[float]]
 
     def as_json_value(self) -> dict[str, Any]:
-        """By name, with the iterations first."""
+        """Return the losses by name, with the iterations first."""
         return {STEP: self.steps, **self.values}
 
 
 @dataclass(frozen=True)
 class Snapshots:
-    """What union-finetune saw on the selection images.
+    """The results of the fine-tuning snapshots on the selection images.
 
     Attributes:
         measure: "pq" or "iou".
-        figures: model, step, increment and the measure over seen, unseen and both.
-        chosen: by the choice's name, the figure that was chosen; None where there is no such model.
+        figures: one mapping each, with model, step, increment, and the measure over seen, unseen and both.
+        chosen: the chosen figure by the choice's name; None if there is no such model.
     """
 
     measure: str
@@ -51,23 +51,23 @@ class Snapshots:
 
 
 def read_base_losses(run: RunDir) -> Losses:
-    """Of stage 1.
+    """Read the losses of stage 1.
 
     Raises:
-        ScasegError: they are not there, or no table of numbers.
+        ScasegError: the file is missing, or is not a table of numbers.
     """
     path = run.path / "base" / "losses.csv"
     if not path.is_file():
-        raise ScasegError(f"{path} is not there")
+        raise ScasegError(f"{path} is missing")
     with open(path, encoding="utf-8", newline="") as file:
         return _losses(csv.DictReader(file), path)
 
 
 def read_generator_losses(run: RunDir) -> Losses:
-    """Of stage 2.
+    """Read the losses of stage 2.
 
     Raises:
-        ScasegError: they are not there, as where no generator is trained, or no table of numbers.
+        ScasegError: the file is missing (for example, no generator was trained), or is not a table of numbers.
     """
     path = run.path / "cat" / "curve.json"
     return _losses(read_json(path, "the generator's losses"), path)
@@ -81,14 +81,14 @@ def _losses(rows: Iterable[dict[str, Any]], path: Path) -> Losses:
                 values.setdefault(name, []).append(float(value))
         return Losses(values.pop(STEP), values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ScasegError(f"{path} is no table of losses") from error
+        raise ScasegError(f"{path} is not a table of losses") from error
 
 
 def read_snapshots(run: RunDir) -> Snapshots:
-    """Of stage 3.
+    """Read the snapshots of stage 3.
 
     Raises:
-        ScasegError: they are not there, or not what union-finetune writes.
+        ScasegError: the file is missing, or is not what union-finetune writes.
     """
     content = read_json(run.choices_file, "the choices of union-finetune")
     try:

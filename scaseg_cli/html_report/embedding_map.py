@@ -1,4 +1,4 @@
-"""A map of query embeddings, real ones and generated ones together, and the distances that say what it cannot.
+"""A map of real and generated query embeddings, and their distances, which a map does not preserve.
 
 Shapes: R real and P generated embeddings, K of them on the map, D visual width, S seen and N all classes.
 """
@@ -15,14 +15,14 @@ from scaseg_cli.results.table import Column, Table
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 AT_MOST = 1500  # embeddings on the map
-_FOR_UNSEEN = 1000  # of them
+_FOR_UNSEEN = 1000  # of these, embeddings of unseen classes
 _A_CLASS = 60
 _PERPLEXITY = 30.0
-_LEAST = 10  # embeddings of which a map is made
+_LEAST = 10  # embeddings needed for a map
 
 
 class Chosen(NamedTuple):
-    """Which embeddings are on the map: places among the real and among the generated ones."""
+    """The embeddings on the map: indices into the real and into the generated ones."""
 
     real: Ints
     generated: Ints
@@ -32,7 +32,7 @@ class Chosen(NamedTuple):
 
 
 def choose(real_ids_R: Ints, generated_ids_P: Ints, num_seen: int) -> Chosen:
-    """The first few of each class: as many of each unseen one, real and generated, as of the seen ones at most."""
+    """Choose the first embeddings of each class: as many real as generated unseen ones, then seen ones to fill up."""
     unseen = np.union1d(real_ids_R[real_ids_R >= num_seen], generated_ids_P)
     each = min(_A_CLASS, _FOR_UNSEEN // max(1, 2 * len(unseen)))
     generated = _first(generated_ids_P, dict.fromkeys(unseen.tolist(), each))
@@ -44,13 +44,13 @@ def choose(real_ids_R: Ints, generated_ids_P: Ints, num_seen: int) -> Chosen:
 
 
 def _first(ids: Ints, wanted: dict[int, int]) -> Ints:
-    """Places of the first ``wanted`` embeddings of each class."""
+    """Indices of the first ``wanted`` embeddings of each class."""
     places = [np.flatnonzero(ids == class_id)[:number] for class_id, number in wanted.items()]
     return np.concatenate(places) if places else np.zeros(0, np.int64)
 
 
 def laid_out(*parts: Floats) -> NDArray[np.float32]:
-    """t-SNE's places [K, 2] of all embeddings in ``parts``, each [n, D]; the same for the same ones."""
+    """Return t-SNE coordinates [K, 2] of all embeddings in ``parts``, each [n, D]; deterministic."""
     points_KD = np.concatenate(parts).astype(np.float64)
     if len(points_KD) < _LEAST:
         return np.zeros((0, 2), np.float32)
@@ -64,7 +64,7 @@ def laid_out(*parts: Floats) -> NDArray[np.float32]:
 def distance_table(
     real_RD: Floats, real_ids_R: Ints, generated_PD: Floats, generated_ids_P: Ints, names: list[str], num_seen: int
 ) -> Table:
-    """How far the generated embeddings of each unseen class lie from its real ones, and which seen class is nearest.
+    """Create the table of each unseen class: distance from generated to real embeddings, and the nearest seen class.
 
     All distances are Euclidean, between visual embeddings.
     """
@@ -86,7 +86,7 @@ def distance_table(
 
 
 def _nearest_seen(point_D: Floats, means: dict[int, Floats], names: list[str], num_seen: int) -> tuple[Any, Any]:
-    """The seen class with the nearest mean, and its distance."""
+    """The seen class with the nearest mean, and the distance to it."""
     distances = {i: float(np.linalg.norm(mean - point_D)) for i, mean in means.items() if i < num_seen}
     if not distances:
         return None, None
@@ -95,7 +95,7 @@ def _nearest_seen(point_D: Floats, means: dict[int, Floats], names: list[str], n
 
 
 def _hits(made_nD: Floats, class_id: int, means: dict[int, Floats]) -> float:
-    """The share of embeddings that are nearer to their class's real mean than to any other class's."""
+    """The fraction of embeddings that are nearer to their class's real mean than to any other class's."""
     centres_ND = np.stack(list(means.values()))
     distances_nN = np.linalg.norm(made_nD[:, None] - centres_ND, axis=2)
     return float((np.array(list(means))[distances_nN.argmin(1)] == class_id).mean())
@@ -116,11 +116,11 @@ def _columns(with_generated: bool) -> list[Column]:
 def _notes(generated_PD: Floats) -> list[str]:
     notes = [
         "Distances are Euclidean, in the space of the query embeddings. Spread: mean distance of the class's real "
-        "embeddings from their mean. Real to seen: from that mean to the nearest mean of a seen class."
+        "embeddings from their mean. Real to seen: distance from that mean to the nearest mean of a seen class."
     ]
     if len(generated_PD):
         notes.append(
-            "Generated to real, generated to seen: from the mean of the generated embeddings. Own mean nearest: the "
-            "share of generated embeddings that lie nearer to the real mean of their class than to any other."
+            "Generated to real, generated to seen: distance from the mean of the generated embeddings. Own mean "
+            "nearest: percentage of generated embeddings that are nearer to their class's real mean than to any other."
         )
     return notes

@@ -1,6 +1,6 @@
-"""A finished run as a report reads it: its tables, its records, and whether what lies in the folder belongs together.
+"""A finished run as a report reads it: its tables, its records, and whether the files of the folder belong together.
 
-Only files are read, no weights and no images, so that a run whose weights are gone can be reported.
+This module reads neither weights nor images, so a run whose weights were deleted can still be reported.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One run.
+    """A run with a finished evaluation.
 
     Attributes:
-        label: unlike that of any other run of the report.
-        recipe: what made it.
-        run: its folder.
+        label: the run's unique name in the report.
+        recipe: the recipe.
+        run: the run folder.
         results: the result table.
-        row_names: of its rows, as in the evaluation's record.
+        row_names: names of its rows, as in the evaluation's record.
         per_class: the table by class of the last main row.
-        records: by stage, of those whose results the evaluation was made from.
-        doubts: by stage, why what lies in the folder is not what the evaluation was made from.
-        is_own: whether the recipe is the one that the evaluation was made with.
+        records: records, by stage, of the results that the evaluation was made from.
+        doubts: for each other stage, the reason why the folder's result is not the one that the evaluation used.
+        is_own: whether the evaluation was made with this recipe.
     """
 
     label: str
@@ -54,46 +54,46 @@ class FinishedRun:
 
     @property
     def task(self) -> Task:
-        """Its task."""
+        """The recipe's task."""
         return task_of(self.recipe)
 
     @property
     def main_rows(self) -> dict[str, dict[str, Any]]:
-        """The rows of the result table that stand for the settings, by name."""
+        """The main row of each setting in the result table, by name."""
         named = zip(self.row_names, self.results.rows, strict=True)
         return {name: row for name, row in named if name in MAIN}
 
     @property
     def figure_keys(self) -> dict[str, str]:
-        """By group of classes, the key of the main measure in the result table: "hpq" of "harmonic"."""
+        """The key of the main measure in the result table for each group of classes: "hpq" for "harmonic"."""
         return {group: f"{letter}{self.task.measure}" for group, letter in LETTERS.items()}
 
     @property
     def evaluation_key(self) -> str:
-        """What the evaluation's result depends on."""
+        """The key of the evaluation: a hash of everything that its result depends on."""
         return str(self.records["evaluation"]["key"])
 
 
 def recipe_of(folder: Path, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe that a run folder was made with, with ``changes`` as `--set` makes them.
+    """Read the recipe of a run folder and apply ``changes``, which are assignments as for `--set`.
 
     Raises:
-        ScasegError: it is no run folder, or its recipe has mistakes.
+        ScasegError: the folder is not a run folder, or its recipe has mistakes.
     """
     path = RunDir(folder).recipe_file
     if not path.is_file():
-        why = "has no recipe.yaml" if folder.is_dir() else "is not there"
+        why = "has no recipe.yaml" if folder.is_dir() else "does not exist"
         raise ScasegError(
-            f"{folder} is no run folder: it {why}", "A run folder is what `scaseg run` writes, such as runs/shapes-zps."
+            f"{folder} is not a run folder: it {why}", "Name a folder that `scaseg run` wrote, such as runs/shapes-zps."
         )
     return load_recipe(str(path), tuple(changes))
 
 
 def open_run(label: str, folder: Path, recipe: Recipe) -> FinishedRun:
-    """Read what the evaluation left in ``folder``.
+    """Read the tables and records of a finished evaluation in ``folder``.
 
     Raises:
-        ScasegError: there is no finished evaluation, or its tables are gone or changed.
+        ScasegError: there is no finished evaluation, or its tables are missing or were changed.
     """
     run = RunDir(folder)
     again = f"scaseg evaluate -r {shlex.quote(str(run.recipe_file))} -w {shlex.quote(str(folder))}"
@@ -103,7 +103,7 @@ def open_run(label: str, folder: Path, recipe: Recipe) -> FinishedRun:
     for path in (run.results_file, run.per_class_file):
         output = record["outputs"].get(str(path.relative_to(folder)))
         if output is None or not path.is_file() or hash_file(path) != output["sha256"]:
-            raise ScasegError(f"{path} is gone, or not what the evaluation wrote", f"Run `{again}` again.")
+            raise ScasegError(f"{path} is missing, or not what the evaluation wrote", f"Run `{again}` again.")
     records, doubts = _chain(recipe, run, record)
     names = tuple(record["summary"])
     return FinishedRun(
@@ -113,7 +113,7 @@ def open_run(label: str, folder: Path, recipe: Recipe) -> FinishedRun:
 
 
 def _chain(recipe: Recipe, run: RunDir, evaluation: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """The records of the stages that led to the evaluation, and why of the others it cannot be said that they did."""
+    """The records of the stages that the evaluation was made from, and for each other stage the reason for doubt."""
     records, doubts = {"evaluation": evaluation}, dict[str, str]()
     stages = [stage for stage in stages_for(recipe) if recipe.data.shapes is not None or stage != "data"]
     for stage in reversed(stages):
@@ -122,22 +122,22 @@ def _chain(recipe: Recipe, run: RunDir, evaluation: dict[str, Any]) -> tuple[dic
             if found is not None and found["key"] == key:
                 records[need] = found
             elif need in stages:
-                what = "is gone" if found is None else "was made anew after what the evaluation was made from"
+                what = "is missing" if found is None else "was run again after the evaluation"
                 doubts[need] = f"the {need} stage {what}"
-    reason = next(iter(doubts.values()), "no record leads there")
+    reason = next(iter(doubts.values()), "no record names it")
     return records, {stage: doubts.get(stage, reason) for stage in stages if stage not in records}
 
 
 def labels_of(folders: Sequence[Path]) -> list[str]:
-    """A short name of each run: its folder's, or the whole path where two would have one name.
+    """Return a short name for each run: the folder's name, or the whole paths if two names are equal.
 
     Raises:
-        ScasegError: a folder is named twice.
+        ScasegError: a folder is given twice.
     """
     whole = [folder.resolve() for folder in folders]
     for place, path in enumerate(whole):
         if path in whole[:place]:
-            raise ScasegError(f"{folders[place]} is named twice", "Name each run once.")
+            raise ScasegError(f"{folders[place]} is given twice", "Name each run once.")
     names = [path.name for path in whole]
     if len(set(names)) == len(names):
         return names

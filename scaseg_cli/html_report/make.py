@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PageOutcome:
-    """What came of a call.
+    """The outcome of `make_report`.
 
     Attributes:
-        path: the page.
-        contents: of each run.
-        comparisons: of each task that several runs have.
+        path: path of the page.
+        contents: content of each run.
+        comparisons: one for each task that several runs have.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class PageOutcome:
     comparisons: list[Comparison]
 
     def as_json_value(self) -> dict[str, Any]:
-        """The path, and the numbers that the page shows."""
+        """Return the path and the numbers that the page shows."""
         return {
             "path": str(self.path),
             "bytes": self.path.stat().st_size,
@@ -44,12 +44,12 @@ class PageOutcome:
 
 
 def make_report(runs: Sequence[FinishedRun], output: Path, images: int) -> PageOutcome:
-    """Gather what there is of each run and write the page, in one piece.
+    """Gather the content of each run and write the page atomically.
 
     Args:
-        runs: in the page's order.
+        runs: the runs in the page's order.
         output: the HTML file.
-        images: validation images that the frozen network looks at, at most; 0: none.
+        images: maximum number of validation images that the frozen network segments; 0 disables the survey.
 
     Raises:
         ScasegError: the file cannot be written.
@@ -62,9 +62,9 @@ def make_report(runs: Sequence[FinishedRun], output: Path, images: int) -> PageO
 
 
 def _check(output: Path) -> None:
-    """Find out before the work whether the page can be written."""
+    """Check before the work that the page can be written."""
     if output.is_dir():
-        raise ScasegError(f"{output} is a folder", "Name the file: -o report.html")
+        raise ScasegError(f"{output} is a folder", "Name a file, such as -o report.html.")
     folder = next(parent for parent in output.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ScasegError(f"cannot write {output}: {folder} is no folder that can be written", "Name another with -o.")
+        raise ScasegError(f"cannot write {output}: {folder} is not a writable folder", "Choose another file with -o.")

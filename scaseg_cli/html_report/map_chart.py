@@ -1,4 +1,4 @@
-"""The map of embeddings as a picture: seen classes grey, a colour an unseen class, generated embeddings as crosses."""
+"""The chart of the map: seen classes in grey, each unseen class in its colour, generated embeddings as crosses."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from scaseg_cli.html_report.survey import Survey
 
 _SIDE = 5.0  # inches
-_REAL, _GENERATED = "osD^v", "x+1|_"  # markers; another pair where the colours begin anew
+_REAL, _GENERATED = "osD^v", "x+1|_"  # markers; the next pair when the colours repeat
 _SEEN = "#9A9A9A"
 
 
 class Points(NamedTuple):
-    """The map's embeddings: places [K, 2], class ids [K], and whether each is generated [K]."""
+    """The map's embeddings: coordinates [K, 2], class ids [K], and whether each is generated [K]."""
 
     places_K2: NDArray[np.float32]
     class_ids_K: NDArray[np.int64]
@@ -29,14 +29,14 @@ class Points(NamedTuple):
 
 
 def points_of(survey: Survey) -> Points:
-    """What is on the map."""
+    """Return the embeddings on the map of a survey."""
     chosen = survey.chosen
     ids = np.concatenate([survey.real_ids_R[chosen.real], survey.generated_ids_P[chosen.generated]])
     return Points(survey.map_K2, ids, np.arange(len(ids)) >= len(chosen.real))
 
 
 def map_chart(survey: Survey, names: list[str]) -> Chart:
-    """The picture; each unseen class bears its name above the middle of its real embeddings."""
+    """Draw the map, with the name of each unseen class above the median of its real embeddings."""
     points = points_of(survey)
     with chart_style():
         figure = new_figure(_SIDE, _SIDE)

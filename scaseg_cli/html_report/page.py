@@ -1,4 +1,4 @@
-"""The page: templates filled with what was gathered. Charts are drawn here, each with ids of its own."""
+"""The page: templates filled with the runs' content. Charts are drawn here, each with unique ids."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PageCell(NamedTuple):
-    """A table's cell: what a person reads, and the numbers in it at full precision, each with its text."""
+    """A table's cell: value and spread, each at full precision and as the text that is shown."""
 
     text: str
     value: float | int | None
@@ -33,14 +33,14 @@ class PageCell(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A chart in the page, and what it shows in words."""
+    """A chart in the page, with a text alternative."""
 
     svg: Markup
     label: str
 
 
 class RunView(NamedTuple):
-    """One run and its charts, as the templates take them."""
+    """One run and its charts, as the templates use them."""
 
     anchor: str
     content: Content
@@ -50,19 +50,19 @@ class RunView(NamedTuple):
 
     @property
     def strong(self) -> list[bool]:
-        """Which rows of the result table stand for the settings."""
+        """For each row of the result table, whether it is a main row."""
         return [name in MAIN for name in self.content.finished.row_names]
 
     @property
     def harmonic_title(self) -> str:
-        """The title of the harmonic mean of the main measure: "hPQ"."""
+        """The title of the main measure's harmonic mean, such as "hPQ"."""
         finished = self.content.finished
         key = finished.figure_keys["harmonic"]
         return next(column.title for column in finished.results.columns if column.key == key)
 
     @property
     def by_class(self) -> Table:
-        """The table by class: unseen ones first, each kind by its main measure, which stands beside the name."""
+        """The table by class: unseen classes first, sorted by the main measure, which is the first figure column."""
         table, measure = self.content.finished.per_class, self.content.finished.task.measure
         rows = sorted(table.rows, key=lambda row: (row["seen"], -(row[measure] or 0.0)))
         first = {"class": 0, measure: 1}
@@ -72,7 +72,7 @@ class RunView(NamedTuple):
 
     @property
     def sections(self) -> list[tuple[str, str]]:
-        """The sections that are there: the end of the anchor, and the title."""
+        """The sections that the page has: suffix of the anchor, and title."""
         content = self.content
         there = {
             ("results", "Results"): True,
@@ -88,7 +88,7 @@ class RunView(NamedTuple):
 
 
 def render(contents: Sequence[Content], comparisons: Sequence[Comparison]) -> str:
-    """The HTML document."""
+    """Render the HTML document."""
     environment = Environment(
         loader=PackageLoader("scaseg_cli.html_report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -100,7 +100,7 @@ def render(contents: Sequence[Content], comparisons: Sequence[Comparison]) -> st
 
 
 def cells(table: Table, row: dict[str, Any]) -> list[tuple[Column, PageCell]]:
-    """The cells of a row, each with its column."""
+    """Return the cells of a row, each with its column."""
     return [(column, _cell(column, row)) for column in table.columns]
 
 

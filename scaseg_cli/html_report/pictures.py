@@ -1,4 +1,4 @@
-"""The pictures that lie in a run folder, made small enough for a page."""
+"""The pictures in a run folder, made small enough for a page."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from scaseg_cli.run_dir import RunDir
 
-_LARGE = 900_000  # bytes of a picture that is taken as it is
-_WIDTH = 1600  # pixels, of a larger one
-_ALL_GRIDS = 2_000_000  # bytes of the grids of one run, so that the page stays below five million
+_LARGE = 900_000  # bytes; a larger picture is reduced
+_WIDTH = 1600  # pixels of a reduced picture
+_ALL_GRIDS = 2_000_000  # bytes of all grids of a run, so that the page stays below five million
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Picture:
     """One picture.
 
     Attributes:
-        name: its file's, without the suffix.
+        name: name of its file, without the suffix.
         uri: the picture itself, as a data: URI.
     """
 
@@ -35,23 +35,23 @@ class Picture:
 
 
 def read_examples(run: RunDir) -> Picture:
-    """The evaluation's picture.
+    """Read the evaluation's picture.
 
     Raises:
-        ScasegError: it is gone, or no picture.
+        ScasegError: the file is missing, or is not an image.
     """
     if not run.examples_file.is_file():
-        raise ScasegError(f"{run.examples_file} is gone")
+        raise ScasegError(f"{run.examples_file} is missing")
     return _picture(run.examples_file)
 
 
 def read_grids(run: RunDir) -> tuple[list[Picture], list[str]]:
-    """The grids that `scaseg visualize` left in the run folder, by name, and the names of those there is no room for.
+    """Read the grids that `scaseg visualize` left in the run folder, and the names of those that exceed the limit.
 
-    One called as the evaluation's picture shows the same images, and is left where it is.
+    A grid named like the evaluation's picture shows the same images and is skipped.
 
     Raises:
-        ScasegError: one is no picture.
+        ScasegError: a grid is not an image.
     """
     found: list[Picture] = []
     without: list[str] = []
@@ -66,7 +66,7 @@ def read_grids(run: RunDir) -> tuple[list[Picture], list[str]]:
 
 
 def _picture(path: Path) -> Picture:
-    """A picture as it is; a large one as a JPEG."""
+    """The picture unchanged, or as a smaller JPEG if it is large."""
     data, kind = path.read_bytes(), "png"
     try:
         with Image.open(path) as image:
@@ -77,5 +77,5 @@ def _picture(path: Path) -> Picture:
                 image.convert("RGB").save(file, "JPEG", quality=85)
                 data, kind = file.getvalue(), "jpeg"
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ScasegError(f"{path} is no picture: {error}") from error
+        raise ScasegError(f"{path} is not an image: {error}") from error
     return Picture(path.stem, f"data:image/{kind};base64,{base64.b64encode(data).decode()}")

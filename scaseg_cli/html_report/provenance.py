@@ -1,4 +1,4 @@
-"""What made a run: its stages with their seconds, seeds and commits, and the versions of the libraries."""
+"""The provenance of a run: its stages with their seconds, seeds and commits, and the versions of the libraries."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from scaseg_cli.stages import STAGES
 if TYPE_CHECKING:
     from scaseg_cli.html_report.finished_run import FinishedRun
 
-_COMMIT = 10  # letters of a commit that are shown
+_COMMIT = 10  # characters of a commit that are shown
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a run.
+    """The provenance of a run.
 
     Attributes:
-        stages: a row a stage, in order.
-        seconds: of all stages.
-        versions: by library, all that a stage ran with.
-        commits: of scaseg, all that a stage ran with.
-        recipe: the resolved recipe, YAML.
+        stages: one row per stage, in order.
+        seconds: total seconds of all stages.
+        versions: all versions that any stage ran with, by library.
+        commits: all commits of scaseg that any stage ran with.
+        recipe: the resolved recipe as YAML.
     """
 
     stages: Table
@@ -34,13 +34,13 @@ class Provenance:
     recipe: str
 
     def as_json_value(self) -> dict[str, Any]:
-        """All of it but the recipe, which lies in the run folder."""
+        """Return everything except the recipe, which is in the run folder."""
         shown = {"seconds": self.seconds, "versions": self.versions, "commits": self.commits}
         return {"stages": self.stages.as_json_value(), **shown}
 
 
 def provenance(finished: FinishedRun) -> Provenance:
-    """From the records of the stages that led to the evaluation."""
+    """Collect the provenance from the records of the stages that the evaluation was made from."""
     records = {stage: finished.records[stage] for stage in STAGES if stage in finished.records}
     rows = [
         {

@@ -1,4 +1,4 @@
-"""What the prediction makes of each labelled segment of an image, and which query is the segment's.
+"""The votes of an image's labelled segments: the class that most pixels of each are predicted as, and its query.
 
 Shapes: H W image, X = H * W pixels, G labelled segments, Q queries, N classes.
 """
@@ -23,8 +23,8 @@ class Parts(NamedTuple):
     """An image's labelled segments.
 
     Attributes:
-        index_X: each pixel's column: 0 where none of them is, 1 + g on segment g.
-        class_ids: [G].
+        index_X: index of each pixel: 1 + g on segment g, 0 elsewhere.
+        class_ids: class id of each segment [G].
     """
 
     index_X: NDArray[np.intp]
@@ -38,14 +38,14 @@ def labelled_parts(
     iscrowd: NDArray[np.bool_],
     by_class: bool,
 ) -> Parts:
-    """The labelled segments that have a pixel, crowd regions left out.
+    """Return the labelled segments that have at least one pixel, without crowd regions.
 
     Args:
         label_HW: segment ids, 0 = no label.
-        ids: [G].
-        class_ids: [G].
-        iscrowd: [G].
-        by_class: take all segments of one class as one, as a semantic label has them.
+        ids: listed segment ids [G].
+        class_ids: their class ids [G].
+        iscrowd: whether each is a crowd region [G].
+        by_class: merge all segments of a class, as in a semantic label.
 
     Raises:
         ValueError: the map has a segment that is not listed.
@@ -63,9 +63,9 @@ def labelled_parts(
 
 
 def votes_of(parts: Parts, found: Prediction, num_classes: int) -> NDArray[np.int64]:
-    """The class [G] that most pixels of each segment are given; ``num_classes`` where most are given none.
+    """Return the class [G] that most pixels of each segment are predicted as; ``num_classes`` if most have none.
 
-    Of classes with equally many pixels the first wins, and a class wins against none.
+    Ties go to the first class, and to a class rather than to none.
     """
     class_of = np.concatenate([[num_classes], found.class_ids])
     predicted_X = class_of[found.segment_map_HW.reshape(-1)]
@@ -76,12 +76,12 @@ def votes_of(parts: Parts, found: Prediction, num_classes: int) -> NDArray[np.in
 
 
 def queries_of(parts: Parts, masks_QHW: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The query [G] whose mask, where it is >= 0.5, has the largest IoU with each segment; and that IoU [G]."""
+    """Return the query [G] whose mask (probability >= 0.5) has the largest IoU with each segment, and that IoU [G]."""
     inside_QX = masks_QHW.flatten(1) >= 0.5
     index_X = torch.from_numpy(parts.index_X).to(inside_QX.device)
     segments_G1 = torch.arange(1, len(parts.class_ids) + 1, device=inside_QX.device)[:, None]
     is_segment_GX = index_X == segments_G1
-    shared_GQ = is_segment_GX.float() @ inside_QX.float().T  # whole numbers, exact below 2^24 pixels
+    shared_GQ = is_segment_GX.float() @ inside_QX.float().T  # integers, exact below 2^24 pixels
     union_GQ = is_segment_GX.sum(1)[:, None] + inside_QX.sum(1) - shared_GQ
     iou_GQ = (shared_GQ.double() / union_GQ).cpu().numpy()
     return iou_GQ.argmax(1), iou_GQ.max(1, initial=0.0)

@@ -1,8 +1,8 @@
-"""A survey of the validation images: the facts about a run that the evaluation's counts do not hold.
+"""A survey of the validation images: facts about a run that the evaluation's counts do not contain.
 
-It says which class each labelled segment is taken for, and has the query embeddings of those segments and the generated
-embeddings of the unseen classes. `survey_pass.py` makes it; the run folder keeps it under the evaluation's key. Shapes:
-N classes, R real and P generated embeddings, D visual width, K embeddings on the map.
+It has the predicted class of each labelled segment, the query embeddings of those segments, and generated embeddings of
+the unseen classes. `survey_pass.py` makes it, and the run folder stores it under the evaluation's key. Shapes: N
+classes, R real and P generated embeddings, D visual width, K embeddings on the map.
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ if TYPE_CHECKING:
     from scaseg_cli.html_report.finished_run import FinishedRun
 
 KIND = "look at the validation images"
-KEPT = 60  # real embeddings of a class
-GENERATED = 256  # embeddings of an unseen class, as many as the fine-tuning takes a mean of
-_VERSION = 1  # of what is kept: another one is made anew
+KEPT = 60  # real embeddings per class
+GENERATED = 256  # generated embeddings per unseen class; the fine-tuning takes its means from as many
+_VERSION = 1  # of the stored survey; one of another version is not used
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What was seen.
+    """The results of a survey.
 
     Attributes:
-        num_images: that were looked at.
-        num_there: validation images of the run.
-        votes: by main row of the result table [N, N + 1], labelled segments by their class and the class that most
-            of their pixels are given; the last column: none.
-        real_RD: query embeddings of labelled segments, at most `KEPT` a class.
+        num_images: number of images in the survey.
+        num_there: number of validation images of the run.
+        votes: number of labelled segments [N, N + 1] by labelled class and predicted class (the last column is none),
+            for each main row of the result table.
+        real_RD: query embeddings of labelled segments, at most `KEPT` per class.
         real_ids_R: their class ids.
-        generated_PD: generated embeddings of the unseen classes, `GENERATED` each; none without a generator.
+        generated_PD: generated embeddings, `GENERATED` per unseen class; empty without a generator.
         generated_ids_P: their class ids.
-        map_K2: places on a map of those embeddings that `chosen` names; none where they are too few.
+        map_K2: coordinates on the map of the `chosen` embeddings; empty if they are too few.
+        num_seen: number of seen classes.
     """
 
     num_images: int
@@ -58,12 +59,12 @@ class Survey:
 
     @property
     def chosen(self) -> Chosen:
-        """Which embeddings are on the map."""
+        """The embeddings that are on the map."""
         return choose(self.real_ids_R, self.generated_ids_P, self.num_seen)
 
 
 def keep_survey(finished: FinishedRun, survey: Survey) -> None:
-    """Write the look into the run folder; where that cannot be, it is taken again the next time."""
+    """Write the survey into the run folder; if that fails, the next report makes it again."""
     arrays: dict[str, NDArray[Any]] = {f"votes-{name}": votes for name, votes in survey.votes.items()}
     arrays |= {"real": survey.real_RD, "real-ids": survey.real_ids_R}
     arrays |= {"generated": survey.generated_PD, "generated-ids": survey.generated_ids_P, "map": survey.map_K2}
@@ -73,11 +74,11 @@ def keep_survey(finished: FinishedRun, survey: Survey) -> None:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         save_tensors(finished.run.survey_file, KIND, tensors, meta)
     except ScasegError as error:
-        say_plainly(f"not kept for the next report: {error.message}")
+        say_plainly(f"the survey is not kept for the next report: {error.message}")
 
 
 def kept_survey(finished: FinishedRun, at_most: int) -> Survey | None:
-    """What an earlier report kept, where it is of this evaluation and of as many images."""
+    """Read the survey of an earlier report, or return None unless it fits this evaluation and number of images."""
     if not finished.run.survey_file.is_file():
         return None
     try:

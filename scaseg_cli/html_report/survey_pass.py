@@ -38,14 +38,14 @@ _LEAST_IOU = 0.5
 
 
 def survey_of(finished: FinishedRun, at_most: int) -> Survey:
-    """The survey that the run folder keeps, if it fits; otherwise a new one, which the run folder then keeps.
+    """Return the survey stored in the run folder if it fits; otherwise make a new one and store it.
 
     Args:
         finished: the run.
-        at_most: the largest number of validation images.
+        at_most: maximum number of validation images.
 
     Raises:
-        ScasegError: weights or images that it needs are missing or of another recipe, or the machine lacks a device.
+        ScasegError: weights or images are missing or were made by another recipe, or the machine lacks a device.
     """
     kept = kept_survey(finished, at_most)
     if kept is not None:
@@ -61,31 +61,31 @@ def survey_of(finished: FinishedRun, at_most: int) -> Survey:
 
 @torch.no_grad()
 def take_survey(finished: FinishedRun, at_most: int) -> Survey:
-    """Look at ``at_most`` validation images of a run; where there are more, at some that are drawn at random.
+    """Survey at most ``at_most`` validation images of a run, drawn at random if there are more.
 
     Raises:
-        ScasegError: an image cannot be read, or the weights.
+        ScasegError: an image or the weights cannot be read.
     """
     scored = ScoredSet(finished.recipe, finished.run, "validation")
     there = scored.images.images
     order = torch.randperm(len(there), generator=seeded(finished.recipe.seed, "report-images"))
     records = [there[place] for place in sorted(order[:at_most].tolist())]
     rows = [row for row in table_rows(finished.recipe, finished.run) if row.name in MAIN]
-    seen = _Seen(scored, {row.name: row.candidate for row in rows})
+    collected = _Collected(scored, {row.name: row.candidate for row in rows})
     for batch in scored.batches(records, f"{finished.label}: survey of validation"):
-        seen.add(batch)
-    real, ids = seen.sample(finished.recipe.seed)
+        collected.add(batch)
+    real, ids = collected.sample(finished.recipe.seed)
     generated, generated_ids = _generated(finished, scored, real.shape[1])
     num_seen = scored.classes.num_seen
     chosen = choose(ids, generated_ids, num_seen)
-    say(f"{finished.label}: a map of {len(chosen)} embeddings")
+    say(f"{finished.label}: mapping {len(chosen)} embeddings")
     points_K2 = laid_out(real[chosen.real], generated[chosen.generated])
-    return Survey(len(records), len(there), seen.votes, real, ids, generated, generated_ids, points_K2, num_seen)
+    return Survey(len(records), len(there), collected.votes, real, ids, generated, generated_ids, points_K2, num_seen)
 
 
 @dataclass
-class _Seen:
-    """What has been seen so far."""
+class _Collected:
+    """The votes and embeddings collected so far."""
 
     scored: ScoredSet
     candidates: dict[str, Candidate]
@@ -98,7 +98,7 @@ class _Seen:
         self.votes = {name: np.zeros((num_classes, num_classes + 1), np.int64) for name in self.candidates}
 
     def add(self, batch: Sequence[Labelled]) -> None:
-        """Look at a batch of images."""
+        """Collect the votes and embeddings of a batch of images."""
         segmented = self.scored.segmentor.segment([item.image_HW3 for item in batch])
         visual_BQD = torch.stack([visual for visual, _ in segmented])
         num_seen = self.scored.classes.num_seen
@@ -131,7 +131,7 @@ class _Seen:
         )
 
     def sample(self, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """At most `KEPT` embeddings of each class, drawn evenly, in the order in which they were seen."""
+        """Draw at most `KEPT` embeddings of each class, uniformly; their order is kept."""
         ids = np.concatenate(self.class_ids) if self.class_ids else np.zeros(0, np.int64)
         order = torch.randperm(len(ids), generator=seeded(seed, "report-sample")).numpy()
         chosen = [order[ids[order] == class_id][:KEPT] for class_id in range(len(self.scored.classes))]
@@ -142,7 +142,7 @@ class _Seen:
 def _generated(
     finished: FinishedRun, scored: ScoredSet, visual_dim: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Generated embeddings of the unseen classes; none where the run has no generator."""
+    """Generated embeddings of the unseen classes; empty if the run has no generator."""
     classes = scored.classes
     generator = load_generator(finished.recipe, finished.run) if "cat" in finished.records else NoGenerator()
     if isinstance(generator, NoGenerator):

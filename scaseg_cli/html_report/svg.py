@@ -1,4 +1,4 @@
-"""Pictures in SVG as a part of an HTML page: no ids that clash, nothing that runs or is fetched, a text for readers."""
+"""SVG pictures inside an HTML page: unique ids, no scripts, no external resources, and a text alternative."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 @contextmanager
 def chart_style() -> Iterator[None]:
-    """Charts that are drawn while the block runs look alike, and the same figures give the same bytes."""
+    """Apply one style to the charts drawn in the block; the same figures give the same bytes."""
     import matplotlib
 
     with matplotlib.rc_context(_SETTINGS):
@@ -44,7 +44,7 @@ def chart_style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches."""
+    """Create an empty figure; ``width`` and ``height`` are in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -54,27 +54,27 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as a document of its own, of which a page takes its part with `inlined`."""
+    """Return the figure as an SVG document, which `inlined` turns into an element of a page."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     return file.getvalue()
 
 
 def inlined(text: str, prefix: str, label: str) -> Markup:
-    """An SVG document as an element of an HTML page.
+    """Turn an SVG document into an element of an HTML page.
 
     Args:
         text: the document.
-        prefix: before each of its ids, unlike that of any other picture of the page.
-        label: what the picture shows, for those who do not see it.
+        prefix: prefix of its ids, unique among the pictures of the page.
+        label: text alternative of the picture.
 
     Raises:
-        ScasegError: it is not SVG.
+        ScasegError: the text is not SVG.
     """
     try:
         root = ET.fromstring(text)
     except ET.ParseError as error:
-        raise ScasegError(f"a picture is not whole SVG: {error}") from error
+        raise ScasegError(f"a picture is not valid SVG: {error}") from error
     if _local(root.tag) != "svg":
         raise ScasegError(f"a picture is <{_local(root.tag)}>, not <svg>")
     _clean(root, prefix)
@@ -89,7 +89,7 @@ def inlined(text: str, prefix: str, label: str) -> Markup:
 
 
 def _clean(element: ET.Element, prefix: str) -> None:
-    """Names without namespaces, ids with the prefix, and nothing that acts or is fetched."""
+    """Remove namespaces, scripts and external references, and prefix the ids."""
     element.tag = _local(element.tag)
     attributes, element.attrib = element.attrib, {}
     for name, value in attributes.items():

@@ -29,7 +29,7 @@ def test_the_list_of_commands_has_it(scaseg: Call) -> None:
     [
         ((), "error: runs/shapes-zps has no finished evaluation"),
         (("-r", "shapes-zss", "-w", "mine"), "error: mine has no finished evaluation"),
-        (("mine",), "error: mine is no run folder: it is not there"),
+        (("mine",), "error: mine is not a run folder: it does not exist"),
         (("mine", "-w", "other"), "error: --work-dir other and mine both say which run it is"),
         (("--images", "-1"), "Invalid value for '--images'"),
     ],

@@ -1,4 +1,4 @@
-"""Run folders as a finished evaluation leaves them, with tables and records alone."""
+"""Fixture for run folders as a finished evaluation leaves them, with tables and records only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLASSES = [("cat", True), ("d<o>g", True), ("cow", False), ("yak", False)]
 def make_run(tmp_path: Path) -> Make:
     """Make a run folder ``name`` and open it.
 
-    ``changes`` are those of the recipe; ``main`` the three figures of each main row; ``by_class`` one of each class.
+    ``changes`` apply to the recipe; ``main`` has three figures per main row, and ``by_class`` one per class.
     """
 
     def make(

@@ -3,7 +3,7 @@ import pytest
 from scaseg_cli.html_report.comparison import compare
 
 
-def test_one_run_of_a_task_is_compared_with_nothing(make_run):
+def test_the_only_run_of_a_task_is_not_compared(make_run):
     assert compare([make_run("one")]) == []
     assert compare([make_run("one"), make_run("two", recipe="shapes-zss")]) == []
 
@@ -37,9 +37,9 @@ def test_each_task_is_compared_by_itself(make_run):
 
 def test_runs_on_other_images_are_marked(make_run):
     (found,) = compare([make_run("one"), make_run("two", changes=("data.shapes.seed=8",))])
-    assert "Not the same images and classes as one have, or it cannot be told: two." in found.main.notes[1]
+    assert "Not scored on the same images and classes as one, or not known to be: two." in found.main.notes[1]
 
 
-def test_of_three_runs_there_is_no_change_by_class(make_run):
+def test_three_runs_have_no_change_by_class(make_run):
     (found,) = compare([make_run("one"), make_run("two"), make_run("three")])
     assert [column.key for column in found.by_class.columns] == ["class", "seen", "run-1", "run-2", "run-3"]

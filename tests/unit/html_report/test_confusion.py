@@ -13,7 +13,7 @@ def confusion(*rows):
 ONE = confusion([6, 1, 1, 0, 2], [0, 5, 0, 0, 0], [3, 0, 4, 1, 2], [0, 0, 0, 0, 0])
 
 
-def test_segments_are_divided_by_what_kind_of_class_they_are_taken_for():
+def test_segments_are_divided_by_the_group_of_their_predicted_class():
     seen, unseen = ONE.groups().rows
     assert seen == {
         "classes": "seen", "segments": 15, "right": 11 / 15, "seen": 1 / 15, "unseen": 1 / 15, "nothing": 2 / 15,
@@ -29,13 +29,13 @@ def test_the_most_frequent_mistakes_of_each_unseen_class_are_named():
     assert yak == {"class": "yak", "segments": 0, "right": None, "instead": None}
 
 
-def test_the_heat_map_has_the_unseen_classes_and_those_they_are_taken_for():
+def test_the_heat_map_has_the_unseen_classes_and_those_they_are_mistaken_for():
     heat = ONE.heat()
     assert heat.columns == ["cow", "yak", "cat", "other seen", "nothing"]
     assert heat.rows == [("cow", 10, [0.4, 0.1, 0.3, 0.0, 0.2]), ("yak", 0, [None] * 5)]
 
 
-def test_seen_classes_that_have_no_column_are_one():
+def test_seen_classes_without_a_column_share_one():
     names = [f"seen {i}" for i in range(12)] + ["cow"]
     votes = np.zeros((13, 14), int)
     votes[12, :12] = np.arange(12)[::-1]

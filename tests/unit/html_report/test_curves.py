@@ -25,20 +25,20 @@ def test_losses_are_read_as_they_were_written(run):
 
 
 @pytest.mark.parametrize("text", ["", "loss\n3\n", "iteration,loss\n1,x\n", "iteration,loss\n1\n"])
-def test_what_is_no_table_of_losses_is_refused(run, text):
+def test_a_file_that_is_not_a_table_of_losses_is_refused(run, text):
     (run.path / "base" / "losses.csv").write_text(text)
-    with pytest.raises(ScasegError, match="is no table of losses"):
+    with pytest.raises(ScasegError, match="is not a table of losses"):
         read_base_losses(run)
 
 
 @pytest.mark.parametrize("content", [3, [3], {"a": 1}])
-def test_what_is_no_list_of_losses_is_refused(run, content):
+def test_a_file_that_is_not_a_list_of_losses_is_refused(run, content):
     write_json(run.path / "cat" / "curve.json", content)
-    with pytest.raises(ScasegError, match="is no table of losses"):
+    with pytest.raises(ScasegError, match="is not a table of losses"):
         read_generator_losses(run)
 
 
-def test_what_is_missing_is_told(run):
+def test_missing_files_are_reported(run):
     for read in (read_base_losses, read_generator_losses, read_snapshots):
         with pytest.raises(ScasegError):
             read(run)

@@ -6,7 +6,7 @@ from scaseg_cli.html_report.embedding_map import choose, distance_table, laid_ou
 NAMES = ["cat", "dog", "cow", "yak"]  # cow and yak are unseen
 
 
-def test_each_unseen_class_has_as_many_real_as_generated_places_and_seen_ones_share_the_rest():
+def test_unseen_classes_have_as_many_real_as_generated_embeddings_and_seen_ones_share_the_rest():
     real = np.repeat(np.arange(60), 70)  # 40 seen classes, 20 unseen ones
     generated = np.repeat(np.arange(40, 60), 256)
     chosen = choose(real, generated, 40)
@@ -34,7 +34,7 @@ def test_the_same_embeddings_have_the_same_places_and_neighbours_stay_together()
     assert ((nearer[0] < nearer[1]) == (np.arange(40) < 20)).all()
 
 
-def test_of_too_few_embeddings_there_is_no_map():
+def test_too_few_embeddings_make_no_map():
     assert laid_out(np.zeros((4, 8)), np.zeros((5, 8))).shape == (0, 2)
 
 
@@ -46,14 +46,14 @@ def test_distances_are_between_means():
     cow, yak = table.rows
     assert (cow["class"], cow["real"], cow["spread"]) == ("cow", 2, 1.0)
     assert cow["made_distance"] == pytest.approx(np.hypot(2, 1 / 3))
-    assert cow["hits"] == pytest.approx(2 / 3)  # the third lies on the cats' mean
+    assert cow["hits"] == pytest.approx(2 / 3)  # the third is at the cats' mean
     assert (cow["made_seen"], cow["made_seen_distance"]) == ("cat", pytest.approx(np.hypot(4, 2 / 3)))
     assert (cow["real_seen"], cow["real_seen_distance"]) == ("dog", pytest.approx(np.hypot(4, 2)))
     assert (yak["real"], yak["made_seen"]) == (0, "cat")
     assert "hits" not in yak
 
 
-def test_without_a_generator_the_table_has_real_distances_alone():
+def test_without_a_generator_the_table_has_real_distances_only():
     real, ids = np.zeros((2, 3)), np.array([0, 2])
     table = distance_table(real, ids, np.zeros((0, 3)), np.zeros(0, np.int64), NAMES, 2)
     assert [column.key for column in table.columns] == ["class", "real", "spread", "real_seen_distance", "real_seen"]

@@ -11,7 +11,7 @@ from scaseg_cli.recipe import load_recipe
 STAGES = ["data", "split", "embeddings", "base", "queries", "cat", "union", "evaluation"]
 
 
-def test_a_run_is_what_its_evaluation_was_made_from(make_run):
+def test_a_run_has_the_records_that_its_evaluation_was_made_from(make_run):
     run = make_run()
     assert sorted(run.records) == sorted(STAGES)
     assert (run.doubts, run.is_own) == ({}, True)
@@ -19,35 +19,35 @@ def test_a_run_is_what_its_evaluation_was_made_from(make_run):
     assert run.main_rows["transductive"][run.figure_keys["harmonic"]] == 0.48
 
 
-def test_a_stage_that_was_made_anew_is_in_doubt_and_so_is_what_leads_to_it(make_run):
+def test_a_stage_that_was_run_again_is_in_doubt_and_so_are_the_stages_before_it(make_run):
     run = make_run()
     path = run.run.record_file("cat")
     path.write_text(path.read_text().replace('"key": "', '"key": "0'))
     again = open_run("one", run.run.path, run.recipe)
     assert sorted(again.records) == ["evaluation", "union"]
-    assert again.doubts["cat"] == "the cat stage was made anew after what the evaluation was made from"
+    assert again.doubts["cat"] == "the cat stage was run again after the evaluation"
     assert sorted(again.doubts) == ["base", "cat", "data", "embeddings", "queries", "split"]
 
 
-def test_a_stage_whose_record_is_gone_is_in_doubt(make_run):
+def test_a_stage_whose_record_is_missing_is_in_doubt(make_run):
     run = make_run()
     run.run.record_file("queries").unlink()
     again = open_run("one", run.run.path, run.recipe)
-    assert again.doubts["queries"] == "the queries stage is gone"
+    assert again.doubts["queries"] == "the queries stage is missing"
     assert "cat" in again.records
 
 
-def test_another_recipe_than_the_evaluations_is_told(make_run):
+def test_a_recipe_other_than_the_evaluations_is_detected(make_run):
     run = make_run()
     assert not open_run("one", run.run.path, load_recipe("shapes-zps", ("seed=9",))).is_own
 
 
 @pytest.mark.parametrize("file", ["results.json", "per-class.json"])
-def test_a_table_that_is_gone_or_changed_is_refused(make_run, file):
+def test_a_table_that_is_missing_or_changed_is_refused(make_run, file):
     run = make_run()
     path = run.run.path / "evaluation" / file
     path.write_text(path.read_text().replace("0.", "0.9", 1))
-    with pytest.raises(ScasegError, match=f"{file} is gone, or not what") as caught:
+    with pytest.raises(ScasegError, match=f"{file} is missing, or not what") as caught:
         open_run("one", run.run.path, run.recipe)
     assert f"scaseg evaluate -r {run.run.recipe_file}" in caught.value.hint
 
@@ -60,14 +60,14 @@ def test_the_recipe_is_that_of_the_folder(make_run, tmp_path):
         recipe_of(tmp_path)
 
 
-def test_runs_are_called_by_their_folder_where_that_tells_them_apart(tmp_path):
+def test_runs_are_named_after_their_folders_unless_two_names_are_equal(tmp_path):
     assert labels_of([Path("runs/one"), Path("runs/two/")]) == ["one", "two"]
     assert labels_of([Path("a/one"), Path("b/one")]) == ["a/one", "b/one"]
-    with pytest.raises(ScasegError, match="named twice"):
+    with pytest.raises(ScasegError, match="given twice"):
         labels_of([tmp_path / "one", tmp_path / "two" / ".." / "one"])
 
 
-def test_what_made_it_is_in_the_records(make_run):
+def test_the_provenance_comes_from_the_records(make_run):
     run = make_run()
     path = run.run.record_file("union")
     record = json.loads(path.read_text())

@@ -29,7 +29,7 @@ def page_of(*runs, images=0):
     return check_page(render(contents, compare(runs))), contents
 
 
-def test_names_are_text_wherever_they_come_from(make_run):
+def test_names_are_escaped_wherever_they_come_from(make_run):
     page, _ = page_of(make_run("<script>alert(1)</script>"))
     assert "script" not in page.tags
     assert "<script>alert(1)</script>" in page.text
@@ -37,7 +37,7 @@ def test_names_are_text_wherever_they_come_from(make_run):
     assert "Some <i>images</i>." in page.text
 
 
-def test_figures_are_the_tables_at_full_precision(make_run):
+def test_figures_are_those_of_the_tables_at_full_precision(make_run):
     figures = (0.1 + 0.2, 1 / 3, 2 / 7)
     page, _ = page_of(make_run(main={"inductive": figures}))
     assert page.table("one: quality").values == [[1.0, *figures]]
@@ -52,7 +52,7 @@ def test_a_class_without_a_value_has_a_dash(make_run):
     assert table.values == [[0.125], [], [0.5], [0.25]]
 
 
-def test_what_is_not_there_is_left_out_by_name(make_run):
+def test_missing_sections_are_left_out_by_name(make_run):
     page, (content,) = page_of(make_run())
     assert set(content.left_out) == {
         "Curves: base", "Curves: generator", "Curves: fine-tuning", "Images", "Confusion and embeddings",
@@ -62,7 +62,7 @@ def test_what_is_not_there_is_left_out_by_name(make_run):
     assert not {"run-1-confusion", "run-1-curves", "run-1-images", "run-1-ablations"} & set(page.ids)
 
 
-def test_a_look_that_cannot_be_taken_is_left_out_and_nothing_else(make_run):
+def test_only_a_survey_that_cannot_be_made_is_left_out(make_run):
     run = make_run()
     path = run.run.record_file("base")
     path.write_text(path.read_text().replace('"outputs": {}', '"outputs": {"base/base.safetensors": {"bytes": 1}}'))
@@ -93,7 +93,7 @@ def test_a_damaged_ablation_is_left_out_with_its_file(make_run, text):
     assert str(folder / "results.json") in content.left_out["Ablations"]
 
 
-def test_a_large_picture_is_taken_in_less(make_run):
+def test_a_large_picture_is_reduced(make_run):
     run = make_run()
     noise = np.random.default_rng(0).integers(0, 255, (600, 700, 3), np.uint8)
     Image.fromarray(noise).save(run.run.examples_file)
@@ -110,7 +110,7 @@ def test_a_large_picture_is_taken_in_less(make_run):
 
 def test_grids_in_the_run_folder_are_shown_as_far_as_there_is_room(make_run):
     run = make_run()
-    noise = np.random.default_rng(0).integers(0, 255, (500, 500, 3), np.uint8)  # 750 kB, and in base 64 a third more
+    noise = np.random.default_rng(0).integers(0, 255, (500, 500, 3), np.uint8)  # 750 kB; base 64 adds a third
     for name in ("best", "chosen", "worst", "examples"):
         path = run.run.visualization_file(name, ".png")
         path.parent.mkdir(exist_ok=True)
@@ -121,7 +121,7 @@ def test_grids_in_the_run_folder_are_shown_as_far_as_there_is_room(make_run):
     assert "run-1-images" in page.ids
     path.with_name("best.png").write_bytes(b"no picture")
     _, (content,) = page_of(run)
-    assert content.left_out["Grids"].startswith(f"{path.with_name('best.png')} is no picture")
+    assert content.left_out["Grids"].startswith(f"{path.with_name('best.png')} is not an image")
 
 
 def test_two_runs_share_no_id(make_run):

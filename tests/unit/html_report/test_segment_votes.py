@@ -14,7 +14,7 @@ def prediction(map_HW, *class_ids):
     return Prediction(np.array(map_HW, np.int32), np.array(class_ids, np.int64))
 
 
-def test_segments_with_a_pixel_are_parts_and_the_rest_is_none():
+def test_only_segments_with_a_pixel_are_parts():
     parts = labelled_parts(LABEL, IDS, CLASSES, NO_CROWD, by_class=False)
     assert parts.class_ids.tolist() == [1, 0, 1]
     assert parts.index_X.tolist() == [2, 2, 2, 0, 3, 3, 1, 1]
@@ -26,7 +26,7 @@ def test_a_crowd_region_has_no_vote():
     assert parts.index_X.tolist() == [0, 0, 0, 0, 2, 2, 1, 1]
 
 
-def test_a_semantic_label_has_one_part_a_class():
+def test_a_semantic_label_has_one_part_per_class():
     parts = labelled_parts(LABEL, IDS, CLASSES, NO_CROWD, by_class=True)
     assert parts.class_ids.tolist() == [0, 1]
     assert parts.index_X.tolist() == [1, 1, 1, 0, 2, 2, 2, 2]
@@ -40,7 +40,7 @@ def test_an_image_without_segments_has_no_part():
     assert len(query) == len(iou) == 0
 
 
-def test_a_segment_votes_for_what_most_of_its_pixels_are_given():
+def test_a_segment_votes_for_the_class_of_most_of_its_pixels():
     parts = labelled_parts(LABEL, IDS, CLASSES, NO_CROWD, by_class=False)
     found = prediction([[1, 1, 2, 2], [0, 0, 0, 3]], 2, 0, 1)
     # segment 7: two pixels of class 2, one of class 0; segment 9: nothing; segment 4: one pixel nothing, one class 1

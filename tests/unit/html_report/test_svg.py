@@ -28,7 +28,7 @@ def chart():
         return as_svg(figure)
 
 
-def test_what_acts_or_is_fetched_is_dropped():
+def test_scripts_and_external_references_are_dropped():
     text = str(inlined(HOSTILE, "a-", "a label"))
     for gone in ("alert", "http", "script", "style>", "onload", "onclick", "away", "said", "xmlns"):
         assert gone not in text
@@ -37,7 +37,7 @@ def test_what_acts_or_is_fetched_is_dropped():
     assert text.count("data:image/png") == 1
 
 
-def test_ids_and_what_refers_to_them_bear_the_prefix():
+def test_ids_and_references_have_the_prefix():
     text = str(inlined(HOSTILE, "a-", "a label"))
     assert re.findall(r'id="([^"]+)"', text) == ["a-p1", "a-g"]
     assert text.count("url(#a-p1)") == 2
@@ -45,7 +45,7 @@ def test_ids_and_what_refers_to_them_bear_the_prefix():
     assert "#p1" not in text
 
 
-def test_a_picture_has_words_for_those_who_do_not_see_it():
+def test_a_picture_has_a_text_alternative():
     text = str(inlined(HOSTILE, "a-", 'tall & "wide"'))
     assert 'role="img"' in text
     assert 'aria-label="tall &amp; &quot;wide&quot;"' in text
@@ -61,6 +61,6 @@ def test_two_charts_on_one_page_share_no_id_and_are_the_same_each_time():
 
 
 @pytest.mark.parametrize("text", ["", "<svg", "<html></html>", "no"])
-def test_what_is_no_picture_is_refused(text):
+def test_text_that_is_not_svg_is_refused(text):
     with pytest.raises(ScasegError, match="picture"):
         inlined(text, "a-", "label")
