@@ -262,9 +262,9 @@ def test_runs_are_put_side_by_side(
 @pytest.mark.parametrize(
     ("arguments", "saying"),
     [
-        (("nowhere",), ("nowhere is no run folder: it is not there", "scaseg run")),
-        (("data",), ("data is no run folder: it has no recipe.yaml",)),
-        (("run", "run/"), ("is named twice",)),
+        (("nowhere",), ("nowhere is not a run folder: it does not exist", "scaseg run")),
+        (("data",), ("data is not a run folder: it has no recipe.yaml",)),
+        (("run", "run/"), ("is given twice",)),
         (("run", "-r", "tiny.yaml"), ("both say which run it is", "Leave --recipe out")),
         (("run", "--set", "evaluation.object_threshold=0.1"), ("was not evaluated with", "--gpus 0")),
         (("run", "-o", "data"), ("data is a folder", "-o report.html")),
@@ -288,4 +288,4 @@ def test_a_run_that_was_not_evaluated_names_the_command(world: World) -> None:
 def test_tables_that_were_changed_are_refused(world: World) -> None:
     path = world.folder / "run" / "evaluation" / "results.json"
     path.write_text(path.read_text().replace("0.", "1.", 1))
-    check_refusal(call(world.capfd, "report", "run"), ("is gone, or not what the evaluation wrote",))
+    check_refusal(call(world.capfd, "report", "run"), ("is missing, or not what the evaluation wrote",))
