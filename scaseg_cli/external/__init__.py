@@ -1,1 +1,1 @@
-"""Predictions made by other methods: reading them from files, and scoring them."""
+"""Reads and scores predictions of other methods from files."""

@@ -1,7 +1,7 @@
-"""Predictions that anyone made, in COCO's panoptic format: a JSON file and a folder of panoptic PNGs.
+"""Reads predictions in COCO's panoptic format: a JSON file and a folder of panoptic PNGs.
 
-What is wrong is collected by image, so that all of it can be told at once. As in panopticapi, predictions of images
-that the labels do not have count nowhere.
+Mistakes are collected by image and reported together. As in panopticapi, predictions of images without labels are
+ignored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import Category, LabelledSet
 
 _HINT = (
-    "COCO's format of results: {'annotations': [{'image_id', 'file_name', 'segments_info': [{'id', 'category_id'}]}]}"
+    "Write COCO's result format: {'annotations': [{'image_id', 'file_name', 'segments_info': [{'id', 'category_id'}]}]}"
 )
 _MAX_SEGMENT_ID = 256**3 - 1
 
 
 class Predicted(NamedTuple):
-    """The prediction of one image: its panoptic PNG, and the segments in it."""
+    """The prediction of one image: its panoptic PNG and the segments in it."""
 
     path: Path
     segment_ids: tuple[int, ...]
@@ -34,13 +34,13 @@ class Predicted(NamedTuple):
 
 @dataclass
 class PredictedSet:
-    """The predictions of one JSON file, as far as they can be told without the PNGs.
+    """The predictions of one JSON file, without the contents of the PNGs.
 
     Attributes:
-        json_file: what was read.
-        images: by image id.
-        mistakes: what is wrong with the prediction of an image, by image id.
-        num_others: predictions of images that the labels do not have.
+        json_file: the JSON file.
+        images: predictions by image id.
+        mistakes: mistakes in predictions, by image id.
+        num_others: number of predictions of images without labels.
     """
 
     json_file: Path
@@ -50,15 +50,15 @@ class PredictedSet:
 
 
 def read_predictions(folder: Path, labels: LabelledSet) -> PredictedSet:
-    """The predictions in ``folder`` for the images of ``labels``.
+    """Read the predictions in ``folder`` for the images of ``labels``.
 
     Args:
-        folder: holds the PNGs; their JSON is FOLDER.json beside it, as COCO has it, or the only JSON file in it.
-        labels: the images, and the categories that may be predicted.
+        folder: the folder of PNGs; their JSON is FOLDER.json next to it, as in COCO, or the only JSON file in it.
+        labels: the images and the valid categories.
 
     Raises:
-        ScasegError: there is no such folder, no JSON or more than one, or it is not of COCO's format; or its
-            categories are others than the labels'.
+        ScasegError: the folder does not exist, has no JSON or several, the JSON is not in COCO's format, or its
+            categories differ from those of the labels.
     """
     path = _json_file(folder)
     content = read_json(path, "the file of predictions")
@@ -82,39 +82,41 @@ def read_predictions(folder: Path, labels: LabelledSet) -> PredictedSet:
 
 def _json_file(folder: Path) -> Path:
     if not folder.is_dir():
-        raise ScasegError(f"the folder of predictions {folder} does not exist", "It holds panoptic PNGs and a JSON.")
+        raise ScasegError(
+            f"the folder of predictions {folder} does not exist", "Name a folder of panoptic PNGs with a JSON."
+        )
     whole = folder.resolve()  # "." has no name
     beside = whole.with_name(f"{whole.name}.json")
     found = [*([beside] if beside.is_file() else []), *sorted(folder.glob("*.json"))]
     if len(found) == 1:
         return found[0]
-    wanted = f"One is wanted: {whole.name}.json beside the folder, or one JSON file in it."
+    wanted = f"Provide one: {whole.name}.json next to the folder, or one JSON file in it."
     if not found:
         raise ScasegError(f"the predictions in {folder} have no JSON file", wanted)
     raise ScasegError(f"the predictions in {folder} have {len(found)} JSON files: {', '.join(map(str, found))}", wanted)
 
 
 def _check_categories(path: Path, items: Any, categories: Iterable[Category]) -> None:
-    """Go on only if no category id means one class here and another there; most results bring no categories."""
+    """Check that category ids mean the same classes in both files; most result files have no categories."""
     names: dict[Any, str] = {category.id: category.name for category in categories}
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict) and names.get(item.get("id"), item.get("name")) != item.get("name"):
             raise ScasegError(
-                f"{path} calls category {item['id']} {item.get('name')!r}, and the annotations call it "
+                f"{path} calls category {item['id']} {item.get('name')!r}, but the annotations call it "
                 f"{names[item['id']]!r}",
-                "The predictions were made for other annotations.",
+                "Score predictions with the annotations that they were made for.",
             )
 
 
 def _image_id(path: Path, place: int, item: Any) -> int:
     image_id = item.get("image_id") if isinstance(item, dict) else None
     if type(image_id) is not int:
-        raise ScasegError(f"{path}: annotations[{place}] has no image_id that is a whole number", _HINT)
+        raise ScasegError(f"{path}: the image_id of annotations[{place}] is not a whole number", _HINT)
     return image_id
 
 
 def _add(found: PredictedSet, folder: Path, image_id: int, item: dict[str, Any], category_ids: set[int]) -> None:
-    """Take one image's prediction, and note what is wrong with it."""
+    """Add one image's prediction and its mistakes."""
     problems = ["it has two predictions"] if image_id in found.images or image_id in found.mistakes else []
     name, segments = item.get("file_name"), item.get("segments_info")
     if not isinstance(name, str):
@@ -122,7 +124,7 @@ def _add(found: PredictedSet, folder: Path, image_id: int, item: dict[str, Any],
     elif not isinstance(segments, list):
         problems.append("its prediction has no list of segments_info")
     else:
-        ids: dict[int, int] = {}  # a segment whose category is unknown is kept, so that its pixels are no surprise
+        ids: dict[int, int] = {}  # keeps segments of unknown category, so that their pixels are not reported too
         for segment in segments:
             problem = _segment_problem(segment, ids, category_ids)
             if problem is not None:
@@ -138,18 +140,18 @@ def _add(found: PredictedSet, folder: Path, image_id: int, item: dict[str, Any],
 
 
 def _segment_problem(item: Any, ids: dict[int, int], category_ids: set[int]) -> str | None:
-    """Why one segment of ``segments_info`` cannot be counted; None: it can."""
+    """Say why one segment of ``segments_info`` cannot be counted; None if it can."""
     if not isinstance(item, dict) or type(item.get("id")) is not int or type(item.get("category_id")) is not int:
-        return f"a segment has no id or category_id that is a whole number: {item!r:.80}"
+        return f"the id or category_id of a segment is not a whole number: {item!r:.80}"
     segment_id, category_id = item["id"], item["category_id"]
     if not _is_segment_id(segment_id):
         return f"segment id {segment_id} is not in 1..{_MAX_SEGMENT_ID} (0 is void)"
     if segment_id in ids:
-        return f"segment id {segment_id} stands twice"
+        return f"segment id {segment_id} occurs twice"
     if category_id not in category_ids:
-        return f"segment {segment_id} has category_id {category_id}, which the annotations do not have"
+        return f"segment {segment_id} has category_id {category_id}, which the annotations lack"
     if item.get("iscrowd", 0) != 0:
-        return f"segment {segment_id} is marked as a crowd, which only a label can be"
+        return f"segment {segment_id} is marked as a crowd, which is valid only in labels"
     return None
 
 

@@ -1,7 +1,7 @@
-"""Panoptic quality of predictions that lie in files: each image is read, counted and forgotten.
+"""Computes the panoptic quality of predictions in files, one image at a time.
 
-Label and prediction of an image are decoded, compared and checked in a background thread; what comes back of an image
-is a small table of pixels. Shapes: G labelled segments, S predicted segments.
+A background thread decodes, compares and checks the label and prediction of an image, and returns a small table of
+pixel counts. Shapes: G labelled segments, S predicted segments.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.external.predicted_set import Predicted, PredictedSet
 
-_SHOWN = 50  # images with mistakes that are named; more are counted
+_SHOWN = 50  # images with mistakes to name; further ones are counted
 
 
 class Compared(NamedTuple):
-    """What was found in one image's two PNGs.
+    """The comparison of one image's two PNGs.
 
     Attributes:
-        areas: [1 + G] pixels of void and of each labelled segment.
-        pixels: [S][1 + G] that each predicted segment shares with these; empty where something is wrong.
-        problems: what is wrong, in words.
+        areas: [1 + G], pixels of void and of each labelled segment.
+        pixels: [S][1 + G], pixels that each predicted segment shares with these; empty if there are problems.
+        problems: descriptions of what is wrong.
     """
 
     areas: list[int]
@@ -48,7 +48,7 @@ class Compared(NamedTuple):
 
 @dataclass
 class Scored:
-    """What was counted, and of how many labelled segments the annotation says another area than the PNG shows."""
+    """The counts, and the number of labelled segments whose area in the annotations differs from the PNG."""
 
     quality: PanopticQuality
     num_other_areas: int
@@ -60,15 +60,15 @@ def score_files(
     """Count TP, FP, FN and IoU over all images.
 
     Args:
-        labels: the images with their labels.
+        labels: the labelled images.
         predicted: their predictions.
         class_ids: category_id to class_id.
         num_classes: N.
-        workers: threads that read ahead; 0: none.
+        workers: threads that read ahead; 0 for none.
 
     Raises:
-        ScasegError: predictions are missing, or PNGs of predictions or labels are missing, broken, or hold other
-            segments than their JSON names. All images are looked at, and each with a mistake is named.
+        ScasegError: predictions are missing, or PNGs are missing, broken, or do not match their JSON. Checks all
+            images and names each one with a mistake.
     """
     if not labels.labels_dir.is_dir():
         raise ScasegError(f"the folder of labels {labels.labels_dir} does not exist", "Name it with --labels FOLDER.")
@@ -89,19 +89,21 @@ def score_files(
             elif found is not None:
                 _count(scored, record, found, predicted.images[record.image_id], class_ids)
             shown.advance()
-    mistakes.stop_if_any("Each image needs one prediction: a panoptic PNG of its size, and its segments in the JSON.")
+    mistakes.stop_if_any(
+        "Provide one prediction per image: a panoptic PNG of the image size, and its segments in the JSON."
+    )
     return scored
 
 
 class _Readers(threading.local):
-    """A reader of predictions and one of labels, each thread having its own."""
+    """A reader of predictions and a reader of labels for each thread."""
 
     def __init__(self) -> None:
         self.prediction, self.label = CodeReader(), CodeReader()
 
 
 def compared(label_path: Path, record: ImageRecord, predicted: Predicted, readers: _Readers) -> Compared:
-    """Read and compare one image's two PNGs; what is wrong with either is told, not raised."""
+    """Read and compare one image's two PNGs; mistakes are returned, not raised."""
     label_ids = _codes([segment.id for segment in record.segments])
     prediction_ids = _codes(predicted.segment_ids)
     problems: list[str] = []
@@ -120,18 +122,18 @@ def compared(label_path: Path, record: ImageRecord, predicted: Predicted, reader
 
 
 def _codes(ids: Sequence[int]) -> NDArray[np.uint32]:
-    """The codes of void and of these segments."""
+    """Codes of void and of these segments."""
     return np.array([0, *ids], dtype=np.uint32) + np.uint32(OPAQUE)
 
 
 def _disagreements(path: Path, codes: NDArray[np.uint32], areas: NDArray[np.int64], stray: list[int]) -> list[str]:
-    """Where a PNG and its JSON do not name the same segments."""
+    """Segments that are in the PNG or in its JSON, but not in both."""
     if not stray and areas[1:].all():
         return []
     missing = [int(code) - OPAQUE for code in codes[1:][areas[1:] == 0]]
     return [
-        *(f"{path} has no pixel of segment {segment_id}, which its JSON names" for segment_id in missing),
-        *(f"{path} has pixels of segment {code - OPAQUE}, which its JSON does not name" for code in stray),
+        *(f"{path} has no pixel of segment {segment_id}, which is in its JSON" for segment_id in missing),
+        *(f"{path} has pixels of segment {code - OPAQUE}, which is not in its JSON" for code in stray),
     ]
 
 

@@ -175,7 +175,7 @@ def test_where_the_baseline_would_be_ours_there_is_none(world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--ids", "7"), "--ids 7 is no validation image\nValidation images are 2000001, 2000002"),
+        (("--ids", "7"), "--ids 7 is not a validation image\nValidation images are 2000001, 2000002"),
         (("--ids", "1000001"), "image 1000001 is one of the selection images"),
         (("--baseline", "nowhere"), "the folder of predictions nowhere does not exist"),
         (("--baseline", "mine"), "the predictions in mine have no JSON file"),
@@ -227,4 +227,4 @@ def test_semantic_predictions_and_a_peers_label_maps(capfd: pytest.CaptureFixtur
     Image.fromarray(np.full((64, 64), 77, np.uint8)).save(path)
     outcome = scaseg(capfd, *wanted, "--baseline", "theirs", "--ids", "2000001")
     assert outcome.code == 2
-    assert f"{path} holds 77, which the data has no category of" in outcome.err
+    assert f"{path} contains 77, which are not category ids of the data" in outcome.err

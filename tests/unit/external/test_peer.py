@@ -77,7 +77,7 @@ def test_what_is_wrong_inside_the_pngs_is_told_by_image(panoptic) -> None:
     with pytest.raises(ScasegError) as caught:
         read_peer(peer, images.images)
     assert "1.png: prediction map has segments that are not listed: [9]" in caught.value.message
-    assert "2.png has no pixel of segment 3, which its JSON names" in caught.value.message
+    assert "2.png has no pixel of segment 3, which is in its JSON" in caught.value.message
 
 
 MAP_CLASSES = (
@@ -124,9 +124,9 @@ def test_what_is_wrong_with_label_maps_is_told_by_image(maps) -> None:
     check_peer(peer, records)
     with pytest.raises(ScasegError) as caught:
         read_peer(peer, records)
-    assert "a.png holds 5, 9, which the data has no category of" in caught.value.message
+    assert "a.png contains 5, 9, which are not category ids of the data" in caught.value.message
     assert "b.png is 3 x 1 pixels, but its image deep/b.jpg is 4 x 1" in caught.value.message
-    assert "one category id a pixel" in (caught.value.hint or "")
+    assert "one category id per pixel" in (caught.value.hint or "")
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, panoptic) -> None:

@@ -160,12 +160,12 @@ def test_all_that_is_wrong_is_said_by_image_at_once(nine, workers):
     assert [line.strip() for line in lines[1:]] == [
         f"image 1 (1.jpg): {predictions / '1.png'} does not exist",
         f"image 2 (2.jpg): {predictions / '2.png'} is 2 x 2 pixels, not 4 x 1",
-        "image 3 (3.jpg): segment 3 has category_id 999, which the annotations do not have",
-        f"image 4 (4.jpg): {predictions / '4.png'} has no pixel of segment 77, which its JSON names",
-        f"image 5 (5.jpg): {predictions / '5.png'} has pixels of segment 3, which its JSON does not name",
+        "image 3 (3.jpg): segment 3 has category_id 999, which the annotations lack",
+        f"image 4 (4.jpg): {predictions / '4.png'} has no pixel of segment 77, which is in its JSON",
+        f"image 5 (5.jpg): {predictions / '5.png'} has pixels of segment 3, which is not in its JSON",
         "image 6 (6.jpg): it has no prediction",
-        "image 7 (7.jpg): segment 3 is marked as a crowd, which only a label can be",
-        f"image 8 (8.jpg): {predictions / '8.png'} is cut short",
+        "image 7 (7.jpg): segment 3 is marked as a crowd, which is valid only in labels",
+        f"image 8 (8.jpg): {predictions / '8.png'} is truncated",
     ]
 
 
@@ -190,9 +190,9 @@ def test_labels_that_do_not_fit_their_annotations_are_named_too(nine):
         (lambda item: item.pop("file_name"), "its prediction has no file_name"),
         (lambda item: item.pop("segments_info"), "its prediction has no list of segments_info"),
         (lambda item: item.update(file_name="../2.png"), "which leads out of"),
-        (lambda item: item["segments_info"].append({"id": 4}), "a segment has no id or category_id"),
-        (lambda item: item["segments_info"].append("4"), "a segment has no id or category_id"),
-        (lambda item: item["segments_info"].append(segment(4, CAT)), "segment id 4 stands twice"),
+        (lambda item: item["segments_info"].append({"id": 4}), "the id or category_id of a segment"),
+        (lambda item: item["segments_info"].append("4"), "the id or category_id of a segment"),
+        (lambda item: item["segments_info"].append(segment(4, CAT)), "segment id 4 occurs twice"),
         (lambda item: item["segments_info"].append(segment(0, CAT)), "segment id 0 is not in 1..16777215"),
         (lambda item: item["segments_info"].append(segment(1 << 24, CAT)), "segment id 16777216 is not in"),
         (lambda item: item.update(image_id=3), "image 3 (3.jpg): it has two predictions"),
@@ -224,7 +224,7 @@ def test_the_json_may_lie_in_the_folder(nine):
         (lambda f: (f / "predictions.json").unlink(), "have no JSON file"),
         (lambda f: (f / "predictions/a.json").write_text("{}"), r"have 2 JSON files: .*predictions\.json, .*a\.json"),
         (lambda f: (f / "predictions.json").write_text("[]"), "it has no list of 'annotations'"),
-        (lambda f: (f / "predictions.json").write_text('{"annotations": [{}]}'), r"annotations\[0\] has no image_id"),
+        (lambda f: (f / "predictions.json").write_text('{"annotations": [{}]}'), r"image_id of annotations\[0\]"),
         (lambda f: (f / "predictions").rename(f / "else"), "the folder of predictions .* does not exist"),
         (lambda f: (f / "labels").rename(f / "else"), "the folder of labels .* does not exist"),
     ],
@@ -240,7 +240,7 @@ def test_categories_that_mean_something_else_are_refused(nine):
         content["categories"] = [*CATEGORIES[:2], {"id": COW, "name": "horse", "isthing": 1}, {"id": 5, "name": "new"}]
 
     change_json(nine / "predictions.json", change)
-    assert "calls category 7 'horse', and the annotations call it 'cow'" in said(nine)
+    assert "calls category 7 'horse', but the annotations call it 'cow'" in said(nine)
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
