@@ -1,4 +1,4 @@
-"""A segmentor with V2C among its losses; what the networks of both hosts share.
+"""A segmentor with V2C among its losses: the common part of both hosts' networks.
 
 Shapes: B images, Q queries, D decoder channels, h w pixels of the mask logits, H W of the padded batch.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AlignedNetwork(BaseModel):
-    """The host's Mask2Former + V2C; ``v2c`` is None where the alignment is off."""
+    """The host's Mask2Former + V2C; ``v2c`` is None if the alignment is off."""
 
     def __init__(self, **mask2former: Any) -> None:
         super().__init__(**mask2former)
@@ -27,13 +27,13 @@ class AlignedNetwork(BaseModel):
     @property
     @abstractmethod
     def head(self) -> CosineHead:
-        """The head, which the hosts keep under names of their own."""
+        """The head, which each host keeps under its own name."""
 
     def init_weights(self) -> None:
-        """Nothing: `build_network` has drawn the weights, and the Runner would draw them again."""
+        """Do nothing: `build_network` has drawn the weights, and the Runner must not draw them again."""
 
     def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
-        """Mask2Former's losses and, where it is on, ``loss_v2c``."""
+        """Compute Mask2Former's losses and, if the alignment is on, ``loss_v2c``."""
         losses = super().loss(inputs, data_samples)
         if self.v2c is not None:
             images, masks = self._unpadded(inputs, data_samples)
@@ -43,7 +43,7 @@ class AlignedNetwork(BaseModel):
         return losses
 
     def _unpadded(self, inputs: Tensor, samples: list[Any]) -> tuple[list[Tensor], list[Tensor]]:
-        """Images as RGB 0..1 and the masks of their segments, both without padding."""
+        """RGB images, 0..1, and the masks of their segments, both without padding."""
         preprocessor = self.data_preprocessor
         rgb = (inputs.float() * preprocessor.std + preprocessor.mean) / 255.0
         images, masks = [], []
@@ -54,12 +54,12 @@ class AlignedNetwork(BaseModel):
         return images, masks
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Visual embeddings v [B, Q, D] and mask logits [B, Q, h, w] of a normalised batch."""
+        """Encode a normalised batch to visual embeddings v [B, Q, D] and mask logits [B, Q, h, w]."""
         _, mask_logits = self.head(self.extract_feat(inputs), [])
         return self.head.last_visual(), mask_logits[-1]
 
 
 def normalised(network: AlignedNetwork, images: Tensor) -> Tensor:
-    """A uint8 RGB batch [B, 3, H, W] as the network takes it."""
+    """Normalise a uint8 RGB batch [B, 3, H, W] for the network."""
     preprocessor = network.data_preprocessor
     return (images.to(preprocessor.mean.device, torch.float32) - preprocessor.mean) / preprocessor.std

@@ -1,4 +1,4 @@
-"""One training view: flipped, scaled, cropped, and labelled as the host's network takes it.
+"""Makes one training view: flipped, scaled, cropped, and labelled in the host's format.
 
 Shapes: G segments, H W pixels.
 """
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord
     from scaseg_cli.recipe.schema import Base
 
-IGNORED = 255  # the label of pixels that are of no seen class, as in MMSegmentation
-_LARGEST = 4  # crops that the longer side may have where the shorter is fitted, as in MMSegmentation's Mask2Former
+IGNORED = 255  # the label of pixels without a seen class, as in MMSegmentation
+_LARGEST = 4  # upper limit of the longer side, in crops, with resize: shorter; as in MMSegmentation's Mask2Former
 
 
 def augmented(
     image_HW3: np.ndarray, label_HW: np.ndarray, base: Base, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random flip, scale and crop of an image, uint8, and its segment ids, int32.
+    """Randomly flip, scale and crop an image, uint8, and its segment ids, int32.
 
-    With ``base.resize: longer`` the image is first scaled so that it fits the crop, with ``shorter`` so that it covers
-    it; then times a random factor.
+    The base scale fits the image into the crop with ``base.resize: longer``, and covers the crop with ``shorter``. It
+    is multiplied by a random factor.
     """
     if rng.random() < base.flip:
         image_HW3, label_HW = image_HW3[:, ::-1], label_HW[:, ::-1]
@@ -58,15 +58,15 @@ def panoptic_sample(
     num_seen: int,
     side: int,
 ) -> dict[str, Any]:
-    """The view as MMDetection's Mask2Former takes it, padded at the right and below to ``side`` pixels.
+    """Convert a view for MMDetection's Mask2Former, padded at the right and bottom to ``side`` pixels.
 
     Args:
-        record: the image's segments; crowds take no part.
+        record: the image's segments; crowds are ignored.
         image_HW3: the view, RGB.
         label_HW: segment ids.
-        class_ids: category_id -> class_id; segments of other categories take no part.
-        num_seen: all segments must be of a class_id below it: the split leaves no image that holds another.
-        side: of the crop.
+        class_ids: category_id -> class_id; segments of other categories are ignored.
+        num_seen: number of seen classes; the split guarantees that all class_ids are below it.
+        side: side of the crop.
     """
     from mmdet.structures import DetDataSample
     from mmengine.structures import InstanceData
@@ -77,7 +77,7 @@ def panoptic_sample(
     masks = label_HW[None] == ids[:, None, None]
     visible = masks.any((1, 2))
     labels = np.array([class_ids[s.category_id] for s in segments], dtype=np.int64)
-    assert (labels < num_seen).all(), f"image {record.image_id} holds an unseen class"
+    assert (labels < num_seen).all(), f"image {record.image_id} contains an unseen class"
     padded_masks = np.zeros((int(visible.sum()), side, side), bool)
     padded_masks[:, :height, :width] = masks[visible]
     shape = (height, width)
@@ -94,10 +94,10 @@ def semantic_sample(
     num_seen: int,
     side: int,
 ) -> dict[str, Any]:
-    """The view as MMSegmentation's Mask2Former takes it, padded at the right and below to ``side`` pixels.
+    """Convert a view for MMSegmentation's Mask2Former, padded at the right and bottom to ``side`` pixels.
 
-    Its label is the class_id of each pixel, `IGNORED` for unseen classes, void, crowds and padding. Arguments as in
-    `panoptic_sample`, but segments of any class_id may occur.
+    The label is the class_id of each pixel, and `IGNORED` for unseen classes, void, crowds and padding. Arguments are
+    those of `panoptic_sample`, but segments may have any class_id.
     """
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample

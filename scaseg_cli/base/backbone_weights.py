@@ -1,4 +1,4 @@
-"""Where the backbone's pre-trained weights come from: shipped, torchvision's cache, the network, or a file."""
+"""Finds the backbone's pre-trained weights: shipped, in torchvision's cache, on the network, or in a file."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from scaseg_cli.results.console import say
 SHIPPED_BACKBONE = "shapes-backbone"
 SHIPPED_FILE = Path(__file__).parents[1] / "shapes" / "backbone.safetensors"
 TORCHVISION = "torchvision://"
-REMEDY = "Give a file of torchvision-style ResNet weights: --set base.backbone.checkpoint=PATH"
+REMEDY = "Set a file of torchvision-style ResNet weights: --set base.backbone.checkpoint=PATH"
 
 
 def read_backbone(checkpoint: str) -> tuple[Path, dict[str, Tensor]]:
-    """A checkpoint's weights and the file that they are from.
+    """Read a checkpoint's weights; returns their file and the weights.
 
     Args:
         checkpoint: ``shapes-backbone`` (shipped), ``torchvision://NAME`` (from the local cache or the network), or a
             file (.pth or .safetensors, torchvision's key names).
 
     Raises:
-        ScasegError: not there and not to be fetched, or damaged.
+        ScasegError: the weights are damaged, or are missing and cannot be downloaded.
     """
     if checkpoint == SHIPPED_BACKBONE:
         return SHIPPED_FILE, load_tensors(SHIPPED_FILE, checkpoint, "Make it with `scaseg shapes train-backbone`.")[0]
@@ -35,12 +35,12 @@ def read_backbone(checkpoint: str) -> tuple[Path, dict[str, Tensor]]:
         return Path(checkpoint), read_state_dict(Path(checkpoint), REMEDY)
     path, url = torchvision_file(checkpoint)
     if path.is_file():
-        return path, read_state_dict(path, f"Delete it, and it is fetched again. Or: {REMEDY}")
+        return path, read_state_dict(path, f"Delete it to download it again. Or: {REMEDY}")
     return path, _fetched(checkpoint.removeprefix(TORCHVISION), path, url)
 
 
 def torchvision_file(checkpoint: str) -> tuple[Path, str]:
-    """Where torchvision keeps the ImageNet weights that ``torchvision://NAME`` means, and where they come from.
+    """The cache path and the URL of the ImageNet weights that ``torchvision://NAME`` names.
 
     Raises:
         ScasegError: torchvision has no such weights.
@@ -61,7 +61,7 @@ def _fetched(name: str, path: Path, url: str) -> dict[str, Tensor]:
     problem = f"the weights of torchvision's {name} are not on this machine ({path}), and"
     if (reason := unreachable(url)) is not None:
         raise ScasegError(f"{problem} {url} cannot be reached: {reason}", hint)
-    say(f"fetching the weights of torchvision's {name}")
+    say(f"downloading the weights of torchvision's {name}")
     try:
         with limited_waits():
             state = torch.hub.load_state_dict_from_url(
@@ -69,4 +69,4 @@ def _fetched(name: str, path: Path, url: str) -> dict[str, Tensor]:
             )
             return dict(state)
     except (OSError, RuntimeError) as error:
-        raise ScasegError(f"{problem} fetching them failed: {error}", hint) from error
+        raise ScasegError(f"{problem} downloading them failed: {error}", hint) from error

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 BASE_KIND = "base model"
 BASE_REMEDY = "Run `scaseg train-base` again with this recipe."
-_IN_NETWORK = ".cls_embed."  # behind the name that the host gives its head
+_IN_NETWORK = ".cls_embed."  # follows the host's name of the head
 
 
 class ClassProjector(nn.Sequential):
-    """P: R^D -> R^C, an MLP D-D-C with ReLU (docs/method.md, Notation; a reading)."""
+    """The class projector P: R^D -> R^C, an MLP D-D-C with ReLU (docs/method.md, Notation; a reading)."""
 
     visual_dim: int
     embedding_dim: int
@@ -36,11 +36,11 @@ class ClassProjector(nn.Sequential):
 
 
 class CosineClassifier(nn.Module):
-    """Class logits cos(P(v), a_k) / tau, with a learned no-object embedding a_0 as the last class.
+    """Computes class logits cos(P(v), a_k) / tau; the last class is a learned no-object embedding a_0.
 
     Args:
-        projector: P.
-        embeddings_KC: unit semantic embeddings of the classes that take part.
+        projector: the class projector P.
+        embeddings_KC: unit semantic embeddings of the classes.
         tau: temperature.
     """
 
@@ -51,25 +51,25 @@ class CosineClassifier(nn.Module):
         self.projector = projector
         self.tau = tau
         self.no_object = nn.Parameter(F.normalize(torch.randn(embeddings_KC.shape[1]), dim=0))
-        # not saved: the class embeddings have a file and a hash of their own
+        # not saved: the class embeddings have their own file and hash
         self.register_buffer("embeddings", embeddings_KC.clone(), persistent=False)
 
     def project(self, v: Tensor) -> Tensor:
-        """f = P(v): [..., D] -> [..., C]."""
+        """Project f = P(v): [..., D] -> [..., C]."""
         return self.projector(v)
 
     def forward(self, v: Tensor) -> Tensor:
-        """Logits [..., K + 1] of visual embeddings [..., D]; the last column is no-object."""
+        """Compute logits [..., K + 1] of visual embeddings [..., D]; the last column is no-object."""
         return self.logits_of_projected(self.project(v))
 
     def logits_of_projected(self, f: Tensor) -> Tensor:
-        """Logits [..., K + 1] of projected embeddings [..., C]; in float32, whatever the precision around it."""
+        """Compute logits [..., K + 1] of projected embeddings [..., C], always in float32."""
         classes = torch.cat([self.embeddings, F.normalize(self.no_object, dim=0)[None]])
         with torch.autocast(f.device.type, enabled=False):
             return F.normalize(f.float(), dim=-1) @ classes.T / self.tau
 
     def over(self, embeddings_KC: Tensor) -> CosineClassifier:
-        """A classifier over other classes, with copies of this one's P and a_0."""
+        """Make a classifier over other classes with copies of this one's P and a_0."""
         projector = ClassProjector(self.projector.visual_dim, self.projector.embedding_dim)
         other = CosineClassifier(projector, embeddings_KC, self.tau)
         other.load_state_dict(self.state_dict())
@@ -77,10 +77,12 @@ class CosineClassifier(nn.Module):
 
 
 def load_classifier(recipe: Recipe, run: RunDir) -> CosineClassifier:
-    """The base model's P and a_0 as a classifier over all classes, seen first, on the CPU; reads no mm* package.
+    """Load the base model's P and a_0 as a classifier over all classes, seen first, on the CPU.
+
+    It imports no mm* package.
 
     Raises:
-        ScasegError: the base model is not there, of another recipe or stage, damaged, or its keys do not fit.
+        ScasegError: the base model is missing, damaged, from another recipe or stage, or its keys do not match.
     """
     require(recipe, run, "base")
     tensors, _ = load_tensors(run.base_file, BASE_KIND, BASE_REMEDY)

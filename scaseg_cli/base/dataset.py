@@ -1,7 +1,7 @@
-"""The training views of a set of labelled images, and the order in which they come.
+"""The training views of a set of labelled images, and their order.
 
-The global batch of iteration i, its images and each image's augmentation depend on (seed, i) alone: not on what ran
-before, nor on the number of processes. So a resumed run sees what an uninterrupted one would have.
+The global batch of iteration i, with the augmentation of each image, depends only on (seed, i), not on earlier
+iterations or on the number of processes. A resumed run therefore gets the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class TrainingViews(Dataset[dict[str, Any]]):
     Args:
         images: the training set.
         classes: the class ids of its categories, and which of them are seen.
-        task: its labels decide on the form of a sample.
-        base: the recipe's section, for crop, scale and flip.
-        seed: of the augmentation.
+        task: the task; its kind of labels determines the format of a sample.
+        base: the recipe's section, with crop, scale and flip.
+        seed: seed of the augmentation.
     """
 
     def __init__(self, images: LabelledSet, classes: ClassList, task: Task, base: Base, seed: int) -> None:
         self.images, self.classes, self.base, self.seed = images, classes, base, seed
         self._sample = semantic_sample if task.labels == "semantic" else panoptic_sample
-        # small images are decoded once; COCO's would not fit
+        # small datasets are decoded once; COCO does not fit into memory
         small = images.images and max(r.width * r.height for r in images.images) <= 128 * 128
         self._read = lru_cache(maxsize=None if small else 0)(self._read_image)
 
@@ -54,7 +54,7 @@ class TrainingViews(Dataset[dict[str, Any]]):
         return read_image(self.images.image_path(record), record), read_label(self.images, record)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        """One training view: ``inputs`` uint8 RGB [3, crop, crop], and ``data_samples`` with its label."""
+        """Make one training view: ``inputs`` uint8 RGB [3, crop, crop], and ``data_samples`` with its label."""
         index, position = key
         record = self.images.images[index]
         rng = np.random.default_rng((self.seed, position))
@@ -63,7 +63,7 @@ class TrainingViews(Dataset[dict[str, Any]]):
 
 
 def training_views(recipe: Recipe, run: RunDir) -> TrainingViews:
-    """The recipe's training views.
+    """Open the recipe's training views.
 
     Raises:
         ScasegError: the data has not been split, or image or label files are missing.
@@ -73,20 +73,20 @@ def training_views(recipe: Recipe, run: RunDir) -> TrainingViews:
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """A batch as mmengine's models take it: lists, stacked by the network's preprocessor."""
+    """Collate a batch for mmengine's models: lists, which the network's preprocessor stacks."""
     return {key: [item[key] for item in samples] for key in ("inputs", "data_samples")}
 
 
 class SampleOrder(Sampler[list[Key]]):
-    """This process's share of each iteration's batch, epoch after epoch in a new order.
+    """Yields this process's part of each iteration's batch, in a new order each epoch.
 
     Args:
-        num_images: of the training set.
-        batch_size: images a step, all processes together.
-        seed: of the orders.
+        num_images: number of training images.
+        batch_size: images per step over all processes.
+        seed: seed of the orders.
         start: first iteration to yield.
-        stop: the iteration after the last.
-        rank: this process.
+        stop: the iteration after the last one.
+        rank: rank of this process.
         world_size: number of processes.
     """
 

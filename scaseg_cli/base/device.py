@@ -1,4 +1,4 @@
-"""Where a run computes: the device, the CPU threads, and the processes of a distributed run."""
+"""Chooses where a run computes: device, CPU threads, and processes of a distributed run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class World:
-    """This process among those of the run."""
+    """This process's device and rank among the processes of the run."""
 
     device: torch.device
     rank: int = 0
@@ -28,12 +28,12 @@ class World:
 
 
 def world_size(recipe: Recipe) -> int:
-    """Processes on each node of a stage that takes several: one a GPU, or ``processes`` on the CPU."""
+    """Number of processes per node of a parallel stage: one per GPU, or ``processes`` on the CPU."""
     return max(1, recipe.gpus) if recipe.gpus else recipe.processes
 
 
 def check_devices(recipe: Recipe) -> None:
-    """Go on only if the machine has the CUDA devices that ``recipe`` asks for.
+    """Check that the machine has the CUDA devices that ``recipe`` requests.
 
     Raises:
         ScasegError: it has fewer.
@@ -41,26 +41,26 @@ def check_devices(recipe: Recipe) -> None:
     available = torch.cuda.device_count()
     if recipe.gpus > available:
         raise ScasegError(
-            f"this machine has {available} CUDA device{'' if available == 1 else 's'}, {recipe.gpus} were asked for",
-            f"--gpus 0 runs on the CPU. {DOCTOR}",
+            f"this machine has {available} CUDA device{'' if available == 1 else 's'}, {recipe.gpus} were requested",
+            f"Use --gpus 0 to run on the CPU. {DOCTOR}",
         )
 
 
 def choose_device(recipe: Recipe, named: str | torch.device | None = None) -> torch.device:
-    """The device of a single-process stage; sets the CPU threads, and whether kernels must be deterministic.
+    """Choose the device of a single-process stage, and set CPU threads and determinism.
 
-    Where PyTorch has no deterministic kernel it takes the other: on CUDA the gradient of sampling masks at points.
+    Operations without a deterministic kernel use the other one: on CUDA the gradient of sampling masks at points.
 
     Args:
-        recipe: says how to compute and, where no device is named, on which.
-        named: ``cpu``, ``cuda`` or ``cuda:1``, or one of torch's; None: the first of the recipe's GPUs, else the CPU.
+        recipe: the recipe, with the number of GPUs, the threads and the determinism.
+        named: ``cpu``, ``cuda``, ``cuda:1`` or a torch device; None: the first of the recipe's GPUs, or the CPU.
 
     Raises:
-        ScasegError: more GPUs are asked for than there are, or the machine has no device of that name.
+        ScasegError: the recipe requests more GPUs than the machine has, or the named device does not exist.
     """
     device = _of_recipe(recipe) if named is None else _of_name(named)
     if recipe.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA begins in this process
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when this process initialises CUDA
     torch.use_deterministic_algorithms(recipe.deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = False
     if recipe.threads is not None:
@@ -93,7 +93,7 @@ def _of_name(named: str | torch.device) -> torch.device:
 
 
 def join_world(recipe: Recipe) -> World:
-    """This process's device and rank; joins the others of `launch_workers` in one of its processes."""
+    """Find this process's device and rank; a process of `launch_workers` joins the others."""
     device = choose_device(recipe)
     if not in_worker():
         return World(device)
@@ -106,8 +106,8 @@ def join_world(recipe: Recipe) -> World:
 
 
 def memory_gib(device: torch.device) -> float:
-    """The most memory that this process has held so far, in GiB: of the GPU, or of the machine."""
+    """Peak memory of this process so far, in GiB, on the GPU or in main memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held / 2**30 if sys.platform == "darwin" else held / 2**20  # bytes there, KiB here
+    return held / 2**30 if sys.platform == "darwin" else held / 2**20  # bytes on macOS, KiB on Linux

@@ -1,4 +1,4 @@
-"""Losses, learning rate, speed and memory for TensorBoard and Weights & Biases, through mmengine's backends."""
+"""Logs losses, learning rate, speed and memory to TensorBoard and Weights & Biases through mmengine's backends."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 def check_wandb(recipe: Recipe) -> None:
-    """Go on only if Weights & Biases is there where the recipe wants it.
+    """Check that Weights & Biases is installed if the recipe uses it.
 
     Raises:
         ScasegError: it is not installed.
     """
     if recipe.wandb is not None and importlib.util.find_spec("wandb") is None:
-        raise ScasegError(f"wandb is {recipe.wandb!r}, and wandb is not installed", "pip install wandb")
+        raise ScasegError(f"wandb is {recipe.wandb!r}, but wandb is not installed", "Run `pip install wandb`.")
 
 
 class _Tensorboard(TensorboardVisBackend):
-    """Goes on after iteration ``start``: TensorBoard then forgets what an earlier process wrote beyond it."""
+    """Resumes at iteration ``start``: TensorBoard drops what an interrupted run logged after it."""
 
     def __init__(self, folder: Path, start: int) -> None:
         super().__init__(str(folder))
@@ -43,12 +43,12 @@ class _Tensorboard(TensorboardVisBackend):
         from torch.utils.tensorboard import SummaryWriter
 
         if self._start == 0:
-            shutil.rmtree(self._save_dir, ignore_errors=True)  # of another training
+            shutil.rmtree(self._save_dir, ignore_errors=True)  # from another training run
         self._tensorboard = SummaryWriter(self._save_dir, purge_step=self._start or None)
 
 
 class _Wandb(WandbVisBackend):
-    """One run of the project for a training, however often it was cut short."""
+    """Logs one training run to one run of the project, even if it was interrupted."""
 
     def __init__(self, recipe: Recipe, run: RunDir, key: str) -> None:
         name = f"{recipe.name} {run.path.name} {recipe.seed}"
@@ -57,20 +57,20 @@ class _Wandb(WandbVisBackend):
         super().__init__(str(run.path / "base" / "wandb"), known, steps)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining data."""
         if hasattr(self, "_wandb"):
             self._wandb.finish()
 
 
 class Events(Hook):
-    """Hands figures to TensorBoard, and to Weights & Biases where the recipe says so.
+    """Logs to TensorBoard and, if the recipe uses it, to Weights & Biases.
 
     Args:
-        recipe: says which.
-        run: the run folder; TensorBoard's files go to base/tensorboard in it.
+        recipe: the recipe.
+        run: the run folder; TensorBoard's files go to its base/tensorboard.
         key: the stage's key.
         start: the first iteration.
-        device: whose memory is told.
+        device: the device whose memory is logged.
     """
 
     def __init__(self, recipe: Recipe, run: RunDir, key: str, start: int, device: torch.device) -> None:
@@ -83,14 +83,14 @@ class Events(Hook):
         self._since, self._begun = time.monotonic(), start
 
     def before_train(self, runner: Any) -> None:
-        """The clock begins."""
+        """Start the clock."""
         del runner
         self._since = time.monotonic()
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, torch.Tensor] | None = None
     ) -> None:
-        """Every ``log_every`` iterations, as in losses.csv."""
+        """Log every ``log_every`` iterations, as in losses.csv."""
         del data_batch
         if not self.backends or (batch_idx % self.base.log_every and batch_idx + 1 != runner.max_iters):
             return
@@ -104,7 +104,7 @@ class Events(Hook):
             backend.add_scalars({"iteration": batch_idx, **figures}, step=batch_idx)
 
     def after_run(self, runner: Any) -> None:
-        """Write what is left."""
+        """Write the remaining data."""
         del runner
         for backend in self.backends:
             backend.close()

@@ -1,6 +1,6 @@
-"""Mask2Former's head with the cosine classifier in place of its linear one; what the heads of both hosts share.
+"""Mask2Former's head with a cosine classifier instead of its linear one: the common part of both hosts' heads.
 
-MMSegmentation's head extends MMDetection's, so that what is here goes between either host's own head and ours.
+MMSegmentation's head extends MMDetection's, so this class fits between either host's head and ours.
 Shapes: B images, Q queries, G segments, D decoder channels, H W pixels of the padded batch.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
 
-mmcv_ops.install()  # before anything of mmdet's models
+mmcv_ops.install()  # before any import of mmdet's models
 
 from mmdet.models.dense_heads import Mask2FormerHead  # noqa: E402
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from scaseg_cli.base.classifier import CosineClassifier
 
-Matches = list[tuple[Tensor, Tensor]]  # per image, indices of queries and of the segments that they hold
+Matches = list[tuple[Tensor, Tensor]]  # per image, indices of matched queries and of their segments
 
 
 class CosineHead(Mask2FormerHead):
-    """A Mask2Former head whose classes are semantic embeddings.
+    """A Mask2Former head that classifies by semantic embeddings.
 
-    It remembers the visual embeddings v of the last forward pass and, of the last loss or `match`, which query holds
-    which segment and which ones hold nothing.
+    It stores the visual embeddings v of the last forward pass, and the matched and unmatched queries of the last loss
+    or `match`.
 
     Args:
-        classifier: over the seen classes.
-        **mask2former: what the host's head takes.
+        classifier: the classifier over the seen classes.
+        **mask2former: arguments of the host's head.
     """
 
     def __init__(self, classifier: CosineClassifier, **mask2former: Any) -> None:
@@ -46,11 +46,11 @@ class CosineHead(Mask2FormerHead):
 
     @abstractmethod
     def segments(self, sample: Any) -> InstanceData:
-        """A training sample's segments: ``labels`` [G], their class ids, and ``masks``, bool [G, H, W]."""
+        """A training sample's segments: class ids ``labels`` [G], and ``masks``, bool [G, H, W]."""
 
     @abstractmethod
     def annotated(self, samples: list[Any]) -> tuple[list[InstanceData], list[dict[str, Any]]]:
-        """What the host's matching takes: each image's segments, in the order of `segments`, and its metainfo."""
+        """Inputs of the host's matching: each image's segments, in the order of `segments`, and its metainfo."""
 
     def _forward_head(self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: Any) -> Any:
         self._visual = self.transformer_decoder.post_norm(decoder_out)
@@ -64,19 +64,19 @@ class CosineHead(Mask2FormerHead):
         return targets
 
     def loss(self, *features_and_samples: Any) -> dict[str, Tensor]:
-        """Mask2Former's losses of all decoder layers; takes what the host's head takes."""
+        """Compute Mask2Former's losses of all decoder layers, from the arguments of the host's head."""
         self._matches, self._null = [], []
         return super().loss(*features_and_samples)
 
     def loss_by_feat(self, class_logits: list[Tensor], mask_logits: list[Tensor], *annotated: Any) -> dict[str, Tensor]:
-        """Matching and losses of all decoder layers; in float32, whatever the precision around it."""
+        """Match queries and compute the losses of all decoder layers, always in float32."""
         with torch.autocast(mask_logits[0].device.type, enabled=False):
             in_full = [[logits.float() for logits in layers] for layers in (class_logits, mask_logits)]
             return super().loss_by_feat(*in_full, *annotated)
 
     def last_visual(self) -> Tensor:
         """v of the last forward pass, after the decoder's last norm, [B, Q, D]."""
-        assert self._visual is not None, "there has been no forward pass"
+        assert self._visual is not None, "no forward pass has run"
         return self._visual
 
     def last_matches(self, num_images: int) -> Matches:
@@ -84,14 +84,14 @@ class CosineHead(Mask2FormerHead):
         return self._matches[-num_images:]
 
     def last_null(self, num_images: int) -> list[Tensor]:
-        """Per image, the queries that hold no segment in the last decoder layer's matching, ascending.
+        """Per image, the unmatched queries of the last decoder layer's matching, ascending.
 
-        A query on ignored pixels is neither here nor in `last_matches`.
+        Queries on ignored pixels are in neither this list nor `last_matches`.
         """
         return self._null[-num_images:]
 
     def match(self, x: tuple[Tensor, ...], samples: list[Any]) -> Matches:
-        """Match queries to segments without any loss: forward, then the last layer's Hungarian matching."""
+        """Match queries to segments without losses: forward pass, then Hungarian matching of the last layer."""
         class_logits, mask_logits = self(x, samples)
         self._matches, self._null = [], []
         self.get_targets(list(class_logits[-1]), list(mask_logits[-1]), *self.annotated(samples))

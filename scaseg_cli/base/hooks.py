@@ -1,4 +1,4 @@
-"""What the Runner does between iterations: all of it depends on the iteration alone, so that a resumed run is exact."""
+"""The training loop and its hooks; they depend only on the iteration, so that resuming is exact."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class ResumableLoop(IterBasedTrainLoop):
-    """mmengine's loop over a loader that begins at ``start``; mmengine's would draw and drop what came before.
+    """mmengine's loop over a loader that starts at ``start``; mmengine's own would draw and drop the earlier batches.
 
-    An iteration is one step of the optimizer, in ``accumulate`` parts whose gradients are added up; their losses are
-    told as a mean.
+    An iteration is one optimizer step in ``accumulate`` parts. Their gradients are summed, and the mean of their losses
+    is reported.
     """
 
     def __init__(self, runner: Any, dataloader: Any, max_iters: int, start: int, accumulate: int) -> None:
@@ -40,7 +40,7 @@ class ResumableLoop(IterBasedTrainLoop):
     def run(self) -> torch.nn.Module:
         """Train from ``start`` to ``max_iters``."""
         parts = self._accumulate
-        # the Runner has counted iterations, and the wrapper counts parts
+        # the Runner counts iterations, the wrapper counts parts
         wrapper = self.runner.optim_wrapper
         wrapper.initialize_count_status(self.runner.model, self._iter * parts, self._max_iters * parts)
         self.runner.call_hook("before_train")
@@ -52,7 +52,7 @@ class ResumableLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def run_iter(self, data_batch: dict[str, list[Any]]) -> None:
-        """One step of the optimizer."""
+        """Run one optimizer step."""
         self.runner.call_hook("before_train_iter", batch_idx=self._iter, data_batch=data_batch)
         train_step, wrapper = self.runner.model.train_step, self.runner.optim_wrapper
         losses = [train_step(part, optim_wrapper=wrapper) for part in in_parts(data_batch, self._accumulate)]
@@ -62,7 +62,7 @@ class ResumableLoop(IterBasedTrainLoop):
 
 
 def in_parts(batch: dict[str, list[Any]], count: int) -> Iterator[dict[str, list[Any]]]:
-    """A process's share of a batch in ``count`` parts of one size, in order."""
+    """Split a process's part of a batch into ``count`` parts of equal size, in order."""
     size = len(batch["inputs"]) // count
     for first in range(0, size * count, size):
         yield {key: items[first : first + size] for key, items in batch.items()}
@@ -73,19 +73,19 @@ def _means(losses: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 
 class Seeding(Hook):
-    """Seeds every iteration anew: points, subsets and dropout of iteration i are the same after a resume."""
+    """Reseeds every iteration, so that its points, subsets and dropout are the same after resuming."""
 
     def __init__(self, seed: int, world: World) -> None:
         self.seed, self.rank = seed, world.rank
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Seed torch, from which all draws in the network come, for iteration ``batch_idx``."""
+        """Seed torch, the source of all draws in the network, for iteration ``batch_idx``."""
         del runner, data_batch
         torch.manual_seed(drawn_seed(self.seed, "base", batch_idx, self.rank))
 
 
 def learning_rate_factor(base: Base, iteration: int) -> float:
-    """The learning rate at ``iteration``, relative to the recipe's: warm-up, then steps or half a cosine."""
+    """Learning rate at ``iteration`` relative to the recipe's: warm-up, then steps or half a cosine."""
     if iteration < base.warmup:
         return (iteration + 1) / base.warmup
     if base.schedule == "cosine":
@@ -114,7 +114,7 @@ class Losses(Hook):
         path: the CSV.
         base: the recipe's section.
         start: the first iteration.
-        world: this process; the first one shows and writes.
+        world: this process; only the first one shows and writes.
     """
 
     def __init__(self, path: Path, base: Base, start: int, world: World) -> None:
@@ -131,7 +131,7 @@ class Losses(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, torch.Tensor] | None = None
     ) -> None:
-        """Advance; stop with a clear error when the loss is not a number."""
+        """Advance, and stop with a clear error if the loss is not finite."""
         del data_batch
         last = batch_idx + 1 == runner.max_iters
         if batch_idx % self.base.log_every and not last:
@@ -141,7 +141,7 @@ class Losses(Hook):
         if not math.isfinite(values["loss"]):
             raise ScasegError(
                 f"the loss is {values['loss']} at iteration {batch_idx}",
-                "Lower the learning rate: --set base.learning_rate=...; the last checkpoint is kept.",
+                "Lower the learning rate with --set base.learning_rate=...; the last checkpoint is kept.",
             )
         if self.first:
             self._write({"iteration": batch_idx, **{name: f"{value:.5g}" for name, value in values.items()}})
@@ -156,8 +156,8 @@ class Losses(Hook):
             self.meter.close()
 
     def _write(self, row: dict[str, Any]) -> None:
-        """Add a line. Before the first one, lines of iterations that have run again are taken out: not earlier, so
-        that a training whose first batch cannot be read leaves the lines of the one before."""
+        """Add a line. The first call also removes lines of iterations that run again; doing it earlier would lose them
+        if the first batch cannot be read."""
         if self._begun:
             with open(self.path, "a", newline="") as file:
                 csv.DictWriter(file, list(row)).writerow(row)
@@ -175,7 +175,7 @@ class Losses(Hook):
 
 
 def read_losses(path: Path) -> list[dict[str, str]]:
-    """The lines of losses.csv; none where it is not there."""
+    """Read the lines of losses.csv; none if it does not exist."""
     if not path.is_file():
         return []
     with open(path, newline="") as file:
@@ -183,20 +183,20 @@ def read_losses(path: Path) -> list[dict[str, str]]:
 
 
 def last_losses(path: Path) -> dict[str, float]:
-    """The losses of the last line of losses.csv."""
+    """Read the losses in the last line of losses.csv."""
     rows = read_losses(path)
     return {name: float(value) for name, value in rows[-1].items() if "loss" in name} if rows else {}
 
 
 class Progress(Hook):
-    """Puts a training's progress back when it goes on, and saves it now and then.
+    """Restores a training run's progress when it resumes, and saves it regularly.
 
     Args:
-        state: what `load_state` gave, or None for a new training.
+        state: the result of `load_state`, or None for a new training run.
         key: the stage's key, saved with it.
-        path: the file.
+        path: the progress file.
         base: the recipe's section.
-        world: this process; the first one writes, with the token banks of all.
+        world: this process; the first one writes, including the token banks of all.
     """
 
     def __init__(self, state: dict[str, Any] | None, key: str, path: Path, base: Base, world: World) -> None:

@@ -1,11 +1,10 @@
-"""Matching costs and losses of Mask2Former at labelled pixels alone (docs/method.md, Ignored pixels).
+"""Matching costs and losses of Mask2Former at labelled pixels only (docs/method.md, Ignored pixels).
 
-Mask2Former looks at masks at P random points. Here the points are centres of pixels that have a label, so that an
-ignored pixel is neither inside nor outside of any mask. And a query whose mask lies on ignored pixels is not taught
-that there is nothing.
+Mask2Former compares masks at P random points. Here the points are centres of labelled pixels, so ignored pixels affect
+no mask. An unmatched query whose mask is on ignored pixels is not trained towards no-object.
 
 Shapes: B images, Q queries, G matched queries or segments, K classes and no-object, P points, V labelled pixels, h w of
-the mask logits, H W of the labels. A pixel is given by its number in its image, row by row.
+the mask logits, H W of the labels. A pixel is given by its index in the flat image, row by row.
 """
 
 from __future__ import annotations
@@ -19,53 +18,53 @@ from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
 
-mmcv_ops.install()  # before anything of mmdet's models
+mmcv_ops.install()  # before any import of mmdet's models
 
 from mmcv.ops import point_sample  # noqa: E402
 from mmdet.models.dense_heads import Mask2FormerHead  # noqa: E402
 from mmdet.utils import reduce_mean  # noqa: E402
 
-LABELLED = "labelled"  # the key in an image's metainfo under which its labelled pixels are
+LABELLED = "labelled"  # metainfo key of an image's labelled pixels
 
 
 def labelled_pixels(label_HW: Tensor, ignored: int) -> Tensor:
-    """The pixels whose label is not ``ignored``, int64 [V]."""
+    """Find the pixels whose label is not ``ignored``, int64 [V]."""
     return (label_HW.flatten() != ignored).nonzero()[:, 0]
 
 
 def drawn(pixels_V: Tensor, rows: int, columns: int) -> Tensor:
-    """Pixels drawn evenly, with replacement, [rows, columns]; where there is none to draw from, rows must be 0."""
+    """Draw pixels uniformly with replacement, [rows, columns]; rows must be 0 if there are no pixels."""
     return pixels_V[torch.randint(max(1, len(pixels_V)), (rows, columns), device=pixels_V.device)]
 
 
 def logits_at(logits_NQhw: Tensor, pixels_NP: Tensor, labels_NHW: Tensor) -> Tensor:
-    """Mask logits at the centres of pixels, bilinear, [N, Q, P]; the labels say how large an image is in pixels."""
+    """Sample mask logits bilinearly at pixel centres, [N, Q, P]; the labels provide the image size."""
     height, width = labels_NHW.shape[-2:]
     places = torch.stack([pixels_NP % width, pixels_NP // width], dim=-1) + 0.5
     return point_sample(logits_NQhw, places / places.new_tensor([width, height]))
 
 
 def lie_on_ignored(logits_Qhw: Tensor, pixels_V: Tensor, labels_HW: Tensor) -> Tensor:
-    """Whether more than half of what each mask covers is ignored, bool [Q]; an empty mask lies nowhere."""
+    """Whether more than half of each mask's area is ignored, bool [Q]; False for an empty mask."""
     is_ignored_HW = torch.ones_like(labels_HW, dtype=logits_Qhw.dtype)
     is_ignored_HW.view(-1)[pixels_V] = 0.0
     height, width = logits_Qhw.shape[-2:]
-    share_hw = F.adaptive_avg_pool2d(is_ignored_HW[None], (height, width))[0]
+    fraction_hw = F.adaptive_avg_pool2d(is_ignored_HW[None], (height, width))[0]
     covered_Qhw = logits_Qhw > 0
-    return (covered_Qhw * share_hw).sum((1, 2)) > 0.5 * covered_Qhw.sum((1, 2))
+    return (covered_Qhw * fraction_hw).sum((1, 2)) > 0.5 * covered_Qhw.sum((1, 2))
 
 
 class LabelledPixels(Mask2FormerHead):
-    """A Mask2Former head whose images' metainfo has under `LABELLED` the pixels that it may look at."""
+    """A Mask2Former head that uses only the pixels listed under `LABELLED` in each image's metainfo."""
 
     @torch.no_grad()
     def _get_targets_single(
         self, class_logits_QK: Tensor, mask_logits_Qhw: Tensor, segments: InstanceData, meta: dict[str, Any]
     ) -> tuple[Any, ...]:
-        """Match one image's queries with its segments; returns what MMDetection's own method does.
+        """Match one image's queries with its segments; returns the same as MMDetection's method.
 
-        That is: labels [Q], their weights [Q], the matched queries' masks [G, H, W], which queries are matched [Q],
-        indices of those that are and of those that are not, and the sampler's result.
+        These are labels [Q], their weights [Q], the matched queries' masks [G, H, W], whether queries are matched [Q],
+        the indices of matched and of unmatched queries, and the sampler's result.
         """
         logits_QP, masks_GP = self._compared(mask_logits_Qhw, segments.masks, meta[LABELLED])
         found = InstanceData(scores=class_logits_QK, masks=logits_QP)
@@ -83,8 +82,8 @@ class LabelledPixels(Mask2FormerHead):
         return labels_Q, weights_Q, segments.masks[segment], matched_Q, query, matching.neg_inds, matching
 
     def _compared(self, logits_Qhw: Tensor, masks_GHW: Tensor, pixels_V: Tensor) -> tuple[Tensor, Tensor]:
-        """All queries and all segments of an image at the same points: [Q, P] and [G, P]."""
-        if len(masks_GHW) == 0:  # nothing to compare, and perhaps no pixel to draw
+        """Sample all queries and all segments of an image at the same points: [Q, P] and [G, P]."""
+        if len(masks_GHW) == 0:  # nothing to compare, and possibly no labelled pixel
             return logits_Qhw.flatten(1), masks_GHW.flatten(1)
         pixels_1P = drawn(pixels_V, 1, self.num_points)
         logits_1QP = logits_at(logits_Qhw[None], pixels_1P, masks_GHW)
@@ -97,21 +96,20 @@ class LabelledPixels(Mask2FormerHead):
         segments: list[InstanceData],
         metas: list[dict[str, Any]],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The losses of one decoder layer: class, mask and dice.
+        """Compute the class, mask and dice losses of one decoder layer.
 
-        The class loss is a mean over queries by the weights of their classes, without unmatched ones that lie on
-        ignored pixels; the mask losses are means over points
-        and over matched queries, whose number is averaged over processes.
+        The class loss is a class-weighted mean over queries, without unmatched ones on ignored pixels. The mask losses
+        are means over points and over matched queries, whose number is averaged over processes.
         """
         labels, weights, masks, matched, num_matched = self.get_targets(
             list(class_logits_BQK), list(mask_logits_BQhw), segments, metas
         )
         labels_BQ, weights_BQ = torch.stack(labels).flatten(), torch.stack(weights).flatten()
         class_weight = class_logits_BQK.new_tensor(self.class_weight)
-        share = (class_weight[labels_BQ] * weights_BQ).sum().clamp(min=class_weight[-1])  # where all are left out
-        loss_cls = self.loss_cls(class_logits_BQK.flatten(0, 1), labels_BQ, weights_BQ, avg_factor=share)
+        weight_sum = (class_weight[labels_BQ] * weights_BQ).sum().clamp(min=class_weight[-1])  # if all are left out
+        loss_cls = self.loss_cls(class_logits_BQK.flatten(0, 1), labels_BQ, weights_BQ, avg_factor=weight_sum)
         logits_Ghw = mask_logits_BQhw[torch.stack(matched) > 0]
-        num_masks = reduce_mean(share.new_tensor([num_matched])).clamp(min=1)
+        num_masks = reduce_mean(weight_sum.new_tensor([num_matched])).clamp(min=1)
         if len(logits_Ghw) == 0:
             nothing = logits_Ghw.sum()  # 0, with a gradient for every parameter
             return loss_cls, nothing, nothing
@@ -124,7 +122,7 @@ class LabelledPixels(Mask2FormerHead):
         return loss_cls, loss_mask, self.loss_dice(points_GP, targets_GP, avg_factor=num_masks)
 
     def _uncertain_pixels(self, logits_Ghw: Tensor, masks: list[Tensor], pixels: list[Tensor]) -> Tensor:
-        """Points for the losses of matched queries, [G, P]: most of them near the border of the predicted mask.
+        """Draw points for the losses of matched queries, [G, P], most of them near the predicted mask's border.
 
         Args:
             logits_Ghw: mask logits of the matched queries of all images.

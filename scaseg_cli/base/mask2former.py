@@ -1,4 +1,4 @@
-"""Mask2Former's configuration from the recipe's base section, in the words that both hosts understand."""
+"""Builds Mask2Former's configuration from the recipe's base section, in the format of both hosts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Backbone, Base
 
-PIXEL_MEAN = (123.675, 116.28, 103.53)  # ImageNet's, RGB 0..255, as torchvision's ResNets were trained
+PIXEL_MEAN = (123.675, 116.28, 103.53)  # of ImageNet, RGB 0..255, as in the training of torchvision's ResNets
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 def resnet_config(backbone: Backbone) -> dict[str, Any]:
-    """ResNet's configuration; the max-pooling is taken out of the finished network (`build_network`)."""
+    """ResNet's configuration; `build_network` removes max-pooling from the built network."""
     return {
         "depth": backbone.depth,
         "stem_channels": backbone.width,
@@ -21,7 +21,7 @@ def resnet_config(backbone: Backbone) -> dict[str, Any]:
         "frozen_stages": backbone.frozen_stages,
         "norm_cfg": {"type": "BN", "requires_grad": not backbone.frozen_norm},
         "norm_eval": backbone.frozen_norm,
-        # a residual branch that begins at zero stays there where the norm that scales it is not trained
+        # a zero-initialised residual branch would stay zero if its norm is not trained
         "zero_init_residual": not backbone.frozen_norm,
         "style": "pytorch",
     }
@@ -42,7 +42,7 @@ def _mlp(width: int, hidden: int) -> dict[str, Any]:
 
 
 def head_config(base: Base, num_seen: int) -> dict[str, Any]:
-    """Mask2FormerHead's configuration: Mask2Former's own (R-50, COCO panoptic), with the recipe's sizes."""
+    """Mask2FormerHead's configuration: that of Mask2Former (R-50, COCO panoptic) with the recipe's sizes."""
     width = base.channels
     expansion = 1 if base.backbone.depth < 50 else 4
     stride = 4 if base.backbone.max_pool else 2
@@ -53,7 +53,7 @@ def head_config(base: Base, num_seen: int) -> dict[str, Any]:
         "strides": [stride * 2**i for i in range(4)],
         "feat_channels": width,
         "out_channels": width,
-        "num_things_classes": num_seen,  # things and stuff are told apart by a table, not by class id
+        "num_things_classes": num_seen,  # a table separates things and stuff, not the class id
         "num_stuff_classes": 0,
         "num_queries": base.num_queries,
         "num_transformer_feat_level": 3,
@@ -101,7 +101,7 @@ def head_config(base: Base, num_seen: int) -> dict[str, Any]:
 
 
 def matching_config(base: Base) -> dict[str, Any]:
-    """How queries are matched with segments, and at how many points masks are compared: Mask2Former's own."""
+    """Configuration of matching and of the points at which masks are compared: that of Mask2Former."""
     return {
         "num_points": base.num_points,
         "oversample_ratio": 3.0,

@@ -1,4 +1,4 @@
-"""From the recipe's base section to a segmentor, whatever its host."""
+"""Builds a segmentor on either host from the recipe's base section."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def build_backbone(backbone: Backbone) -> ResNet:
-    """MMDetection's ResNet with random weights; without its max-pooling where the recipe says so."""
+    """Build MMDetection's ResNet with random weights, without max-pooling if the recipe says so."""
     resnet = ResNet(**resnet_config(backbone))
     _without_max_pool(resnet, backbone)
     return resnet
@@ -42,13 +42,13 @@ def _without_max_pool(resnet: nn.Module, backbone: Backbone) -> None:
 
 
 def build_network(base: Base, seen_SC: Tensor, clip: ClipModel | None, task: Task) -> AlignedNetwork:
-    """The segmentor of stage 1 with freshly drawn weights.
+    """Build the segmentor of stage 1 with new random weights.
 
     Args:
         base: the recipe's section.
         seen_SC: unit embeddings of the seen classes.
-        clip: the frozen CLIP for V2C; None builds no alignment (for inference, or where V2C is off).
-        task: its labels decide on the host.
+        clip: the frozen CLIP for V2C; None builds no alignment (for inference, or if V2C is off).
+        task: the task; its kind of labels determines the host.
     """
     num_seen, embedding_dim = seen_SC.shape
     classifier = CosineClassifier(ClassProjector(base.channels, embedding_dim), seen_SC, base.tau)
@@ -61,7 +61,7 @@ def build_network(base: Base, seen_SC: Tensor, clip: ClipModel | None, task: Tas
 
 
 def _host(task: Task) -> ModuleType:
-    """The host's module; imported here, since each brings a large package."""
+    """Import the host's module. The import is lazy because each host needs a large package."""
     if task.labels == "semantic":
         from scaseg_cli.base.hosts import semantic
 
@@ -72,7 +72,7 @@ def _host(task: Task) -> ModuleType:
 
 
 def _initialise(network: AlignedNetwork) -> None:
-    """The host's own initialisation, without the line a parameter that mmengine would log."""
+    """Run the host's initialisation without mmengine's log line per parameter."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel("WARNING")
@@ -82,30 +82,30 @@ def _initialise(network: AlignedNetwork) -> None:
 
 
 def synchronise_norms(network: AlignedNetwork, device: torch.device) -> None:
-    """Let the backbone's BatchNorms take their statistics over all processes (`base.backbone.sync_norm`).
+    """Synchronise the statistics of the backbone's BatchNorms over all processes (`base.backbone.sync_norm`).
 
     Weights keep their names and values. The decoder has no BatchNorm.
 
     Raises:
-        ScasegError: ``device`` is not a CUDA device: PyTorch synchronises nowhere else.
+        ScasegError: ``device`` is not a CUDA device; PyTorch supports no other.
     """
     if device.type != "cuda":
         raise ScasegError(
-            f"base.backbone.sync_norm needs CUDA devices, and this run computes on {device.type}",
-            "--set base.backbone.sync_norm=false, or --gpus N",
+            f"base.backbone.sync_norm needs CUDA devices, but this run uses {device.type}",
+            "Use --set base.backbone.sync_norm=false, or --gpus N.",
         )
     network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)
 
 
 def load_backbone(resnet: nn.Module, checkpoint: str | None) -> None:
-    """Put pre-trained weights into the backbone.
+    """Load pre-trained weights into the backbone.
 
     Args:
         resnet: the backbone.
-        checkpoint: what `read_backbone` takes, or None: random weights.
+        checkpoint: an argument of `read_backbone`, or None for random weights.
 
     Raises:
-        ScasegError: not there and not to be fetched, damaged, or of another architecture.
+        ScasegError: the weights are damaged, for another architecture, or missing and cannot be downloaded.
     """
     if checkpoint is None:
         return

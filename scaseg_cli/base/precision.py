@@ -1,7 +1,7 @@
-"""Mixed precision: what of a training step is computed in 16 bits, and what must not be.
+"""Mixed precision: which parts of a training step use 16 bits.
 
-Networks are, losses and all that is compared with CLIP's embeddings are not: a cosine divided by 0.07 has too few
-digits in 16 bits to tell near classes apart, and Hungarian matching refuses a cost that is not a number.
+Networks do; losses and comparisons with CLIP's embeddings do not. A cosine divided by 0.07 has too few digits in 16
+bits to separate similar classes, and Hungarian matching rejects costs that are not finite.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 
 def check_precision(recipe: Recipe) -> None:
-    """Go on only if the device computes in the precision that `base.amp` asks for.
+    """Check that the device supports the precision of `base.amp`.
 
     Raises:
-        ScasegError: fp16 on the CPU, which has no loss scaling there; bf16 on a GPU that has none.
+        ScasegError: fp16 on the CPU, where loss scaling is unavailable, or bf16 on a GPU without it.
     """
     amp = recipe.base.amp
     if amp == "fp16" and recipe.gpus == 0:
-        raise ScasegError("base.amp fp16 needs a GPU", "--set base.amp=bf16 computes in 16 bits on the CPU too.")
+        raise ScasegError("base.amp fp16 needs a GPU", "Use --set base.amp=bf16, which also works on the CPU.")
     if amp == "bf16" and recipe.gpus and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ScasegError("this GPU does not compute in bf16", "--set base.amp=fp16, or off")
+        raise ScasegError("this GPU does not support bf16", "Use --set base.amp=fp16, or off.")
 
 
 class Bf16OptimWrapper(OptimWrapper):
-    """Steps in bf16 on any device. It needs no loss scaling, unlike fp16: its exponents reach as far as float32's.
+    """Optimizer steps in bf16 on any device. bf16 has the exponent range of float32 and needs no loss scaling.
 
     Args:
         device: ``cpu`` or ``cuda``.
-        **wrapper: what mmengine's `OptimWrapper` takes.
+        **wrapper: arguments of mmengine's `OptimWrapper`.
     """
 
     def __init__(self, device: str, **wrapper: Any) -> None:
@@ -48,13 +48,13 @@ class Bf16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """In what forward and loss run."""
+        """The context of forward pass and loss."""
         with super().optim_context(model), torch.autocast(self.device, torch.bfloat16):
             yield
 
 
 def wrapper_type(amp: str, device: str) -> dict[str, Any]:
-    """mmengine's configuration of the optimizer's wrapper for ``amp``: off, bf16 or fp16."""
+    """mmengine's configuration of the optimizer wrapper for ``amp``: off, bf16 or fp16."""
     if amp == "bf16":
         return {"type": Bf16OptimWrapper, "device": device}
     if amp == "fp16":

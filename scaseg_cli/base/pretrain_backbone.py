@@ -1,7 +1,7 @@
-"""Pre-train the embedded world's backbone: it learns to name seen classes, as ImageNet's classifiers do theirs.
+"""Pre-trains the embedded world's backbone to classify seen classes, like an ImageNet classifier.
 
-The backbone is the segmentor's own (`build_backbone` with the sizes of recipes/shapes-zps.yaml). No picture holds an
-unseen class in any role, so that what starts from these weights has seen none.
+The backbone is that of the segmentor (`build_backbone` with the sizes of recipes/shapes-zps.yaml). No picture contains
+an unseen class, not even in the background, so that training from these weights is still zero-shot.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SEEN = (*SEEN_THINGS, *SEEN_STUFF)
-CROP = 32  # pixels: a thing of a 64-pixel scene fills it
+CROP = 32  # pixels; a thing of a 64-pixel scene fills it
 SCENE = 64
 BATCH = 128
 DESTINATION = Path(__file__).parents[1] / "shapes" / "backbone.safetensors"
 _LEARNING_RATE = 2e-3
-_LEAST_SHARE = 0.04  # of a crop's pixels that a class must fill to be named
+_LEAST_AREA = 0.04  # fraction of a crop that a class must cover to be a target
 
 
 def shapes_backbone_config(frozen: bool = False) -> Backbone:
@@ -43,7 +43,7 @@ def shapes_backbone_config(frozen: bool = False) -> Backbone:
 
 
 def single_crop(rng: np.random.Generator, cls: ShapeClass) -> Picture:
-    """One thing or some stuff, as large in pixels as in a scene."""
+    """Draw one thing or some stuff, at the same size in pixels as in a scene."""
     enlarged = SCENE / CROP
     if cls.isthing:
         return thing_crop(rng, cls, CROP, (0.14 * enlarged, 0.24 * enlarged), SEEN_STUFF, enlarged)
@@ -51,17 +51,17 @@ def single_crop(rng: np.random.Generator, cls: ShapeClass) -> Picture:
 
 
 def scene_crop(rng: np.random.Generator) -> Picture:
-    """A window into a scene without unseen classes; named is what fills enough of it."""
+    """Crop a scene without unseen classes; its targets are the classes that cover enough of the crop."""
     scene = draw_scene(rng, SCENE, (2, 5), SEEN_THINGS, SEEN_STUFF)
     top, left = (int(edge) for edge in rng.integers(0, SCENE - CROP + 1, 2))
     window = (slice(top, top + CROP), slice(left, left + CROP))
-    share = np.bincount(scene.index[window].ravel(), minlength=len(scene.classes)) / CROP**2
-    named = {cls.category_id: cls for cls, part in zip(scene.classes, share, strict=True) if part >= _LEAST_SHARE}
+    areas = np.bincount(scene.index[window].ravel(), minlength=len(scene.classes)) / CROP**2
+    named = {cls.category_id: cls for cls, area in zip(scene.classes, areas, strict=True) if area >= _LEAST_AREA}
     return Picture(scene.image[window], tuple(named.values()))
 
 
 def training_crops(seed: int, step: int) -> list[Picture]:
-    """The crops of one step: half single ones, half windows into scenes."""
+    """Draw the crops of one step: half of single classes, half of scenes."""
     order = stream("backbone-order", seed, step).permutation(np.arange(BATCH // 2) % len(SEEN))
     streams = [stream("backbone-train", seed, step, place) for place in range(BATCH)]
     singles = [single_crop(rng, SEEN[number]) for rng, number in zip(streams[: len(order)], order, strict=True)]
@@ -69,7 +69,7 @@ def training_crops(seed: int, step: int) -> list[Picture]:
 
 
 class CropNamer(nn.Module):
-    """The backbone with a linear classifier of the mean of its last features; the classifier is thrown away."""
+    """The backbone with a linear classifier on its mean last features; the classifier is discarded after training."""
 
     def __init__(self, config: Backbone) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class CropNamer(nn.Module):
         self.classifier = nn.Linear(config.width * 8, len(SEEN))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, seen classes] of images [B, 3, H, W]."""
+        """Compute logits [B, seen classes] of images [B, 3, H, W]."""
         return self.classifier(self.backbone(images)[-1].mean((2, 3)))
 
 
@@ -87,7 +87,7 @@ def _stacked(pictures: Sequence[Picture]) -> Tensor:
 
 
 def _class_targets(pictures: Sequence[Picture]) -> Tensor:
-    """The target [B, seen classes]: equal shares for the named classes of each picture."""
+    """Target probabilities [B, seen classes], equal for the classes of each picture."""
     named = torch.tensor([[float(cls in picture.classes) for cls in SEEN] for picture in pictures])
     return named / named.sum(1, keepdim=True)
 
@@ -99,7 +99,7 @@ def _loss(namer: CropNamer, seed: int, step: int) -> Tensor:
 
 @torch.no_grad()
 def _accuracy(namer: CropNamer, seed: int, per_class: int = 16) -> float:
-    """How many fresh single crops get their right name, a fraction."""
+    """Accuracy on new single-class crops, a fraction."""
     right = 0
     for number, cls in enumerate(SEEN):
         pictures = [single_crop(stream("backbone-test", seed, number, i), cls) for i in range(per_class)]
@@ -110,13 +110,13 @@ def _accuracy(namer: CropNamer, seed: int, per_class: int = 16) -> float:
 def train_shapes_backbone(path: Path = DESTINATION, seed: int = 0, iterations: int = 800) -> float:
     """Train the backbone and write it to ``path`` (float16 safetensors); about three minutes on one thread.
 
-    A training that was cut short is taken up where it last saved its progress, beside ``path``.
+    An interrupted training run resumes from the progress file next to ``path``.
 
     Returns:
-        The accuracy on fresh crops of seen classes, a fraction.
+        The accuracy on new crops of seen classes, a fraction.
 
     Raises:
-        ScasegError: ``path`` cannot be written, or the progress beside it is damaged.
+        ScasegError: ``path`` cannot be written, or the progress file next to it is damaged.
     """
     namer = seeded_module(lambda: CropNamer(shapes_backbone_config()), seed)
     assert isinstance(namer, CropNamer)

@@ -1,4 +1,4 @@
-"""Fine-tuned class projectors: P and a_0 of one step, in memory and on disk."""
+"""Fine-tuned class projectors: P and a_0 after some step, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 KIND = "projector"
-_REMEDY = "Run `scaseg union-finetune` again: it writes the projectors anew."
+_REMEDY = "Run `scaseg union-finetune` again: it recomputes the projectors."
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """P and a_0 after ``step`` steps: the classifier's state, ``projector.*`` and ``no_object``."""
+    """P and a_0 after ``step`` steps, as the classifier's state: ``projector.*`` and ``no_object``."""
 
     step: int
     tensors: dict[str, Tensor]
 
     @classmethod
     def of(cls, classifier: CosineClassifier, step: int) -> Snapshot:
-        """A copy of the classifier's present state, on the CPU."""
+        """Copy the classifier's current state to the CPU."""
         return cls(step, {name: tensor.detach().cpu().clone() for name, tensor in classifier.state_dict().items()})
 
     def classifier(self, base: CosineClassifier) -> CosineClassifier:
-        """A classifier over ``base``'s classes with this P and a_0."""
+        """Make a classifier over ``base``'s classes with this P and a_0."""
         tuned = base.over(base.embeddings)
         tuned.load_state_dict(self.tensors)
         return tuned.requires_grad_(False).eval()
 
 
 def save_projector(path: Path, snapshot: Snapshot, meta: dict[str, Any]) -> None:
-    """Write a snapshot in one piece; its step and ``meta`` are kept in the header."""
+    """Write a snapshot atomically, with its step and ``meta`` in the header."""
     save_tensors(path, KIND, snapshot.tensors, {"step": snapshot.step, **meta})
 
 
 def load_projector(recipe: Recipe, run: RunDir, path: Path) -> CosineClassifier:
-    """The classifier over all classes with the fine-tuned P and a_0 of ``path``, for inference.
+    """Load the classifier over all classes with the fine-tuned P and a_0 of ``path``, for inference.
 
     Raises:
-        ScasegError: the file is missing, damaged, no projector, or its keys or shapes do not fit the base model.
+        ScasegError: the file is missing, damaged or not a projector, or does not match the base model.
     """
     classifier = load_classifier(recipe, run)
     tensors, _ = load_tensors(path, KIND, _REMEDY)

@@ -1,4 +1,4 @@
-"""mmengine's Runner for stage 1: the loop, the optimizer, the hooks."""
+"""Builds mmengine's Runner for stage 1, with its loop, optimizer and hooks."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def build_runner(
     start: int,
     scratch: str,
 ) -> Any:
-    """The Runner without mmengine's checkpoints and logs: ours resume exactly and load with weights_only.
+    """Build the Runner without mmengine's checkpoints and logs; ours resume exactly and load with weights_only.
 
     Args:
-        recipe: all of it.
+        recipe: the recipe.
         run: the run folder.
         world: this process.
-        network: on its device.
-        loader: of this process's part of each batch, from iteration ``start`` on.
+        network: the network, on its device.
+        loader: the loader of this process's part of each batch, from iteration ``start`` on.
         start: the first iteration.
-        scratch: the folder for what mmengine writes of its own accord.
+        scratch: a folder for the files that mmengine always writes.
     """
     import mmengine.device.utils as mmengine_device
     from mmengine.logging import MMLogger
@@ -46,7 +46,7 @@ def build_runner(
     from mmengine.runner import Runner
 
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|mmengine|mmdet")
-    mmengine_device.DEVICE = world.device.type  # it would take a GPU wherever there is one
+    mmengine_device.DEVICE = world.device.type  # mmengine would use a GPU if there is one
     base = recipe.base
     if world.size > 1:
         devices = None if world.device.type == "cpu" else [world.device.index]
@@ -72,7 +72,7 @@ def build_runner(
 
 
 def _without_file(logger: logging.Logger) -> None:
-    """mmengine's logger, which outlives the Runner, must not write to a file of its scratch folder."""
+    """Stop mmengine's logger, which outlives the Runner, from writing to the scratch folder."""
     logger.setLevel(logging.ERROR)
     for handler in list(logger.handlers):
         if isinstance(handler, logging.FileHandler):
@@ -91,7 +91,7 @@ def _hooks(recipe: Recipe, run: RunDir, world: World, start: int) -> list[Any]:
 
 
 def _optimizer(base: Base, device: str) -> dict[str, Any]:
-    """AdamW with Mask2Former's groups: a slower backbone, no decay for norms and query embeddings."""
+    """AdamW with Mask2Former's groups: a lower rate for the backbone, no decay for norms and query embeddings."""
     without_decay = {"lr_mult": 1.0, "decay_mult": 0.0}
     wrapper: dict[str, Any] = {
         **wrapper_type(base.amp, device),

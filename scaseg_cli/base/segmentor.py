@@ -1,4 +1,4 @@
-"""The frozen segmentor of stage 1: what every later stage and the evaluation run.
+"""The frozen segmentor of stage 1, which every later stage and the evaluation run.
 
 Shapes: B images, Q queries, D visual width, h w pixels of the mask features, H W of the image.
 """
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 def save_base(run: RunDir, network: AlignedNetwork, recipe: Recipe) -> None:
-    """Write the trained network, without the alignment's bank, in one piece."""
+    """Write the trained network atomically, without the alignment's token bank."""
     tensors = {name: t for name, t in network.state_dict().items() if not name.startswith("v2c.")}
     save_tensors(run.base_file, BASE_KIND, tensors, {"iterations": recipe.base.iterations, "seed": recipe.seed})
 
 
 class Encoded(NamedTuple):
-    """An image's visual embeddings v [Q, D], on the CPU, and mask logits at the size that the network saw."""
+    """An image's visual embeddings v [Q, D], on the CPU, and mask logits at the network's input size."""
 
     visual_QD: Tensor
     logits_Qhw: Tensor
@@ -45,13 +45,13 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Segmentor:
-    """The frozen network on its device; several threads may use it, one of which runs the network at a time.
+    """The frozen network on its device. Several threads may use it; one runs the network at a time.
 
     Attributes:
-        network: in evaluation mode.
-        device: where it is.
+        network: the network in evaluation mode.
+        device: the device of the network.
         eval_size, eval_max_size: of the recipe's base section, in pixels.
-        lock: held while the network runs, whose head keeps what its last pass computed.
+        lock: held while the network runs, because its head stores the results of the last pass.
     """
 
     network: AlignedNetwork
@@ -62,20 +62,20 @@ class Segmentor:
 
     @torch.no_grad()
     def segment(self, images: list[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
-        """Encode images of any sizes.
+        """Encode images of any size.
 
         Args:
             images: uint8 RGB [H, W, 3].
 
         Returns:
-            Per image: v [Q, D], and mask probabilities [Q, H, W] at the image's own size, on the CPU.
+            Per image: v [Q, D], and mask probabilities [Q, H, W] at the original image size, on the CPU.
         """
         pairs = zip(self.encode(images), images, strict=True)
         return [(e.visual_QD, enlarged(e.logits_Qhw, image.shape[:2]).sigmoid().cpu()) for e, image in pairs]
 
     @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> list[Encoded]:
-        """The same without the step to the images' own size, whose masks may need more memory than there is."""
+        """Encode without resizing masks to the original image size, which may need too much memory."""
         resized = [self._resized(image) for image in images]
         batch = _padded(resized)
         with self.lock:
@@ -93,14 +93,14 @@ class Segmentor:
 
     @torch.no_grad()
     def match(self, batch: dict[str, list[Any]]) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
-        """Visual embeddings v [B, Q, D] of training views and, per image, which queries hold segments of which class.
+        """Compute visual embeddings v [B, Q, D] of training views, and match queries to segments.
 
         Args:
-            batch: what `collate` makes of training views.
+            batch: training views from `collate`.
 
         Returns:
-            v, and per image the matched queries' indices and the class ids of what they hold, both [G], and the
-            indices of queries that hold nothing.
+            v, and per image the indices of matched queries and the class ids of their segments, both [G], and the
+            indices of unmatched queries.
         """
         inputs = normalised(self.network, torch.stack(batch["inputs"]))
         samples = [sample.to(self.device) for sample in batch["data_samples"]]
@@ -115,14 +115,14 @@ class Segmentor:
 
 
 def enlarged(logits_Qhw: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Mask logits at the image's own size [Q, H, W]."""
+    """Resize mask logits to the original image size, [Q, H, W]."""
     if logits_Qhw.shape[1:] == size:
         return logits_Qhw
     return F.interpolate(logits_Qhw[None], size, mode="bilinear", align_corners=False)[0]
 
 
 def _padded(images: list[np.ndarray], divisor: int = 32) -> Tensor:
-    """A uint8 batch [B, 3, H, W], padded at the right and below to a multiple of ``divisor``."""
+    """Stack images to a uint8 batch [B, 3, H, W], padded right and bottom to a multiple of ``divisor``."""
     height = -(-max(image.shape[0] for image in images) // divisor) * divisor
     width = -(-max(image.shape[1] for image in images) // divisor) * divisor
     batch = np.zeros((len(images), height, width, 3), np.uint8)
@@ -132,15 +132,15 @@ def _padded(images: list[np.ndarray], divisor: int = 32) -> Tensor:
 
 
 def load_segmentor(recipe: Recipe, run: RunDir, named: str | torch.device | None = None) -> Segmentor:
-    """The base model of this recipe, frozen.
+    """Load the frozen base model of this recipe.
 
     Args:
-        recipe: the run's.
-        run: with its finished base stage.
-        named: the device, as `choose_device` takes it.
+        recipe: the recipe of the run.
+        run: the run folder, with a finished base stage.
+        named: the device, as in `choose_device`.
 
     Raises:
-        ScasegError: it is not there, of another recipe or stage, damaged, or its keys do not fit.
+        ScasegError: it is missing, damaged, from another recipe or stage, or its keys do not match.
     """
     require(recipe, run, "base")
     device = choose_device(recipe, named)

@@ -1,4 +1,4 @@
-"""Stage 1: train Mask2Former with V2C through mmengine's Runner."""
+"""Stage 1: trains Mask2Former with V2C through mmengine's Runner."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ NEXT = "scaseg train-cat"
 
 
 def train_base(recipe: Recipe, run: RunDir) -> StageReport:
-    """Train the segmentor; goes on from the last checkpoint of the same recipe.
+    """Train the segmentor, resuming from the last checkpoint of the same recipe.
 
-    With more than one GPU, process or node, workers train and this process waits for them. A node that is not the
-    first writes no record and has nothing to report.
+    With several GPUs, processes or nodes, workers train and this process waits for them. Only the first node writes the
+    record and reports.
 
     Raises:
-        ScasegError: an earlier stage is missing, the batch does not divide, a checkpoint is damaged.
+        ScasegError: an earlier stage is missing, the batch size does not divide, or a checkpoint is damaged.
     """
     require(recipe, run, "split", "embeddings")
     check_training(recipe)
     node = launch.this_node()
     if node.rank:
         _train(recipe, run)
-        say(f"base: trained; node 0 keeps its record, node {node.rank} has done its part")
+        say(f"base: training is finished; node 0 writes the record, node {node.rank} has nothing more to do")
         return StageReport("base", [], [], None, {"node": node.rank})
     with recording(recipe, run, "base", run.base_file) as summary:
         _train(recipe, run)
@@ -66,42 +66,42 @@ def train_base(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def check_training(recipe: Recipe) -> None:
-    """Go on only if this machine can train what the recipe says.
+    """Check that this machine can run the recipe's training.
 
     Raises:
-        ScasegError: GPUs or wandb are missing, the batch does not divide, or the device cannot compute so.
+        ScasegError: GPUs or wandb are missing, the batch size does not divide, or the device lacks the precision.
     """
     base, size = recipe.base, num_processes(recipe)
     parts = size * base.accumulate
     if base.batch_size % parts:
         each = f", base.accumulate {base.accumulate}" if base.accumulate > 1 else ""
         raise ScasegError(
-            f"base.batch_size {base.batch_size} does not divide by {parts}: {size} process{'es' * (size > 1)}{each}",
+            f"base.batch_size {base.batch_size} is not divisible by {parts}: {size} process{'es' * (size > 1)}{each}",
             f"Choose a multiple of {parts}: --set base.batch_size={parts * -(-base.batch_size // parts)}",
         )
     choose_device(recipe)
-    if recipe.gpus == 0:  # a GPU is asked by the process that trains on it: asking takes memory there
+    if recipe.gpus == 0:  # GPUs are checked by the training process: the query takes GPU memory
         check_precision(recipe)
     check_wandb(recipe)
 
 
 def num_processes(recipe: Recipe) -> int:
-    """Processes that train, those of all nodes together."""
+    """Number of training processes over all nodes."""
     return world_size(recipe) * recipe.nodes
 
 
 def losses_file(run: RunDir) -> Path:
-    """The losses, every ``log_every`` iterations."""
+    """Path of losses.csv, which has the losses every ``log_every`` iterations."""
     return run.path / "base" / "losses.csv"
 
 
 def state_file(run: RunDir) -> Path:
-    """A training's progress, from which it goes on; gone when it has ended."""
+    """Path of the progress file, which exists until training ends."""
     return run.path / "base" / "progress.pt"
 
 
 def _train(recipe: Recipe, run: RunDir) -> None:
-    """This node's part of the training: here, or in workers."""
+    """Run this node's part of the training, in this process or in workers."""
     size = num_processes(recipe)
     if size > 1:
         launch.launch_workers(recipe, run, size, "scaseg_cli.base.train:train", "base", recipe.nodes)
@@ -110,7 +110,7 @@ def _train(recipe: Recipe, run: RunDir) -> None:
 
 
 def train(recipe: Recipe, run: RunDir) -> None:
-    """The training of one process: this one alone, or one of `launch_workers`'."""
+    """Train in one process, which is alone or one of `launch_workers`."""
     world = join_world(recipe)
     check_precision(recipe)
     network = _network(recipe, run, world).to(world.device)
@@ -126,40 +126,40 @@ def train(recipe: Recipe, run: RunDir) -> None:
         try:
             runner.train()
         except BaseException:
-            runner.call_hook("after_run")  # what is open is closed
+            runner.call_hook("after_run")  # closes open files
             raise
     if world.rank == 0:
         save_base(run, network, recipe)
 
 
 def _check_agreement(recipe: Recipe, world: World, key: str, start: int) -> None:
-    """Go on only if all processes are about to do the same.
+    """Check that all processes are about to run the same training.
 
     Raises:
-        ScasegError: other numbers of processes, recipes or progress: nodes that were started differently, or that do
-            not share the run folder.
+        ScasegError: number of processes, recipe or progress differ, because nodes were started differently or do not
+            share the run folder.
     """
     if world.size != num_processes(recipe):
         raise ScasegError(
-            f"{world.size} processes have met, and the recipe is for {num_processes(recipe)}",
-            "Give every node the same --gpus or --processes.",
+            f"{world.size} processes have joined, but the recipe expects {num_processes(recipe)}",
+            "Use the same --gpus or --processes on every node.",
         )
     if world.size == 1:
         return
     told: list[Any] = [None] * world.size
     torch.distributed.all_gather_object(told, (key, start))
     if len({other for other, _ in told}) > 1:
-        raise ScasegError("the nodes have different recipes, or data", "Start the same command on every node.")
+        raise ScasegError("the nodes have different recipes or data", "Start the same command on every node.")
     if len({other for _, other in told}) > 1:
         starts = ", ".join(str(iteration) for _, iteration in told)
         raise ScasegError(
-            f"the processes would go on from different iterations: {starts}",
-            "The run folder must be the same one on every node: a shared file system. Start the command again.",
+            f"the processes would resume from different iterations: {starts}",
+            "Put the run folder on a file system that all nodes share, and start the command again.",
         )
 
 
 def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
-    """The network before its first step: the same weights in every process."""
+    """Build the network before its first step, with the same weights in every process."""
     embeddings = load_embeddings(recipe, run)
     num_seen = read_classes(run).num_seen
     clip = None

@@ -1,4 +1,4 @@
-"""V2C, the vision-to-CLIP alignment: the queries' token of an image is pulled towards CLIP's token of that image.
+"""V2C, the vision-to-CLIP alignment: pulls the token of an image's queries towards CLIP's token of that image.
 
 docs/method.md, Stage 1. Shapes: B images, Q queries, C embedding width, G segments, T tokens in the bank.
 """
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def image_token(f_QC: Tensor, matched_Q: Tensor, enhancement: str, gamma: float) -> Tensor:
-    """g, the image's own token: the mean of its projected queries, those with a segment enhanced.
+    """Compute the image token g, the mean of its projected queries with matched queries enhanced.
 
     Args:
         f_QC: projected query embeddings.
-        matched_Q: bool, whether a query holds a segment.
-        enhancement: ``multiply``: segment queries weigh gamma in the mean; ``plus``: (gamma - 1) times their mean is
-            added; ``minus``: (gamma - 1) times the mean of the others is taken off.
-        gamma: enhancement factor; 1 makes all three the plain mean.
+        matched_Q: bool, whether a query is matched to a segment.
+        enhancement: ``multiply``: matched queries have weight gamma in the mean; ``plus``: (gamma - 1) times their mean
+            is added; ``minus``: (gamma - 1) times the mean of the others is subtracted.
+        gamma: enhancement factor; 1 gives the plain mean in all three cases.
 
     Returns:
         g [C].
@@ -41,13 +41,13 @@ def image_token(f_QC: Tensor, matched_Q: Tensor, enhancement: str, gamma: float)
 
 
 def alignment_loss(g_BC: Tensor, c_BC: Tensor, bank_TC: Tensor, tau: float) -> Tensor:
-    """-log of the softmax share of an image's own CLIP token against the bank's, a mean over images.
+    """Compute -log of the softmax probability of an image's own CLIP token against the bank, a mean over images.
 
-    With an empty bank: 1 - cos(g, c).
+    With an empty bank it is 1 - cos(g, c).
 
     Args:
-        g_BC: the images' own tokens.
-        c_BC: their CLIP tokens, unit.
+        g_BC: the image tokens g.
+        c_BC: their CLIP tokens c, unit.
         bank_TC: CLIP tokens of other images, unit.
         tau: temperature.
     """
@@ -60,7 +60,7 @@ def alignment_loss(g_BC: Tensor, c_BC: Tensor, bank_TC: Tensor, tau: float) -> T
 
 
 class TokenBank(nn.Module):
-    """A queue of the last ``size`` CLIP tokens, saved with the checkpoint; each process keeps its own."""
+    """A queue of the last ``size`` CLIP tokens, saved with the checkpoint; each process has its own."""
 
     tokens: Tensor
     filled: Tensor
@@ -71,12 +71,12 @@ class TokenBank(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
 
     def negatives(self) -> Tensor:
-        """The tokens that are there, newest last, [T <= size, C]."""
+        """The stored tokens, newest last, [T <= size, C]."""
         return self.tokens[len(self.tokens) - int(self.filled) :]
 
     @torch.no_grad()
     def push(self, tokens_BC: Tensor) -> None:
-        """Add tokens; the oldest leave."""
+        """Add tokens and drop the oldest."""
         if len(self.tokens) == 0:
             return
         kept = torch.cat([self.tokens, tokens_BC.to(self.tokens)])[-len(self.tokens) :]
@@ -85,7 +85,7 @@ class TokenBank(nn.Module):
 
 
 def random_subset(num_segments: int) -> Tensor:
-    """M: a random non-empty subset of an image's segments, bool [G]; each segment is in it with probability 1/2."""
+    """Draw M, a random non-empty subset of an image's segments, bool [G]; each is in it with probability 1/2."""
     keep = torch.rand(num_segments) < 0.5
     if num_segments and not keep.any():
         keep[torch.randint(num_segments, ())] = True
@@ -93,29 +93,29 @@ def random_subset(num_segments: int) -> Tensor:
 
 
 def masked_image(image_3HW: Tensor, masks_GHW: Tensor, keep_G: Tensor, colour: tuple[float, float, float]) -> Tensor:
-    """The image with every pixel outside the kept segments set to CLIP's mean colour. RGB, 0..1."""
+    """Set every pixel outside the kept segments to CLIP's mean colour. RGB, 0..1."""
     inside = masks_GHW[keep_G].any(0) if keep_G.any() else torch.zeros_like(masks_GHW[0])
     background = image_3HW.new_tensor(colour)[:, None, None]
     return torch.where(inside[None], image_3HW, background)
 
 
 class V2CAlignment(nn.Module):
-    """L_V2C over complete and masked images, with its bank. CLIP is frozen and not part of the module's state."""
+    """L_V2C over complete and masked images, with its token bank. CLIP is frozen and not in the module's state."""
 
     def __init__(self, config: V2C, clip: ClipModel) -> None:
         super().__init__()
         self.config = config
         self.bank = TokenBank(config.bank_size, clip.dim)
-        self._clip = [clip]  # in a list, so that its weights are neither trained nor saved here
+        self._clip = [clip]  # in a list, so that its weights are neither trained nor saved
 
     def forward(
         self, f_BQC: Tensor, matches: list[tuple[Tensor, Tensor]], images: list[Tensor], masks: list[Tensor]
     ) -> Tensor:
-        """The loss of one batch, weight included; in float32, whatever the precision around it.
+        """Compute the weighted loss of one batch, always in float32.
 
         Args:
             f_BQC: projected queries of the last decoder layer.
-            matches: per image, indices of the matched queries and of the segments they hold.
+            matches: per image, indices of matched queries and of their segments.
             images: per image, RGB 0..1 [3, H, W], without padding.
             masks: per image, bool [G, H, W] of its segments, without padding.
         """
@@ -134,7 +134,7 @@ class V2CAlignment(nn.Module):
             pairs = zip(images, masks, kept, strict=True)
             cut = [masked_image(i, m, k, clip.mean_colour) if len(m) else i for i, m, k in pairs]
             views.append((self._tokens(f_BQC, matches, kept), cut))
-        seen = [clip.resized(image[None]) for _, batch in views for image in batch]  # images differ in size
+        seen = [clip.resized(image[None]) for _, batch in views for image in batch]  # images may differ in size
         targets = clip.encode_image(torch.cat(seen)).chunk(len(views))
         bank = self.bank.negatives().clone()
         losses = [alignment_loss(g, c, bank, config.tau) for (g, _), c in zip(views, targets, strict=True)]

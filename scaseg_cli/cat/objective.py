@@ -100,7 +100,7 @@ class CatObjective:
     def _pairs(
         self, v_MD: Tensor, class_ids_M: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pairs (v, a), mixed or not, and the class ids and weights that they count for: two each where they are mixed."""
+        """Pairs (v, a), and the class ids and weights that they count for: two of each for a mixed pair."""
         a_MC = self.embeddings_NC[class_ids_M]
         if self.config.mixup == 0:
             return v_MD, a_MC, class_ids_M, torch.ones_like(v_MD[:, 0])

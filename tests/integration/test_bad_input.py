@@ -234,7 +234,7 @@ def test_a_disk_without_space(world: World) -> None:
 def test_more_gpus_than_there_are(world: World, command: str) -> None:
     if torch.cuda.device_count() >= 8:
         pytest.skip("this machine has eight")
-    said = ("this machine has \\d CUDA devices?, 8 were asked for", "--gpus 0 runs on the CPU")
+    said = ("this machine has \\d CUDA devices?, 8 were requested", "Use --gpus 0 to run on the CPU")
     world.refuses(command, "--gpus", "8", saying=said)
 
 

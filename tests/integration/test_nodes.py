@@ -74,7 +74,7 @@ def test_nodes_that_were_started_differently_are_told(world: World) -> None:
         process.communicate(timeout=_LIMIT)
     assert (first.returncode, other.returncode) == (2, 2)
     said = (world.folder / "stderr.txt").read_text()
-    assert "error: the nodes have different recipes, or data" in said
+    assert "error: the nodes have different recipes or data" in said
     assert "Traceback" not in said
 
 
@@ -100,8 +100,8 @@ def test_a_run_whose_first_node_never_comes_ends_in_time(world: World) -> None:
         (["--nodes", "2", "--node-rank", "1", "--rendezvous", "here"], "'here' is not HOST:PORT"),
         (["--node-rank", "1"], "nodes is 1"),
         (["--nodes", "0"], "nodes: should be greater than 0"),
-        ([*_node(0, 1), "--set", "base.batch_size=3"], "base.batch_size 3 does not divide by 2: 2 processes"),
-        (["--set", "base.accumulate=4"], "base.batch_size 2 does not divide by 4: 1 process, base.accumulate 4"),
+        ([*_node(0, 1), "--set", "base.batch_size=3"], "base.batch_size 3 is not divisible by 2: 2 processes"),
+        (["--set", "base.accumulate=4"], "base.batch_size 2 is not divisible by 4: 1 process, base.accumulate 4"),
     ],
 )
 def test_nodes_that_make_no_sense(world: World, options: list[str], said: str) -> None:

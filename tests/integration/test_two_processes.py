@@ -97,7 +97,7 @@ def test_both_processes_end_with_the_same_weights_and_banks_of_their_own(
 def test_a_batch_that_does_not_divide(world: World) -> None:
     world.refuses(
         "train-base", "--processes", "2", "--set", "base.batch_size=3",
-        saying=("base.batch_size 3 does not divide by 2: 2 processes", "--set base.batch_size=4"),
+        saying=("base.batch_size 3 is not divisible by 2: 2 processes", "--set base.batch_size=4"),
     )  # fmt: skip
     outcome = world.scaseg("train-base", "--processes", "0")
     check_refusal(outcome, (r"processes: should be greater than 0 \(it is 0\)",))

@@ -1,1 +1,1 @@
-"""The Mask2Formers that a segmentor is built on: MMDetection's for panoptic labels, MMSegmentation's for semantic."""
+"""The host networks of the segmentor: MMDetection's Mask2Former for panoptic labels, MMSegmentation's for semantic."""

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class PanopticHead(CosineHead):
-    """MMDetection's head over segments that come with the sample, things and stuff alike."""
+    """MMDetection's head over the segments of the sample, both things and stuff."""
 
     def segments(self, sample: Any) -> InstanceData:
-        """The sample's own."""
+        """The segments stored in the sample."""
         return sample.gt_instances
 
     def annotated(self, samples: list[Any]) -> tuple[list[InstanceData], list[dict[str, Any]]]:
@@ -32,7 +32,7 @@ class PanopticHead(CosineHead):
         return self.preprocess_gt([self.segments(s) for s in samples], []), [s.metainfo for s in samples]
 
     def preprocess_gt(self, batch_gt_instances: list[InstanceData], _semantic: list[Any]) -> list[InstanceData]:
-        """Segments come as they are: mmdet would tell things from stuff by class id."""
+        """Return the segments unchanged: mmdet would separate things from stuff by class id."""
         return [InstanceData(labels=gt.labels, masks=gt.masks.long()) for gt in batch_gt_instances]
 
 
@@ -41,12 +41,12 @@ class PanopticNetwork(AlignedNetwork, Mask2Former):
 
     @property
     def head(self) -> CosineHead:
-        """The head."""
+        """The panoptic head."""
         return self.panoptic_head
 
 
 def build(base: Base, classifier: CosineClassifier, num_seen: int) -> PanopticNetwork:
-    """The network as the recipe's section says, with weights of the host's making."""
+    """Build the network from the recipe's section, with the host's initial weights."""
     config = ConfigDict(
         backbone={"type": ResNet, **resnet_config(base.backbone)},
         panoptic_head={"type": PanopticHead, "classifier": classifier, **head_config(base, num_seen)},

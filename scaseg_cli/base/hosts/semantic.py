@@ -1,6 +1,6 @@
 """The host for semantic labels: MMSegmentation's Mask2Former.
 
-A training sample's label has the class ids of seen classes, and `IGNORED` for all else: unseen, void, padding.
+A training sample's label contains seen class ids, and `IGNORED` for unseen classes, void and padding.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class SemanticHead(CosineHead, Mask2FormerHead):
-    """MMSegmentation's head over one segment a class; ignored pixels are background of every mask."""
+    """MMSegmentation's head over one segment per class; ignored pixels are background of every mask."""
 
     def segments(self, sample: Any) -> InstanceData:
-        """One segment a class that the label has, as MMSegmentation makes them."""
+        """One segment per class in the label, as in MMSegmentation."""
         (found,), _ = super()._seg_data_to_instance_data([sample])
         return InstanceData(labels=found.labels, masks=found.masks.bool())
 
@@ -42,7 +42,7 @@ class SemanticHead(CosineHead, Mask2FormerHead):
 
 
 class LabelledPixelsHead(SemanticHead, LabelledPixels):
-    """The same, but ignored pixels take part in neither the matching nor the mask losses."""
+    """The same head, but matching and mask losses leave ignored pixels out."""
 
     def _seg_data_to_instance_data(self, batch_data_samples: list[Any]) -> Any:
         segments, metas = super()._seg_data_to_instance_data(batch_data_samples)
@@ -55,16 +55,16 @@ class SemanticNetwork(AlignedNetwork, EncoderDecoder):
 
     @property
     def head(self) -> CosineHead:
-        """The head."""
+        """The semantic head."""
         return self.decode_head
 
     def _decode_head_forward_train(self, inputs: Any, data_samples: list[Any]) -> dict[str, Tensor]:
-        """The head's losses under their own names: MMSegmentation would put ``decode.`` before each."""
+        """Compute the head's losses under their own names; MMSegmentation would prefix them with ``decode.``."""
         return self.decode_head.loss(inputs, data_samples, self.train_cfg)
 
 
 def build(base: Base, classifier: CosineClassifier, num_seen: int) -> SemanticNetwork:
-    """The network as the recipe's section says, with weights of the host's making."""
+    """Build the network from the recipe's section, with the host's initial weights."""
     config = ConfigDict(
         backbone={"type": ResNet, **resnet_config(base.backbone)},
         decode_head={
@@ -81,7 +81,7 @@ def build(base: Base, classifier: CosineClassifier, num_seen: int) -> SemanticNe
             "std": PIXEL_STD,
             "bgr_to_rgb": False,
             "seg_pad_val": IGNORED,
-            "size_divisor": 1,  # views come padded
+            "size_divisor": 1,  # views are already padded
         },
     )
     return SemanticNetwork(**config)

@@ -68,7 +68,7 @@ def test_a_semantic_label_has_seen_classes_alone() -> None:
 def test_a_panoptic_sample_of_an_unseen_class_stops_the_training() -> None:
     record = ImageRecord(7, "7.png", "7.png", 2, 1, _segments(1, UNSEEN))
     label = np.array([[1, 2]], np.int32)
-    with pytest.raises(AssertionError, match="image 7 holds an unseen class"):
+    with pytest.raises(AssertionError, match="image 7 contains an unseen class"):
         panoptic_sample(record, np.zeros((1, 2, 3), np.uint8), label, {1: 1, UNSEEN: UNSEEN}, NUM_SEEN, 4)
 
 

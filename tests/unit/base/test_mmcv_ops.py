@@ -32,13 +32,20 @@ def test_installing_twice_changes_nothing():
     assert sys.modules.get("mmcv._ext") is first
 
 
-def test_scikit_learn_is_not_loaded_with_the_network_and_is_there_later():
+def test_what_the_network_does_not_need_is_not_loaded_with_it():
     program = """
 import sys
 from scaseg_cli.base import network
 print("mmdet.models" in sys.modules, "sklearn" in sys.modules)
+print([name for name in ("matplotlib.pyplot", "sympy", "torch.distributed.fsdp") if name in sys.modules])
 from sklearn.manifold import TSNE
 print(TSNE.__name__)
+from mmengine.model import MMFullyShardedDataParallel
+try:
+    MMFullyShardedDataParallel()
+except Exception as error:
+    print(error.message)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "True False\nTSNE\n"
+    left_out = "mmengine.model.wrappers.fully_sharded_distributed.MMFullyShardedDataParallel"
+    assert done.stdout == f"True False\n[]\nTSNE\nscaseg leaves out {left_out}\n"

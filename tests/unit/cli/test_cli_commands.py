@@ -115,7 +115,7 @@ def test_an_option_of_its_own_name_wins_over_set(scaseg: Call) -> None:
 def test_more_gpus_than_there_are(scaseg: Call, tmp_path: Path) -> None:
     code, out, err = scaseg("run", "--gpus", "999")
     assert (code, out) == (2, "")
-    assert "CUDA devices, 999 were asked for" in err
+    assert "CUDA devices, 999 were requested" in err
     assert "--gpus 0 runs on the CPU." in err
     assert entries(tmp_path) == []
 
@@ -146,7 +146,7 @@ def test_two_commands_never_work_in_one_folder(scaseg: Call, tmp_path: Path) -> 
         lock.flush()
         code, out, err = scaseg("run", "-w", "taken")
     assert (code, out) == (2, "")
-    assert err.startswith("error: another scaseg command (process 4321) is at work in taken")
+    assert err.startswith("error: another scaseg command (process 4321) is running in taken")
     assert scaseg("split-dataset", "-w", "taken", *TINY).code == 0
 
 
