@@ -1,1 +1,1 @@
-"""Grids of validation images: each beside its label, a baseline's prediction and ours. Nothing needs them."""
+"""Grids of validation images: each beside its label, a baseline's prediction and ours. No stage needs them."""

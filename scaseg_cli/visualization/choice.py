@@ -1,4 +1,4 @@
-"""Which images a grid shows: those that a person names, the worst or the best, or the first with unseen classes."""
+"""The choice of a grid's images: those that the user names, the worst or best, or the first with unseen classes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _NAMED = 5  # image ids that an error gives as examples
 
 @dataclass(frozen=True)
 class Choice:
-    """What a person asked for.
+    """The user's choice of images.
 
     Attributes:
-        image_ids: these, in this order; None: others.
-        rank: by the score of our prediction; None: the first by image id.
-        number: images, at most, where none are named.
-        only_unseen: no image without an unseen class, and no segment of a seen one.
+        image_ids: ids of the images, in the grid's order; None means that ``rank`` decides.
+        rank: ranking by the score of our prediction; None means the first images by image id.
+        number: maximum number of images if none are named.
+        only_unseen: leaves out images without an unseen class, and segments of seen classes.
     """
 
     image_ids: tuple[int, ...] | None = None
@@ -41,7 +41,7 @@ class Choice:
 
     @property
     def stem(self) -> str:
-        """What the files are called where the person does not say."""
+        """The default name of the files, without suffix."""
         first = self.rank or ("examples" if self.image_ids is None else "chosen")
         return f"{first}-unseen" if self.only_unseen else first
 
@@ -49,13 +49,13 @@ class Choice:
 def candidates(
     choice: Choice, images: LabelledSet, classes: ClassList, selection_ids: Collection[int]
 ) -> list[ImageRecord]:
-    """The images that may be shown, in order: those of a ranking before they are ranked, else those that are shown.
+    """Return the images to score, in order: all that a ranking compares, or else exactly those that are shown.
 
     Args:
-        choice: what is asked for.
+        choice: the user's choice.
         images: the validation images.
-        classes: the run's.
-        selection_ids: the images that choices were made on, which are never shown.
+        classes: the run's classes.
+        selection_ids: ids of the selection images, which are never shown.
 
     Raises:
         ScasegError: an image id is not one of the validation images, or none of them holds an unseen class.
@@ -79,20 +79,20 @@ def _named(
         if image_id in known:
             continue
         if image_id in selection_ids:
-            why = f"image {image_id} is one of the selection images, on which choices were made"
+            why = f"image {image_id} is a selection image; snapshots and increments were chosen on these"
             raise ScasegError(why, f"Validation images are {_some(known)}.")
-        raise ScasegError(f"--ids {image_id} is no validation image", f"Validation images are {_some(known)}.")
+        raise ScasegError(f"--ids {image_id} is not a validation image", f"Validation images are {_some(known)}.")
     if choice.only_unseen:
         for image_id in wanted:
             if not holds_unseen(known[image_id], classes):
                 holding = [r.image_id for r in images.images if holds_unseen(r, classes)]
-                hint = f"Those that do are {_some(holding)}; without --only all classes are shown."
+                hint = f"Name images that do ({_some(holding)}), or leave out --only."
                 raise ScasegError(f"image {image_id} holds no unseen class", hint)
     return [known[image_id] for image_id in wanted]
 
 
 def _some(image_ids: Collection[int]) -> str:
-    """A few of them in words."""
+    """The first few ids as text."""
     first = [str(image_id) for image_id in sorted(image_ids)[:_NAMED]]
     if not first:
         return "none"
@@ -100,20 +100,20 @@ def _some(image_ids: Collection[int]) -> str:
     return ", ".join(first) + (f" and {more} more" if more else "")
 
 
-def picked(choice: Choice, scored_image: Iterable[ScoredImage]) -> list[ScoredImage]:
-    """Those of the images looked at that are shown; of a ranking no more than these are kept in memory.
+def picked(choice: Choice, scored_images: Iterable[ScoredImage]) -> list[ScoredImage]:
+    """Return the scored images that are shown; a ranking keeps only these in memory.
 
-    Images of equal score go by image id. One in which no class counts has no score and is not ranked.
+    Ties go to the smaller image id. An image in which no class counts has no score and is not ranked.
     """
     if choice.rank is None:
-        return list(scored_image)
+        return list(scored_images)
     sign = 1 if choice.rank == "worst" else -1
-    ranked = (item for item in scored_image if not math.isnan(item.scores["ours"]))
+    ranked = (item for item in scored_images if not math.isnan(item.scores["ours"]))
     return heapq.nsmallest(choice.number, ranked, key=lambda item: (sign * item.scores["ours"], item.record.image_id))
 
 
 def in_words(choice: Choice, shown: Sequence[ImageRecord], classes: ClassList, measure: str) -> str:
-    """What the images are, for the title."""
+    """Describe the images for the title."""
     number = len(shown)
     images = "validation image" if number == 1 else f"{number} validation images"
     if choice.rank is not None:

@@ -1,4 +1,4 @@
-"""The columns of predictions: a baseline, which is a peer's or our own base model, and ours."""
+"""The columns of predictions: ours, and a baseline, which is our base model or another method (a peer)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Column:
     """A column of predictions.
 
     Attributes:
-        key: its name in JSON.
-        title: above it.
-        remark: below the title.
-        source: a classifier on our masks, or predictions in files.
+        key: the column's name in JSON.
+        title: title above the column.
+        remark: text below the title.
+        source: a classifier on our masks, or a peer's predictions in files.
     """
 
     key: Literal["baseline", "ours"]
@@ -36,17 +36,17 @@ class Column:
 
 
 def columns_of(recipe: Recipe, run: RunDir, setting: Setting, peer: Peer | None, name: str | None) -> list[Column]:
-    """The baseline and ours.
+    """Create the columns: the baseline, if there is one, and ours.
 
-    Without a peer the baseline of the transductive model is the inductive one, and that of the inductive model the
-    base without an increment; there is none where that is the same.
+    Without a peer, the baseline of the transductive model is the inductive one. The baseline of the inductive model is
+    the base model without increment; if the two are equal, there is no baseline.
 
     Args:
-        recipe: the run's.
-        run: with the stages that ``setting`` needs.
-        setting: which of our models is shown as ours.
-        peer: predictions in files.
-        name: the baseline's title; None: the folder's name of a peer, else "baseline".
+        recipe: the run's recipe.
+        run: the run folder, with the stages that ``setting`` needs.
+        setting: the setting of our model.
+        peer: another method's predictions in files.
+        name: title of the baseline; None means the name of the peer's folder, or "baseline" without a peer.
 
     Raises:
         ScasegError: files of a stage are damaged.

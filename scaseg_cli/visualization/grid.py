@@ -1,4 +1,4 @@
-"""The grid: its cells, and the files that it is saved to."""
+"""The cells of a grid, and the files that it is saved to."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from scaseg_cli.visualization.scored_images import ScoredImage
 
 SUFFIXES = (".png", ".pdf")
-ROWS_A_PAGE = 8  # of a PDF, at most
-_PAGE_INCHES = 7.5  # a PDF page's width
-_NAMES = 0.8  # of the size of other text, names on segments
+ROWS_A_PAGE = 8  # maximum number of rows on a page of a PDF
+_PAGE_INCHES = 7.5  # width of a PDF page
+_NAMES = 0.8  # size of names on segments, relative to other text
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Style:
     """How cells are drawn.
 
     Attributes:
-        looks: by class id.
-        cell: a cell's longer side, in pixels.
-        only_unseen: segments of seen classes are left out.
-        measure: what scores are called.
+        styles: style of each class, by class id.
+        cell: longer side of a cell, in pixels.
+        only_unseen: leaves out segments of seen classes.
+        measure: title of the scores' measure.
     """
 
     styles: Sequence[ClassStyle]
@@ -50,13 +50,13 @@ class Style:
 
     @property
     def scale(self) -> int:
-        """How many times larger than usual text and lines are."""
+        """The factor by which text and lines are enlarged."""
         return max(1, round(self.cell / CELL))
 
 
 @dataclass(frozen=True)
 class GridRow:
-    """One image: its row of the sheet, and the segments that each cell shows, by the cell's key."""
+    """The row of one image: its row of the sheet, and each cell's segments by the cell's key."""
 
     row: SheetRow
     segments: dict[str, list[dict[str, Any]]]
@@ -68,7 +68,7 @@ class GridRow:
 
 
 def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Column], style: Style) -> GridRow:
-    """The cells of one image.
+    """Draw the cells of one image.
 
     Raises:
         ScasegError: the image or its label cannot be read.
@@ -93,7 +93,7 @@ def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Col
 
 
 def _caption(record: ImageRecord) -> str:
-    """The file's name, and the image id where the name does not say it."""
+    """The file name, with the image id unless the name is the id."""
     stem = Path(record.file_name).stem
     plain = stem.isascii() and stem.isdigit() and int(stem) == record.image_id
     return record.file_name if plain else f"{record.file_name}, image {record.image_id}"
@@ -107,7 +107,7 @@ def _segment(region: Region, predicted: bool) -> dict[str, Any]:
 def sheet_of(
     title: str, notes: Sequence[str], columns: Sequence[Column], rows: Sequence[GridRow], style: Style
 ) -> Sheet:
-    """The sheet of some rows, with a legend of the classes that they show."""
+    """Create the sheet of ``rows``, with a legend of the classes that they show."""
     names = set().union(*(row.names for row in rows))
     return Sheet(
         title,
@@ -129,7 +129,7 @@ def save(
     rows: Sequence[GridRow],
     style: Style,
 ) -> None:
-    """Write the grid to each of ``paths``: as one PNG, or as a PDF of as many pages as it takes.
+    """Write the grid to each of ``paths``: as one PNG, or as a PDF with as many pages as needed.
 
     Raises:
         ScasegError: a file cannot be written.
@@ -148,14 +148,14 @@ def save(
 
 
 def pages(rows: Sequence[GridRow]) -> list[Sequence[GridRow]]:
-    """The rows of each page of a PDF, whose numbers differ by one at most."""
+    """Divide the rows among the pages of a PDF as evenly as possible."""
     number = math.ceil(len(rows) / ROWS_A_PAGE)
     ends = [round(len(rows) * page / number) for page in range(number + 1)]
     return [rows[start:end] for start, end in pairwise(ends)]
 
 
 def _save_pdf(drawn: Sequence[Image.Image], path: Path, title: str) -> None:
-    """Without the time, so that the same grid is the same file; with all colours of each pixel, for the text's sake."""
+    """Save without dates, so that equal grids give equal files, and without chroma subsampling, for sharp text."""
     drawn[0].save(
         path, format="PDF", save_all=True, append_images=drawn[1:], resolution=drawn[0].width / _PAGE_INCHES,
         title=title, creationDate=None, modDate=None, quality=92, subsampling=0,

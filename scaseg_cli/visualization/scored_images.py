@@ -1,6 +1,6 @@
-"""The pass over the images: what our columns make of each, and how well.
+"""The pass over the images: predictions of our columns for each image, with their scores.
 
-Inference is that of `scaseg evaluate`. The score of a prediction is the task's main measure in that image alone: the
+Inference is the same as in `scaseg evaluate`. A prediction's score is the task's main measure in its image alone: the
 mean over the classes that label or prediction holds. Shapes: N classes, X = H * W pixels.
 """
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class ScoredImage:
-    """One image.
+    """One image with its predictions and scores.
 
     Attributes:
         record: the image.
-        predictions: by column.
-        scores: by column, a fraction; NaN where no class counts.
+        predictions: predictions by column key.
+        scores: scores by column key, as fractions; NaN if no class counts.
     """
 
     record: ImageRecord
@@ -48,16 +48,16 @@ class ScoredImage:
 def score_images(
     scored: ScoredSet, records: Sequence[ImageRecord], columns: Sequence[Column], only_unseen: bool
 ) -> Iterator[ScoredImage]:
-    """What our own columns make of each image, one pass of the network for all of them.
+    """Predict and score images for all our own columns in one pass of the network.
 
     Args:
         scored: the validation images.
-        records: of them.
-        columns: a peer's is left out.
-        only_unseen: scores are means over unseen classes.
+        records: the images to score.
+        columns: the columns; a peer's is skipped.
+        only_unseen: scores are means over unseen classes only.
 
     Raises:
-        ScasegError: an image or its label cannot be read, or the base model.
+        ScasegError: an image, its label or the base model cannot be read.
     """
     own: list[tuple[str, Candidate]] = [
         (column.key, column.source) for column in columns if isinstance(column.source, Candidate)
@@ -78,7 +78,7 @@ def score_images(
 def add_prediction(
     scored: ScoredSet, scored_image: ScoredImage, key: str, prediction: Prediction, only_unseen: bool
 ) -> None:
-    """Take in what a peer made of an image."""
+    """Add a peer's prediction to an image, with its score."""
     label_HW = read_label(scored.images, scored_image.record)
     scored_image.predictions[key] = prediction
     scored_image.scores[key] = score_of(scored, scored_image.record, label_HW, prediction, only_unseen)
@@ -87,7 +87,7 @@ def add_prediction(
 def score_of(
     scored: ScoredSet, record: ImageRecord, label_HW: NDArray[np.integer], found: Prediction, only_unseen: bool
 ) -> float:
-    """The task's main measure of one prediction, a mean over all or over unseen classes; NaN where none counts."""
+    """Compute the task's main measure of one prediction, averaged over all or unseen classes; NaN if none counts."""
     classes = scored.classes
     segments = classes.arrays_of(record.segments)
     if task_of(scored.recipe).measure == "pq":

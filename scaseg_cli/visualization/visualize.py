@@ -1,4 +1,4 @@
-"""`scaseg visualize`: a grid of validation images, as a figure of results shows them."""
+"""`scaseg visualize`: a grid of validation images, labels and predictions, like a figure of qualitative results."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def visualize(
     """Draw images, labels and predictions side by side.
 
     Args:
-        recipe: the run's.
-        run: with its finished stages.
-        choice: the images.
-        outputs: PNGs and PDFs; none: both, in the run folder.
-        baseline: a folder of a peer's predictions; None: our own base model.
-        name: the baseline's title.
-        setting: ``inductive`` or ``transductive``; None: transductive where a fine-tuned projector is there.
-        cell: the longer side of a cell, in pixels.
+        recipe: the run's recipe.
+        run: the run folder with its finished stages.
+        choice: the user's choice of images.
+        outputs: PNG and PDF files; if empty, both are written into the run folder.
+        baseline: folder of a peer's predictions; None means our own base model.
+        name: title of the baseline.
+        setting: ``inductive`` or ``transductive``; None means transductive if the run has a fine-tuned projector.
+        cell: longer side of a cell, in pixels.
 
     Raises:
-        ScasegError: a stage is missing or of another recipe, an image is not one of the validation images, the peer's
+        ScasegError: a stage is missing or was made by another recipe, an image is not a validation image, the peer's
             predictions are missing or broken, or a file cannot be written.
     """
     paths = _checked(outputs or [run.visualization_file(choice.stem, suffix) for suffix in SUFFIXES])
@@ -69,7 +69,7 @@ def visualize(
         check_peer(peer, records)
     columns = columns_of(recipe, run, chosen, peer, name)
     if len(columns) == 1:
-        say("no baseline: with evaluation.inductive_increment=0 it is the same model")
+        say("no baseline: with evaluation.inductive_increment=0 it equals our model")
     shown = _shown(scored, choice, records, columns, peer)
     style = Style(class_styles(images, classes), cell, choice.only_unseen, measure.title)
     rows = [draw_row(scored, item, columns, style) for item in shown]
@@ -93,7 +93,7 @@ def _shown(
     """The images that are shown, with every column's prediction."""
     shown = picked(choice, score_images(scored, records, columns, choice.only_unseen))
     if not shown:
-        raise ScasegError("no validation image has a score to be ranked by", "Name images with --ids.")
+        raise ScasegError("no validation image has a score for the ranking", "Name images with --ids.")
     if peer is not None:
         found = read_peer(peer, [item.record for item in shown])
         for item, prediction in zip(shown, found, strict=True):
@@ -102,15 +102,17 @@ def _shown(
 
 
 def _checked(paths: Sequence[Path]) -> list[Path]:
-    """Each once; go on only if all can be written, as far as can be told."""
+    """The paths without duplicates, after a check that each looks writable."""
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
-            raise ScasegError(f"--output {path} ends with neither .png nor .pdf", "The ending says what is written.")
+            raise ScasegError(
+                f"--output {path} ends with neither .png nor .pdf", "Name a file that ends with .png or .pdf."
+            )
         if path.is_dir():
             raise ScasegError(f"--output {path} is a folder", "Name a file that ends with .png or .pdf.")
         folder = next(folder for folder in path.absolute().parents if folder.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise ScasegError(f"--output {path}: {folder} is no folder that can be written to", "Choose another file.")
+            raise ScasegError(f"--output {path}: {folder} is not a writable folder", "Choose another file.")
     return list(dict.fromkeys(paths))
 
 
@@ -151,8 +153,8 @@ def _classes(classes: ClassList, style: Style, rows: Sequence[GridRow]) -> list[
     """The legend, in its order."""
     names = set().union(*(row.names for row in rows))
     found = [
-        {"id": item.category_id, "name": item.name, "seen": item.seen, "color": list(score_images.colour)}
-        for item, score_images in zip(classes.classes, style.styles, strict=True)
+        {"id": item.category_id, "name": item.name, "seen": item.seen, "color": list(class_style.colour)}
+        for item, class_style in zip(classes.classes, style.styles, strict=True)
         if item.name in names
     ]
     return sorted(found, key=lambda item: item["seen"])

@@ -1,4 +1,4 @@
-"""Which images are shown, and what a person reads of it."""
+"""The choice of images, its error messages, and the title that describes it."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ def refusal(choice: Choice) -> ScasegError:
         (Choice((9, 5), only_unseen=True), [9, 5]),
     ],
 )
-def test_which_images_are_looked_at(choice: Choice, expected: list[int]) -> None:
+def test_candidates_follow_the_choice(choice: Choice, expected: list[int]) -> None:
     assert ids_of(choice) == expected
 
 
-def test_an_unknown_image_is_told_with_some_that_are_known() -> None:
+def test_an_unknown_image_is_reported_with_some_known_ones() -> None:
     error = refusal(Choice((7, 8)))
-    assert error.message == "--ids 8 is no validation image"
+    assert error.message == "--ids 8 is not a validation image"
     assert error.hint == "Validation images are 1, 3, 5, 7, 9."
 
 
 def test_a_selection_image_is_not_shown() -> None:
-    assert "image 4 is one of the selection images" in refusal(Choice((4,))).message
+    assert "image 4 is a selection image" in refusal(Choice((4,))).message
 
 
-def test_a_named_image_without_an_unseen_class_is_refused_where_only_those_are_shown() -> None:
+def test_a_named_image_without_an_unseen_class_is_refused_with_only_unseen() -> None:
     error = refusal(Choice((7, 3), only_unseen=True))
     assert error.message == "image 3 holds no unseen class"
-    assert "Those that do are 5, 7, 9;" in (error.hint or "")
+    assert "images that do (5, 7, 9)" in (error.hint or "")
 
 
 def test_no_unseen_class_anywhere() -> None:
@@ -75,8 +75,8 @@ def test_no_unseen_class_anywhere() -> None:
         candidates(Choice(only_unseen=True), seen, CLASSES, ())
 
 
-def scored_image(**scores: float) -> list[ScoredImage]:
-    """One image for each, called image_7=0.5."""
+def scored_images(**scores: float) -> list[ScoredImage]:
+    """Make one image for each argument such as image_7=0.5."""
     return [ScoredImage(record(int(name[6:])), {}, {"ours": score, "baseline": 0.0}) for name, score in scores.items()]
 
 
@@ -91,7 +91,7 @@ def scored_image(**scores: float) -> list[ScoredImage]:
     ],
 )
 def test_a_ranking_goes_by_our_score_and_then_by_image_id(rank, number, expected) -> None:
-    found = scored_image(image_4=0.5, image_6=0.9, image_2=0.5, image_8=0.1, image_5=float("nan"))
+    found = scored_images(image_4=0.5, image_6=0.9, image_2=0.5, image_8=0.1, image_5=float("nan"))
     assert [item.record.image_id for item in picked(Choice(rank=rank, number=number), iter(found))] == expected
 
 
@@ -110,12 +110,12 @@ def test_a_ranking_goes_by_our_score_and_then_by_image_id(rank, number, expected
         ),
     ],
 )
-def test_the_title_says_which_images_they_are(choice, ids, words) -> None:
+def test_the_title_describes_the_images(choice, ids, words) -> None:
     by_id = {item.image_id: item for item in IMAGES.images}
     assert in_words(choice, [by_id[image_id] for image_id in ids], CLASSES, "PQ") == words
 
 
-def test_each_choice_has_a_file_of_its_own() -> None:
+def test_each_choice_has_its_own_file_name() -> None:
     stems = [
         Choice((1,), rank, only_unseen=only).stem if rank == "ids" else Choice(None, rank, only_unseen=only).stem
         for rank in (None, "worst", "best")

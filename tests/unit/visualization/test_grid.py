@@ -18,8 +18,8 @@ from scaseg_cli.visualization.grid import GridRow, Style, pages, save, sheet_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOOKS = [ClassStyle(name, (200, 10, 10), name == "cow") for name in ("cat", "dog", "cow")]
-STYLE = Style(LOOKS, 64, False, "PQ")
+STYLES = [ClassStyle(name, (200, 10, 10), name == "cow") for name in ("cat", "dog", "cow")]
+STYLE = Style(STYLES, 64, False, "PQ")
 COLUMNS = [Column("ours", "ours", "fine-tuned", Candidate("ours", None))]  # type: ignore[arg-type]
 
 
@@ -32,7 +32,7 @@ def row(*names: str) -> GridRow:
 @pytest.mark.parametrize(
     ("number", "sizes"), [(1, [1]), (8, [8]), (9, [4, 5]), (16, [8, 8]), (17, [6, 5, 6]), (25, [6, 6, 7, 6])]
 )
-def test_pages_are_of_nearly_one_size(number: int, sizes: list[int]) -> None:
+def test_pages_have_nearly_equal_numbers_of_rows(number: int, sizes: list[int]) -> None:
     rows = [row(str(place)) for place in range(number)]
     found = pages(rows)
     assert [len(page) for page in found] == sizes
@@ -45,7 +45,7 @@ def test_the_legend_has_the_classes_that_are_shown() -> None:
     assert [title for title, _ in sheet.columns] == ["image", "label", "ours"]
 
 
-def test_the_ending_says_what_is_written(tmp_path: Path) -> None:
+def test_the_suffix_selects_the_format(tmp_path: Path) -> None:
     paths = [tmp_path / "a.png", tmp_path / "new" / "b.PDF"]
     rows = [row("cow")] * 10
     save(paths, "title", ["note"], COLUMNS, rows, STYLE)
@@ -60,7 +60,7 @@ def test_the_ending_says_what_is_written(tmp_path: Path) -> None:
     assert paths[1].read_bytes() == content
 
 
-def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_existing_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ScasegError, match="cannot write"):
         save([tmp_path / "file" / "a.png"], "title", [], COLUMNS, [row("cow")], STYLE)

@@ -44,17 +44,17 @@ def score(tmp_path: Path):
     return call
 
 
-def test_panoptic_quality_is_a_mean_over_the_classes_that_are_there(score) -> None:
-    # the cat with IoU 3/4, a cow that is missed, sea that is a mistake
+def test_panoptic_quality_is_averaged_over_the_present_classes(score) -> None:
+    # the cat with IoU 3/4, a missed cow, sea as a false positive
     assert score("shapes-zps", "1110222200", [CAT, SEA]) == pytest.approx((0.75 + 0 + 0) / 3, abs=1e-9)
     assert score("shapes-zps", "1111222200", [CAT, COW]) == 1.0
     assert score("shapes-zps", "1111222200", [CAT, SEA], only_unseen=True) == 0.0
     assert score("shapes-zps", "0000111011", [COW], only_unseen=True) == pytest.approx(0.75, abs=1e-9)
 
 
-def test_iou_is_a_mean_over_the_classes_that_are_there(score) -> None:
-    # cat 3/5, cow 3/4, grass has no pixel of its own on labelled ones
+def test_iou_is_averaged_over_the_present_classes(score) -> None:
     assert score("shapes-zss", "1112111122", [CAT, COW]) == pytest.approx((3 / 8 + 0) / 2)
+    # cat 4/5, cow 3/4; grass has no labelled pixel
     assert score("shapes-zss", "1111122233", [CAT, COW, GRASS]) == pytest.approx((4 / 5 + 3 / 4) / 2)
     assert score("shapes-zss", "1111122233", [CAT, COW, GRASS], only_unseen=True) == pytest.approx(3 / 4)
 
@@ -64,7 +64,7 @@ def test_pixels_without_a_prediction_are_missed(score) -> None:
     assert score("shapes-zss", "0000000000", []) == 0.0
 
 
-def test_where_no_class_counts_there_is_no_score(tmp_path: Path) -> None:
+def test_without_a_class_that_counts_there_is_no_score(tmp_path: Path) -> None:
     empty = ImageRecord(8, "8.jpg", "8.png", 10, 1, ())
     run = RunDir(tmp_path / "run")
     write_classes(run, "zps", CLASSES)
