@@ -35,7 +35,7 @@ def test_help_teaches(scaseg: Call) -> None:
         (("-o", "a.jpg"), "error: --output a.jpg ends with neither .png nor .pdf"),
         (("-o", "a.png", "-o", "b"), "error: --output b ends with neither .png nor .pdf"),
         (("-o", "folder.png"), "error: --output folder.png is a folder"),
-        (("-o", "file/a.png"), "is no folder that can be written to"),
+        (("-o", "file/a.png"), "is not a writable folder"),
         ((), "error: runs/shapes-zps has no finished split"),
         (("--setting", "transductive"), "error: runs/shapes-zps has no finished split"),
     ],
