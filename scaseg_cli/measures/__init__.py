@@ -1,1 +1,1 @@
-"""Panoptic quality, mean IoU and their means over seen and unseen classes; NumPy alone, no network, no files."""
+"""Panoptic quality, mean IoU and their means over seen and unseen classes, in NumPy, without networks or files."""

@@ -1,11 +1,15 @@
-"""Panoptic inference as Mask2Former's: from class scores and masks of queries to one map of segments.
+"""Panoptic inference of Mask2Former: fuses class scores and masks of queries to one map of segments.
 
-The rule: queries whose best class is a real one with a score above the object threshold are kept; each pixel goes to
-the kept query with the largest score * mask; a query's segment is its pixels where its own mask is at least 0.5; it
-stays if the pixels it won are at least the overlap threshold of the pixels where its mask is at least 0.5; segments of
-one stuff class become one. What is a thing is told by a table, since seen and unseen classes are mixed.
+The rule has five steps:
 
-What does not depend on the class scores is taken once by `MaskSet`, so that many classifiers can be scored on the
+1. Keep the queries whose best class is not no-object and has a score above the object threshold.
+2. Assign each pixel to the kept query with the largest score * mask. The query wins the pixel.
+3. The segment of a query is the pixels that it wins where its own mask is at least 0.5.
+4. Drop the segment if the number of pixels that its query wins, divided by the area where the query's mask is at least
+   0.5, is below the overlap threshold.
+5. Merge the segments of each stuff class. A table marks things, because seen and unseen classes are mixed.
+
+`MaskSet` computes the part that does not depend on class scores once, so that many classifiers can be scored on the
 same masks. Shapes: Q queries, K kept queries, H W image, X = H * W pixels, G labelled segments, S segments, N classes.
 """
 
@@ -24,17 +28,17 @@ if TYPE_CHECKING:
 
     from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel
 
-_BLOCK = 65_536  # score * mask products made at a time: they stay in the cache, and large images need no more memory
+_BLOCK = 65_536  # score * mask products per block: they fit into the cache, and memory stays bounded
 
 
 @dataclass(frozen=True, eq=False)
 class FusionRule:
-    """The thresholds and which classes are things.
+    """The thresholds, and which classes are things.
 
     Attributes:
-        isthing: [N] bool; N is also the label that means no object.
-        object_threshold: a query is kept when its class score is above.
-        overlap_threshold: a segment is kept when it won at least this part of its own mask.
+        isthing: [N] bool; the label N means no-object.
+        object_threshold: a query is kept if its class score is above.
+        overlap_threshold: a segment is kept if its query wins at least this fraction of its own mask.
     """
 
     isthing: NDArray[np.bool_]
@@ -43,19 +47,19 @@ class FusionRule:
 
     @property
     def num_classes(self) -> int:
-        """N."""
+        """Number of classes N."""
         return len(self.isthing)
 
 
 class Prediction(NamedTuple):
-    """What a person is shown: segment ids 1..S in the map (0: none), and the class of each, S class ids."""
+    """A panoptic prediction without scores: a map of segment ids 1..S (0: none), and S class ids."""
 
     segment_map_HW: NDArray[np.int32]
     class_ids: NDArray[np.int64]
 
 
 class Fused(NamedTuple):
-    """A panoptic prediction: segment ids 1..S in the map (0: none), and S ids, class ids and class scores."""
+    """A panoptic prediction: a map of segment ids 1..S (0: none), and S ids, class ids and class scores."""
 
     segment_map_HW: NDArray[np.int32]
     ids: NDArray[np.int64]
@@ -75,8 +79,8 @@ def fuse(
     """Fuse the queries of one image.
 
     Args:
-        scores: [Q], the largest class probability, no-object included.
-        labels: [Q], its class id; ``num_classes`` for no object.
+        scores: [Q], the largest class probability, including no-object.
+        labels: [Q], its class id; ``num_classes`` for no-object.
         masks_QHW: probabilities (after the sigmoid) at the size of the result.
         isthing: [N] bool.
         object_threshold: see `FusionRule`.
@@ -84,7 +88,14 @@ def fuse(
         num_classes: N.
 
     Raises:
-        ValueError: shapes that do not fit together.
+        ValueError: the shapes do not match.
+
+    >>> masks = np.array([[[0.9, 0.8, 0.1, 0.1]], [[0.1, 0.1, 0.7, 0.9]], [[0.2, 0.6, 0.2, 0.1]]])
+    >>> fused = fuse(np.array([0.9, 0.8, 0.4]), np.array([1, 0, 0]), masks, np.array([True, False]), 0.5, 0.8, 2)
+    >>> fused.segment_map_HW.tolist()  # the third query is below the object threshold
+    [[1, 1, 2, 2]]
+    >>> fused.class_ids.tolist(), fused.scores.tolist()
+    ([1, 0], [0.9, 0.8])
     """
     if len(isthing) != num_classes:
         raise ValueError(f"isthing has {len(isthing)} entries for {num_classes} classes")
@@ -92,13 +103,20 @@ def fuse(
 
 
 class MaskSet:
-    """The masks of one image's queries, made ready to be fused with any number of class scores.
+    """The masks of one image's queries, prepared for fusion with any number of class scores.
 
     Args:
-        masks_QHW: probabilities (after the sigmoid) at the size of the result. A float32 array is kept, not copied.
+        masks_QHW: probabilities (after the sigmoid) at the size of the result. A float32 array is not copied.
 
     Raises:
-        ValueError: masks that are not [Q, H, W], or none.
+        ValueError: the masks are empty or not [Q, H, W].
+
+    >>> masks = MaskSet(np.array([[[0.9, 0.2]], [[0.6, 0.9]]]))
+    >>> rule = FusionRule(np.array([True, True]), object_threshold=0.3, overlap_threshold=0.5)
+    >>> masks.fuse(np.array([0.9, 0.8]), np.array([0, 1]), rule).segment_map_HW.tolist()
+    [[1, 2]]
+    >>> masks.fuse(np.array([0.2, 0.8]), np.array([0, 1]), rule).segment_map_HW.tolist()
+    [[1, 1]]
     """
 
     def __init__(self, masks_QHW: NDArray[np.floating]) -> None:
@@ -109,14 +127,14 @@ class MaskSet:
         self._masks_QX = np.ascontiguousarray(masks_QHW, dtype=np.float32).reshape(self.num_queries, -1)
         inside_QX = self._masks_QX >= 0.5
         self._areas: list[int] = [int(np.count_nonzero(row)) for row in inside_QX]
-        # A pixel's code says which query won it and whether that query's own mask is at least 0.5 there. The first
-        # query has the largest, so that of equals the first wins. One byte does for 128 queries.
+        # A pixel's code encodes its query and whether that query's own mask is at least 0.5 there. The first query has
+        # the largest code, so that it wins ties. One byte suffices for 128 queries.
         first_code = 2 * (self.num_queries - 1)
         codes = np.arange(first_code, -1, -2, dtype=np.uint8 if first_code < 255 else np.uint32)
         self._codes_QX = codes[:, None] | inside_QX
 
     def fuse(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> Fused:
-        """Fuse with these class scores; see `fuse`."""
+        """Fuse the masks with these class scores; see `fuse`."""
         kept = self._kept(scores, labels, rule)
         return _fused(self._winners(scores, kept).reshape(self.shape), self._areas, kept, scores, labels, rule)
 
@@ -128,10 +146,10 @@ class MaskSet:
         labels: NDArray[np.integer],
         rule: FusionRule,
     ) -> None:
-        """Fuse with these class scores and count the result against ``label``, without making the map.
+        """Fuse the masks with these class scores and count the result against ``label``, without making the map.
 
         Raises:
-            ValueError: the label's size is not the masks'.
+            ValueError: label and masks differ in size.
         """
         if self.shape != label.shape:
             raise ValueError(f"masks are {self.shape}, label is {label.shape}")
@@ -148,7 +166,7 @@ class MaskSet:
         return kept_queries(scores, labels, rule)
 
     def _winners(self, scores: NDArray[np.floating], kept: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
-        """The code [X] of the kept query with the largest score * mask; 0 where none is kept."""
+        """The code [X] of the kept query with the largest score * mask; 0 if none is kept."""
         num_pixels = self._masks_QX.shape[1]
         code_X: NDArray[np.unsignedinteger] = np.zeros(num_pixels, dtype=self._codes_QX.dtype)
         weights_K1 = scores[kept].astype(np.float32)[:, None]
@@ -157,14 +175,14 @@ class MaskSet:
             block = slice(start, start + step)
             weighted = self._masks_QX[kept, block]
             weighted *= weights_K1
-            # argmax along the first axis is several times slower than this
+            # several times faster than argmax along the first axis
             is_best = weighted == weighted.max(axis=0)
             (is_best.view(np.uint8) * self._codes_QX[kept, block]).max(axis=0, out=code_X[block])
         return code_X
 
 
 class _Segment(NamedTuple):
-    """A predicted segment: its class, its queries and its pixels by column of the label."""
+    """A predicted segment: its class, its queries, and its pixels by column of the label."""
 
     class_id: int
     queries: list[int]
@@ -172,7 +190,12 @@ class _Segment(NamedTuple):
 
 
 def kept_queries(scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> NDArray[np.intp]:
-    """The queries whose best class is a real one with a score above the object threshold."""
+    """Select the queries whose best class is not no-object and has a score above the object threshold.
+
+    >>> rule = FusionRule(np.array([True, False]), object_threshold=0.5, overlap_threshold=0.8)
+    >>> kept_queries(np.array([0.9, 0.4, 0.8]), np.array([0, 1, 2]), rule).tolist()  # label 2 is no-object
+    [0]
+    """
     return np.flatnonzero((labels != rule.num_classes) & (scores > rule.object_threshold))
 
 
@@ -182,13 +205,19 @@ def fuse_in_blocks(
     blocks: Iterable[NDArray[np.floating]],
     rule: FusionRule,
 ) -> Fused:
-    """`fuse` with masks that come a block of rows at a time, for images whose masks are too large for the memory.
+    """`fuse` with masks given in blocks of rows, for images whose masks do not fit into memory.
 
     Args:
         scores: [Q].
         labels: [Q].
         blocks: masks [Q, h, W] of the rows from top to bottom.
         rule: thresholds and things.
+
+    >>> scores, labels = np.array([0.9, 0.8]), np.array([0, 1])
+    >>> rule = FusionRule(np.array([True, True]), object_threshold=0.5, overlap_threshold=0.5)
+    >>> blocks = (np.array([[[0.9, 0.1]], [[0.1, 0.7]]]), np.array([[[0.8, 0.6]], [[0.1, 0.2]]]))
+    >>> fuse_in_blocks(scores, labels, blocks, rule).segment_map_HW.tolist()
+    [[1, 2], [1, 1]]
     """
     kept = kept_queries(scores, labels, rule)
     areas, codes = [0] * len(scores), []
@@ -207,7 +236,7 @@ def _fused(
     labels: NDArray[np.integer],
     rule: FusionRule,
 ) -> Fused:
-    """The segments of a map of codes (`MaskSet`), in the order of their first query."""
+    """Make segments from a map of codes (`MaskSet`), in the order of their first query."""
     num_queries = len(scores)
     segments = _segments(_pixels(code_HW.reshape(-1), num_queries, 1), areas, kept, labels, rule)
     id_of_code = np.zeros(2 * num_queries, dtype=np.int32)
@@ -223,7 +252,7 @@ def _fused(
 
 
 def _pixels(index_X: NDArray[np.integer], num_queries: int, columns: int) -> NDArray[np.intp]:
-    """Pixels [Q, 2, columns] that each query won: outside and inside its own mask, by column of the label."""
+    """Pixels [Q, 2, columns] that each query wins, outside and inside its own mask, by column of the label."""
     counts = np.bincount(index_X, minlength=2 * num_queries * columns)
     return counts.reshape(num_queries, 2, columns)[::-1]
 
@@ -235,13 +264,13 @@ def _segments(
     labels: NDArray[np.integer],
     rule: FusionRule,
 ) -> list[_Segment]:
-    """The kept queries that are segments, stuff of one class merged; in the order of their first query.
+    """Make segments from the kept queries, merging stuff, in the order of their first query.
 
     Args:
-        pixels_Q2G: what `_pixels` counts.
-        areas: [Q] pixels of each query's own mask.
-        kept: [K] queries.
-        labels: [Q] class ids.
+        pixels_Q2G: the result of `_pixels`.
+        areas: [Q], pixels of each query's own mask.
+        kept: [K], query indices.
+        labels: [Q], class ids.
         rule: thresholds and things.
     """
     segments: list[_Segment] = []

@@ -1,9 +1,9 @@
 """Intersection over union of semantic segmentation, counted as MMSegmentation's IoUMetric does.
 
-For class k, over the pixels of all images that have a label: IoU is the pixels that label and prediction both call k,
-divided by those that either calls k; accuracy is the same pixels divided by those that the label calls k. Pixels
-without a label count nowhere, whatever is predicted there. A class that neither label nor prediction holds has no IoU,
-one that no label holds has no accuracy, and both are left out of means.
+Only labelled pixels count, over all images. The IoU of class k is the number of pixels that both label and prediction
+assign to k, divided by the number that either assigns to k. Its accuracy is the same number divided by the number that
+the label assigns to k. A class in neither label nor prediction has no IoU, a class in no label has no accuracy, and
+means leave such values out.
 
 Shapes: H W image, X = H * W pixels, L pixels with a label, G labelled segments, N classes.
 """
@@ -23,12 +23,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class SemanticLabel:
-    """The pixels of an image that have a label.
+    """The labelled pixels of an image.
 
     Attributes:
         shape: (H, W).
-        pixels_L: their places in the flat image, ascending.
-        class_ids_L: the class of each.
+        pixels_L: their indices in the flat image, ascending.
+        class_ids_L: the class of each pixel.
     """
 
     shape: tuple[int, int]
@@ -38,13 +38,13 @@ class SemanticLabel:
 
 @dataclass(frozen=True, eq=False)
 class ClassIoU:
-    """Figures by class, each [N].
+    """IoU, accuracy and pixel counts by class, each [N].
 
     Attributes:
-        iou: NaN where neither label nor prediction holds the class.
-        acc: NaN where no label holds the class.
-        right: pixels that label and prediction both give the class.
-        labelled, predicted: pixels that the one or the other gives it, of those with a label.
+        iou: NaN for a class in neither label nor prediction.
+        acc: NaN for a class in no label.
+        right: pixels that both label and prediction assign to the class.
+        labelled, predicted: labelled pixels that the label or the prediction assigns to the class.
     """
 
     iou: Floats
@@ -55,15 +55,19 @@ class ClassIoU:
 
 
 def semantic_label(label_HW: Ints, segment_ids: ArrayLike, class_ids: ArrayLike) -> SemanticLabel:
-    """An image's label, ready to be compared with any number of predictions.
+    """Prepare an image's label for comparison with any number of predictions.
 
     Args:
         label_HW: segment ids, 0 = no label.
         segment_ids: [G], the listed segments.
-        class_ids: [G]; several segments may be of one class.
+        class_ids: [G]; several segments may have the same class.
 
     Raises:
-        ValueError: lists of unequal length, an id twice or 0, or an id in the map that is not listed.
+        ValueError: the lists differ in length, an id is repeated or 0, or an id of the map is not listed.
+
+    >>> label = semantic_label(np.array([[0, 7], [9, 9]]), [7, 9], [4, 1])
+    >>> label.pixels_L.tolist(), label.class_ids_L.tolist()
+    ([1, 2, 3], [4, 1, 1])
     """
     ids = np.asarray(segment_ids, dtype=np.int64).reshape(-1)
     classes = np.asarray(class_ids, dtype=np.int64).reshape(-1)
@@ -76,11 +80,19 @@ def semantic_label(label_HW: Ints, segment_ids: ArrayLike, class_ids: ArrayLike)
 
 
 class Confusion:
-    """Counts pixels by the class of their label and the class that is predicted.
+    """Counts pixels by labelled and predicted class.
 
     Attributes:
-        array: [N, N] whole numbers, all that was counted: a row for each labelled, a column for each predicted class.
-            Those of several processes are added up.
+        array: [N, N] integers, the complete counts: one row per labelled class, one column per predicted class. The
+            arrays of several processes are summed.
+
+    >>> confusion = Confusion(num_classes=2)
+    >>> label = semantic_label(np.array([[1, 1, 2, 0]]), [1, 2], [0, 1])
+    >>> confusion.add(label, np.array([0, 1, 1, 0]))  # the last pixel has no label
+    >>> confusion.array.tolist()
+    [[1, 1], [0, 1]]
+    >>> confusion.per_class().iou.tolist(), confusion.per_class().acc.tolist()
+    ([0.5, 0.5], [0.5, 1.0])
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -95,7 +107,7 @@ class Confusion:
             predicted_X: the predicted class of every pixel, flat.
 
         Raises:
-            ValueError: another number of pixels than the label has, or a class id is out of range.
+            ValueError: the number of pixels differs from the label's, or a class id is out of range.
         """
         height, width = label.shape
         if predicted_X.shape != (height * width,):
@@ -108,15 +120,15 @@ class Confusion:
         self.array += np.bincount(index_L, minlength=self.array.size).reshape(self.array.shape)
 
     def per_class(self) -> ClassIoU:
-        """IoU and accuracy of each class, from all images so far."""
+        """Compute IoU and accuracy of each class from all images so far."""
         right, labelled, predicted = self.array.diagonal().copy(), self.array.sum(1), self.array.sum(0)
         return ClassIoU(
-            _share(right, labelled + predicted - right), _share(right, labelled), right, labelled, predicted
+            _ratio(right, labelled + predicted - right), _ratio(right, labelled), right, labelled, predicted
         )
 
 
-def _share(part_N: NDArray[np.int64], whole_N: NDArray[np.int64]) -> Floats:
-    """part / whole, NaN where the whole is nothing."""
+def _ratio(part_N: NDArray[np.int64], whole_N: NDArray[np.int64]) -> Floats:
+    """part / whole, NaN where whole is 0."""
     ratio_N = np.full(len(part_N), np.nan)
     np.divide(part_N, whole_N, out=ratio_N, where=whole_N > 0)
     return ratio_N

@@ -1,7 +1,7 @@
-"""What a measure of a task offers: its titles, its counts, and its means over seen and unseen classes.
+"""The interface of a task's measure: its titles, its counts, and its means over seen and unseen classes.
 
-`panoptic.py` and `semantic.py` hold the two measures. How masks become the predictions that are counted here is the
-business of `evaluation/inference.py`. Shapes: N classes.
+`panoptic.py` and `semantic.py` implement it. `evaluation/inference.py` turns masks into the predictions to count.
+Shapes: N classes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LETTERS = {"seen": "s", "unseen": "u", "harmonic": "h"}  # the prefix of a measu
 
 
 class Counts(Protocol):
-    """Everything counted for one candidate, in ``array``: counts of several images or processes are summed."""
+    """The complete counts of one candidate in ``array``; arrays of several images or processes are summed."""
 
     array: NDArray[np.int64]
 
@@ -32,11 +32,11 @@ class Measure(Protocol[C]):
 
     @property
     def title(self) -> str:
-        """The measure's name in words."""
+        """The name of the measure."""
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
-        """The quantities that a summary holds for each group of classes, the main one first."""
+        """The quantities in a summary for each group of classes, the main one first."""
 
     @property
     def class_columns(self) -> tuple[Column, ...]:
@@ -47,7 +47,7 @@ class Measure(Protocol[C]):
         """The note below the table by class."""
 
     def new_counts(self) -> C:
-        """Empty counts."""
+        """Make empty counts."""
 
     def summarise(self, counts: C) -> Summary:
-        """The means over each group of classes, as fractions."""
+        """Compute the means over each group of classes, as fractions."""

@@ -41,11 +41,11 @@ class PanopticMeasure:
     class_note = "A class that no label and no predicted segment has counts nowhere."
 
     def new_counts(self) -> PanopticQuality:
-        """Nothing counted yet."""
+        """Make empty counts."""
         return PanopticQuality(len(self.isthing))
 
     def summarise(self, counts: PanopticQuality) -> Summary:
-        """Means over the classes that are present, by group."""
+        """Compute the means over the present classes of each group."""
         found = counts.per_class()
         groups = {**seen_and_unseen(self.is_seen), "things": self.isthing, "stuff": ~self.isthing}
         means = group_means({"pq": found.pq, "sq": found.sq, "rq": found.rq}, groups)

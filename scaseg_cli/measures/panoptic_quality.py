@@ -2,20 +2,20 @@
 
 For one image and one class, with V the label's void pixels:
 
-- a predicted segment p and a labelled segment g of the same class match when |p & g| / |(p - V) | g| > 0.5; at most
-  one can;
+- a predicted segment p and a labelled segment g of the same class match if |p & g| / |(p - V) | g| > 0.5; at most one
+  pair of each segment can match;
 - a labelled crowd region neither matches nor counts as missed;
 - an unmatched labelled segment is a false negative (FN);
-- an unmatched predicted segment is a false positive (FP), unless more than half of it lies on void and on the crowd
-  region of its own class. As in panopticapi, an image that labels several crowd regions of one class forgives on the
-  last one listed only.
+- an unmatched predicted segment is a false positive (FP), unless more than half of it is on void and on the crowd
+  region of its own class. If an image has several crowd regions of one class, only the last one listed counts here, as
+  in panopticapi.
 
 PQ = sum of IoU / (TP + FP/2 + FN/2), SQ = sum of IoU / TP (0 without a TP), RQ = TP / (TP + FP/2 + FN/2). A class
-without TP, FP and FN over all images is absent and left out of every mean; a class with false positives alone is
-present and has PQ 0.
+without TP, FP and FN over all images is absent and left out of every mean; a class with only false positives is present
+and has PQ 0.
 
-Sums of IoU are whole numbers of 2^-40: so they are the same in whatever order images are counted, and by however many
-processes. Each IoU is rounded by at most 5e-13; 2^23 of them fit into a sum.
+Sums of IoU are integers in units of 2^-40, so they do not depend on the order of images or the number of processes.
+Rounding changes each IoU by at most 5e-13; a sum has room for 2^23 of them.
 
 Shapes: H W image, X = H * W pixels, G labelled segments, S predicted segments, N classes. 0 is void in both maps.
 """
@@ -40,12 +40,12 @@ _IOU_BITS = 40
 
 @dataclass(frozen=True, eq=False)
 class LabelSegments:
-    """What counting needs to know of an image's labelled segments.
+    """The data of an image's labelled segments that counting needs.
 
     Attributes:
-        areas: [1 + G] pixels of each column: 0 is void, 1 + g is segment g.
-        columns: the columns of a class's segments that are not crowd regions, by class id.
-        crowd_column: the column of a class's crowd region, by class id.
+        areas: [1 + G], pixels of each column: 0 is void, 1 + g is segment g.
+        columns: the columns of each class's segments without crowd regions, by class id.
+        crowd_column: the column of each class's crowd region, by class id.
     """
 
     areas: list[int]
@@ -54,17 +54,17 @@ class LabelSegments:
 
     @property
     def num_columns(self) -> int:
-        """1 + G."""
+        """Number of columns, 1 + G."""
         return len(self.areas)
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedLabel(LabelSegments):
-    """An image's label, made ready to be compared with any number of predictions.
+    """An image's label, prepared for comparison with any number of predictions.
 
     Attributes:
         shape: (H, W).
-        index_X: each pixel's column: 0 on void, 1 + g on segment g.
+        index_X: the column of each pixel: 0 on void, 1 + g on segment g.
     """
 
     shape: tuple[int, int]
@@ -73,7 +73,7 @@ class PreparedLabel(LabelSegments):
 
 @dataclass(frozen=True, eq=False)
 class ClassQuality:
-    """Panoptic quality by class, each [N]; pq, sq and rq are NaN where a class is absent (no TP, FP, FN)."""
+    """Panoptic quality by class, each [N]; pq, sq and rq are NaN for absent classes (no TP, FP, FN)."""
 
     pq: Floats
     sq: Floats
@@ -85,12 +85,12 @@ class ClassQuality:
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """Which classes count in a mean."""
+        """Whether each class is present, and so counts in a mean."""
         return (self.tp + self.fp + self.fn) > 0
 
 
 def prepare_label(label_HW: Ints, segment_ids: ArrayLike, class_ids: ArrayLike, iscrowd: ArrayLike) -> PreparedLabel:
-    """Make a label ready for `PanopticQuality.add_prepared`.
+    """Prepare a label for `PanopticQuality.add_prepared`.
 
     Args:
         label_HW: segment ids, 0 = void.
@@ -99,7 +99,13 @@ def prepare_label(label_HW: Ints, segment_ids: ArrayLike, class_ids: ArrayLike, 
         iscrowd: [G], true for crowd regions.
 
     Raises:
-        ValueError: lists of unequal length, an id twice or 0, or an id in the map that is not listed.
+        ValueError: the lists differ in length, an id is repeated or 0, or an id of the map is not listed.
+
+    >>> label = prepare_label(np.array([[0, 7, 7], [9, 9, 7]]), [7, 9], [0, 2], [False, True])
+    >>> label.areas, label.columns, label.crowd_column
+    ([1, 3, 2], {0: [1]}, {2: 2})
+    >>> label.index_X.tolist()
+    [0, 1, 1, 2, 2, 1]
     """
     ids = np.asarray(segment_ids, dtype=np.int64).reshape(-1)
     classes = np.asarray(class_ids, dtype=np.int64).reshape(-1)
@@ -113,12 +119,15 @@ def prepare_label(label_HW: Ints, segment_ids: ArrayLike, class_ids: ArrayLike, 
 
 
 def label_segments(areas: list[int], class_ids: Sequence[int], iscrowd: Sequence[bool]) -> LabelSegments:
-    """An image's labelled segments, in the order in which they are listed.
+    """Group an image's labelled segments by class, without a map.
 
     Args:
-        areas: [1 + G] pixels of void and of each segment.
+        areas: [1 + G], pixels of void and of each segment, in the order of the segments.
         class_ids: [G].
-        iscrowd: [G].
+        iscrowd: [G], true for crowd regions.
+
+    >>> label_segments([0, 40, 30, 5], [1, 1, 2], [False, False, True])
+    LabelSegments(areas=[0, 40, 30, 5], columns={1: [1, 2]}, crowd_column={2: 3})
     """
     columns: dict[int, list[int]] = {}
     crowd_column: dict[int, int] = {}
@@ -131,10 +140,18 @@ def label_segments(areas: list[int], class_ids: Sequence[int], iscrowd: Sequence
 
 
 def dense_index(map_HW: Ints, ids: NDArray[np.int64], what: str) -> NDArray[np.intp]:
-    """A map of segment ids as 0 on void and 1 + the place of the id in ``ids``, flat [X].
+    """Convert a map of segment ids to 0 on void and 1 + the index of the id in ``ids``, flat [X].
+
+    Args:
+        map_HW: segment ids, 0 = void.
+        ids: the listed segments.
+        what: the name of the map in error messages.
 
     Raises:
-        ValueError: ``ids`` holds 0, a negative or one twice, or the map an id that is not in ``ids``.
+        ValueError: ``ids`` has a repeated, negative or zero id, or the map has an id that is not in ``ids``.
+
+    >>> dense_index(np.array([[0, 9], [5, 5]]), np.array([9, 5]), "label").tolist()
+    [0, 1, 2, 2]
     """
     if map_HW.ndim != 2:
         raise ValueError(f"{what} map has the shape {map_HW.shape}, not [H, W]")
@@ -142,8 +159,8 @@ def dense_index(map_HW: Ints, ids: NDArray[np.int64], what: str) -> NDArray[np.i
     order = np.argsort(ids, kind="stable")
     known = np.concatenate([[0], ids[order]])
     if len(known) > 1 and np.diff(known).min() <= 0:
-        raise ValueError(f"{what} segment ids must be positive and unlike each other: {ids.tolist()}")
-    starts = run_starts(flat)  # segments are flat: looking up runs is four times faster than pixels
+        raise ValueError(f"{what} segment ids must be positive and distinct: {ids.tolist()}")
+    starts = run_starts(flat)  # segments are flat areas: looking up runs is four times faster than pixels
     values_R = flat[starts]
     place = np.searchsorted(known, values_R)
     place[place == len(known)] = 0
@@ -156,8 +173,16 @@ class PanopticQuality:
     """Counts TP, FP, FN and IoU by class over images.
 
     Attributes:
-        array: [4, N] whole numbers, all that was counted: TP, FP, FN and the sum of IoU in units of 2^-40. Those of
-            several processes are added up.
+        array: [4, N] integers, the complete counts: TP, FP, FN and the sum of IoU in units of 2^-40. The arrays of
+            several processes are summed.
+
+    >>> quality = PanopticQuality(num_classes=2)
+    >>> label, prediction = np.array([[1, 1, 1, 2]]), np.array([[1, 1, 2, 2]])
+    >>> quality.add(label, [1, 2], [0, 1], [False, False], prediction, [1, 2], [0, 1])
+    >>> quality.array[:3].tolist()  # TP, FP, FN: class 0 matches with IoU 2/3, class 1 has IoU 1/2
+    [[1, 0], [0, 1], [0, 1]]
+    >>> quality.per_class().pq.round(3).tolist()
+    [0.667, 0.0]
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -167,7 +192,7 @@ class PanopticQuality:
 
     @property
     def iou_sum(self) -> Floats:
-        """Sum of IoU of the matched segments by class [N]."""
+        """Sum of IoU over the matched segments, by class [N]."""
         return self._iou_units / 2.0**_IOU_BITS
 
     def add(
@@ -196,8 +221,8 @@ class PanopticQuality:
             class_ids: [S].
 
         Raises:
-            ValueError: the map's size is not the label's, the lists are of unequal length, a listed segment has no
-                pixel, a segment of the map is not listed, or a class id is out of range.
+            ValueError: map and label differ in size, the lists differ in length, a listed segment has no pixel, a
+                segment of the map is not listed, or a class id is out of range.
         """
         ids = np.asarray(segment_ids, dtype=np.int64).reshape(-1)
         classes = np.asarray(class_ids, dtype=np.int64).reshape(-1)
@@ -213,7 +238,7 @@ class PanopticQuality:
     def add_counts(self, label: LabelSegments, pixels: Sequence[Sequence[int]], class_ids: Sequence[int]) -> None:
         """Count one image from the pixels that each predicted segment shares with each labelled one.
 
-        Plain Python: with the few segments of an image this is faster than arrays.
+        It is plain Python, which is faster than arrays for the few segments of an image.
 
         Args:
             label: the image's labelled segments.
@@ -237,7 +262,7 @@ class PanopticQuality:
                     self.tp[class_id] += 1
                     self._iou_units[class_id] += ((shared << _IOU_BITS + 1) + union) // (2 * union)
                     matched.add(column)
-                    break  # segments of a label do not overlap: a second one above a half cannot be
+                    break  # labelled segments do not overlap: no second one can exceed a half
             else:
                 crowd = label.crowd_column.get(class_id)
                 forgiven = row[0] + (row[crowd] if crowd is not None else 0)
@@ -252,7 +277,7 @@ class PanopticQuality:
                 raise ValueError(f"class id {class_id} is not one of 0..{self.num_classes - 1}")
 
     def per_class(self) -> ClassQuality:
-        """PQ, SQ and RQ of each class, from all images so far."""
+        """Compute PQ, SQ and RQ of each class from all images so far."""
         weight = self.tp + 0.5 * self.fp + 0.5 * self.fn
         absent = np.where(weight > 0, 0.0, np.nan)
         iou_sum = self.iou_sum

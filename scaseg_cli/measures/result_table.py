@@ -1,4 +1,4 @@
-"""The result table and the table by class, of whatever the task measures."""
+"""The result table and the table by class, for any measure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ResultRow:
     """One line of the result table before it is scored.
 
     Attributes:
-        name: its key in the JSON.
+        name: its key in the JSON file.
         setting: inductive, transductive or control.
-        model: what it is, in words.
+        model: description of the model.
         increment: added to the logits of unseen classes.
     """
 
@@ -35,7 +35,7 @@ class ResultRow:
 
 
 def columns_of(measure: Measure[Any]) -> list[Column]:
-    """The table's columns: the main measure for seen, unseen and their harmonic mean, then the others in detail."""
+    """Make the columns: the main measure for seen, unseen and harmonic mean, then the other measures as details."""
     return [
         Column("setting", "setting"),
         Column("model", "model"),
@@ -51,14 +51,14 @@ def columns_of(measure: Measure[Any]) -> list[Column]:
 def result_table(
     name: str, measure: Measure[Any], num_images: int, rows: Sequence[ResultRow], summaries: Mapping[str, Summary]
 ) -> Table:
-    """The table of a run.
+    """Make the result table of a run.
 
     Args:
-        name: the recipe's.
-        measure: the task's.
-        num_images: of the validation images.
-        rows: in the table's order.
-        summaries: by the rows' names.
+        name: the recipe's name.
+        measure: the task's measure.
+        num_images: number of validation images.
+        rows: the rows in the order of the table.
+        summaries: the results by row name.
     """
     values: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
@@ -81,5 +81,5 @@ def result_table(
 
 
 def class_table(title: str, measure: Measure[Any], summary: Summary, names: Sequence[str]) -> Table:
-    """The figures of one row by class."""
+    """Make the table by class of one row."""
     return Table(title, list(measure.class_columns), summary.rows(names), [measure.class_note])

@@ -41,11 +41,11 @@ class SemanticMeasure:
     )
 
     def new_counts(self) -> Confusion:
-        """Nothing counted yet."""
+        """Make empty counts."""
         return Confusion(len(self.is_seen))
 
     def summarise(self, counts: Confusion) -> Summary:
-        """Means over the classes of each group; ``pixel_acc`` is of the group's pixels, whatever their class."""
+        """Compute the means over the classes of each group; ``pixel_acc`` is the accuracy over the group's pixels."""
         found = counts.per_class()
         groups = seen_and_unseen(self.is_seen)
         means = group_means({"iou": found.iou, "acc": found.acc}, groups)

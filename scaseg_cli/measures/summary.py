@@ -1,6 +1,6 @@
 """Means of a task's measures over seen, unseen and all classes, and their harmonic mean (method.md, measures).
 
-A class that has no value is left out of every mean. Shape: N classes.
+Classes without a value are left out of every mean. Shape: N classes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Quantity(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What was measured of one classifier on one image set, as fractions.
+    """The measures of one classifier on one image set, as fractions.
 
     Attributes:
-        main: the measure that stands for all: the one by which choices are made.
-        groups: a value of each measure for each group of classes: seen, unseen, harmonic, all, and further ones. NaN
-            for a group without a class that has a value.
+        main: the main measure, by which choices are made.
+        groups: each measure for each group of classes: seen, unseen, harmonic, all, and further ones. NaN for a group
+            in which no class has a value.
         per_class: columns [N] of the table by class.
     """
 
@@ -59,10 +59,14 @@ class Summary:
         return self.groups["harmonic"][self.main]
 
     def rows(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
-        """One row a class: ``class``, its name, and the columns of `per_class`.
+        """Make one row per class: ``class`` (its name) and the columns of `per_class`.
 
         Raises:
-            ValueError: not one name a class.
+            ValueError: the number of names is not the number of classes.
+
+        >>> summary = Summary("pq", {}, {"pq": np.array([0.5, 0.25])})
+        >>> summary.rows(["cat", "dog"])
+        [{'class': 'cat', 'pq': 0.5}, {'class': 'dog', 'pq': 0.25}]
         """
         lengths = {len(column) for column in self.per_class.values()}
         if lengths != {len(class_names)}:
@@ -73,41 +77,56 @@ class Summary:
         ]
 
     def as_json_value(self) -> dict[str, Any]:
-        """The means by group, for a record; NaN as None."""
+        """The means by group for a record, with NaN as None."""
         groups: dict[str, Any] = json_value(self.groups)
         return groups
 
 
 def seen_and_unseen(is_seen: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-    """The groups that every task has, each [N]: seen, unseen, all."""
+    """Make the groups of every task, each [N]: seen, unseen, all.
+
+    >>> {name: group.tolist() for name, group in seen_and_unseen(np.array([True, False])).items()}
+    {'seen': [True, False], 'unseen': [False, True], 'all': [True, True]}
+    """
     return {"seen": is_seen, "unseen": ~is_seen, "all": np.ones_like(is_seen)}
 
 
 def group_means(values: Mapping[str, NDArray[np.float64]], groups: Mapping[str, NDArray[np.bool_]]) -> Groups:
-    """The mean of each measure over the classes of each group that have a value.
+    """Compute the mean of each measure over the classes of each group that have a value.
 
     Args:
-        values: by measure [N], NaN where a class has none.
-        groups: by name, bool [N].
+        values: [N] by measure; NaN for classes without a value.
+        groups: bool [N] by name.
 
     Raises:
-        ValueError: not all of them are [N].
+        ValueError: the arrays differ in length.
+
+    >>> group_means({"iou": np.array([0.5, np.nan, 0.25])}, seen_and_unseen(np.array([True, True, False])))
+    {'seen': {'iou': 0.5}, 'unseen': {'iou': 0.25}, 'all': {'iou': 0.375}}
     """
     shapes = {array.shape for array in (*values.values(), *groups.values())}
     if len(shapes) != 1:
-        raise ValueError(f"measures and groups of unequal lengths: {sorted(shapes)}")
+        raise ValueError(f"measures and groups differ in length: {sorted(shapes)}")
     return {name: {key: _mean(value[group]) for key, value in values.items()} for name, group in groups.items()}
 
 
 def with_harmonic(groups: Groups) -> Groups:
-    """The groups with the harmonic mean of seen and unseen, of each measure, behind those two."""
+    """Insert the group of the harmonic means of seen and unseen after those two.
+
+    >>> with_harmonic({"seen": {"pq": 0.6}, "unseen": {"pq": 0.2}, "all": {"pq": 0.5}})["harmonic"]["pq"]
+    0.3
+    """
     harmonic = {key: harmonic_mean(seen, groups["unseen"][key]) for key, seen in groups["seen"].items()}
     first = {"seen": groups["seen"], "unseen": groups["unseen"], "harmonic": harmonic}
     return {**first, **{name: group for name, group in groups.items() if name not in first}}
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
-    """2su / (s + u); 0 when one is 0, NaN when one is NaN."""
+    """Compute 2su / (s + u); 0 if one is 0, NaN if one is NaN.
+
+    >>> harmonic_mean(0.6, 0.2), harmonic_mean(0.6, 0.0), harmonic_mean(0.6, math.nan)
+    (0.3, 0.0, nan)
+    """
     if math.isnan(seen) or math.isnan(unseen):
         return math.nan
     return 2 * seen * unseen / (seen + unseen) if seen * unseen > 0 else 0.0

@@ -176,7 +176,7 @@ def test_a_whole_overlap_counts_one_exactly():
         ("11", {1: 3}, "11", {1: 0}, "class id 3 is not one of 0..2"),
         ("11", {1: (3, "crowd")}, "11", {1: 0}, "class id 3 is not one of 0..2"),
         ("11", {1: 0}, "11", {1: -1}, "class id -1 is not one of 0..2"),
-        ("11", {1: 0}, "..", {0: 0}, "prediction segment ids must be positive and unlike each other"),
+        ("11", {1: 0}, "..", {0: 0}, "prediction segment ids must be positive and distinct"),
     ],
 )
 def test_programmers_mistakes_are_refused_and_count_nothing(label, label_segments, prediction, predicted, says):
@@ -189,7 +189,7 @@ def test_programmers_mistakes_are_refused_and_count_nothing(label, label_segment
 def test_lists_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="2 labelled segments with 1 class ids and 2 crowd flags"):
         prepare_label(strip("12"), [1, 2], [0], [0, 0])
-    with pytest.raises(ValueError, match=r"must be positive and unlike each other: \[1, 1\]"):
+    with pytest.raises(ValueError, match=r"must be positive and distinct: \[1, 1\]"):
         prepare_label(strip("11"), [1, 1], [0, 0], [0, 0])
     with pytest.raises(ValueError, match="1 predicted segments with 2 class ids"):
         PanopticQuality(1).add_prepared(prepare_label(strip("1"), [1], [0], [0]), strip("1"), [1], [0, 0])

@@ -54,7 +54,7 @@ def test_means_are_plain_floats(groups):
 
 
 def test_lengths_must_fit():
-    with pytest.raises(ValueError, match="unequal lengths"):
+    with pytest.raises(ValueError, match="differ in length"):
         group_means({"pq": PQ}, seen_and_unseen(IS_SEEN[:4]))
     summary = Summary("pq", {}, {"seen": IS_SEEN, "pq": PQ})
     assert summary.rows(list("abcde"))[1] == {"class": "b", "seen": True, "pq": 0.3}
