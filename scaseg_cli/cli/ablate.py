@@ -1,4 +1,4 @@
-"""`scaseg ablate`: the tables of the paper, and others."""
+"""`scaseg ablate`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from scaseg_cli.ablations.plan import Plan
     from scaseg_cli.recipe.schema import Recipe
 
-SOME_FAILED = 3  # exit code where cells failed, and the others are there
+SOME_FAILED = 3  # exit code if some cells failed and the others finished
 _LIST = "list"
 
 
 class SettingsOption(StrEnum):
-    """In which setting figures are reported."""
+    """The settings to report."""
 
     INDUCTIVE = "inductive"
     TRANSDUCTIVE = "transductive"
@@ -38,57 +38,57 @@ def ablate(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", help="Ablations: names, or sweep files; `all`; or `list`, which shows them and ends."
+            metavar="NAME...", help="Ablations by name, or sweep files; `all`; or `list`, which only lists them."
         ),
     ],
     values: Annotated[
         str | None,
         typer.Option(
             "--values", metavar="V,V...", show_default=False,
-            help="Values, or labels of rows, in place of the sweep's own. The recipe's own row is always there.",
+            help="Values, or labels of rows, instead of the sweep's. The recipe's own row is always included.",
         ),
     ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
             "--seeds", metavar="N,N...", show_default=False,
-            help="Seeds of every cell, for mean and spread. Without it: the recipe's.",
+            help="Seeds of every cell, for mean and spread. Default: the recipe's.",
         ),
     ] = None,
     setting: Annotated[
-        SettingsOption, typer.Option("--setting", help="In which setting to report.")
+        SettingsOption, typer.Option("--setting", help="The settings to report.")
     ] = SettingsOption.BOTH,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show which stages would run and which are shared; nothing is written.")
+        bool, typer.Option("--dry-run", help="Show which stages would run and which are shared, without writing.")
     ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
             "--jobs", metavar="N", min=1, rich_help_panel="Machine", show_default=False,
-            help="Stages to run at once, each in a process of its own with GPUs of its own. Without it: one here, as "
-            "many as can on a cluster.",
+            help="Stages to run at once, each in its own process with its own GPUs. Default: one here, no limit on a "
+            "cluster.",
         ),
     ] = None,
     launcher: Annotated[
         LauncherOption,
         typer.Option(
             "--launcher", rich_help_panel="Machine",
-            help="slurm: each stage is a job, see the recipe's slurm section; local: a job on this machine. This "
-            "command waits for them.",
+            help="slurm: each stage is a job, see the recipe's slurm section; local: a job on this machine. The "
+            "command waits for the jobs.",
         ),
     ] = LauncherOption.HERE,
 ) -> None:  # fmt: skip
-    """Run the recipe with a few keys varied, and put the figures beside the published ones.
+    """Run the recipe with some keys varied, and show the results beside the published ones.
 
-    Cells that agree on a stage share it, with each other, across ablations, and with the run that is in the work
-    folder; cells with one base model share one pass of the network over the validation images. So four of the paper's
-    eight tables need no training of the network after `scaseg run`. The same command again runs only what is missing.
+    Cells that need the same result of a stage share it, across ablations and with the run in the work folder. Cells
+    with the same base model share one pass of the network over the validation images. Four of the paper's eight tables
+    therefore need no training of the network after `scaseg run`. The same command again runs only what is missing.
 
-    A cell that fails is shown as failed, with its log; the others go on, and the exit code is 3. A file
-    sweeps/NAME.yaml here, or any file by its path, is an ablation of one's own.
+    A failed cell is shown as failed, with its log; the others continue, and the exit code is 3. To define an ablation,
+    write sweeps/NAME.yaml in this folder, or pass the path of any sweep file.
 
-    Reads the recipe, and what the work folder holds. Writes ablations/NAME/ there: results as .json, .csv, .md and
-    .tex, effects, which say whether their direction is the published one, and a picture, plot.png and plot.svg.
+    Reads the recipe and the work folder. Writes ablations/NAME/ there: results as .json, .csv, .md and .tex, effects,
+    compared in direction with the published ones, and the pictures plot.png and plot.svg.
 
     Example: `scaseg ablate list`
 
@@ -112,20 +112,20 @@ def ablate(
         return
     cluster = None if launcher is LauncherOption.HERE else launcher.value
     runner = choose_launcher(recipe, RunDir(plan.store.folder), cluster, jobs)
-    report = _carry_out(ablations, plan, runner, options)
+    report = _run_cells(ablations, plan, runner, options)
     _print_report(report, options)
     if report.num_failed:
         raise typer.Exit(SOME_FAILED)
 
 
-def ablate_job(file: Annotated[Path, typer.Argument(metavar="FILE", help="What is to be done.")]) -> None:
-    """One job of `scaseg ablate`, which starts it by itself in another process or on another machine."""
+def ablate_job(file: Annotated[Path, typer.Argument(metavar="FILE", help="The job's file.")]) -> None:
+    """Run one job of `scaseg ablate`, which starts it in another process or on another machine."""
     from scaseg_cli.ablations.jobs.job_files import run_job, runs_of
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import occupied, quiet
 
     with stdout_as_stderr(), quiet(debug=False), ExitStack() as held:
-        for run in runs_of(file):  # a job that outlived the command that started it may still be at work
+        for run in runs_of(file):  # a job of an ended command may still be running
             held.enter_context(occupied(run))
         run_job(file)
 
@@ -151,11 +151,11 @@ def _parsed_seeds(text: str) -> list[int]:
 
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
-        raise ScasegError(f"--seeds {text!r} is no list of different whole numbers", "For example --seeds 0,1,2")
+        raise ScasegError(f"--seeds {text!r} is not a list of distinct whole numbers", "For example --seeds 0,1,2")
     return [int(word) for word in words]
 
 
-def _carry_out(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher, options: Options) -> AblateReport:
+def _run_cells(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher, options: Options) -> AblateReport:
     from scaseg_cli.ablations.ablate import run_plan
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import logged, occupied, quiet
@@ -191,7 +191,7 @@ def _print_plan(plan: Plan, options: Options) -> None:
 
 
 def _print_report(report: AblateReport, options: Options) -> None:
-    """The tables on stdout, or one JSON document; on stderr, what was written and how much was shared."""
+    """Print the tables or one JSON document on stdout, and on stderr what was written and shared."""
     from scaseg_cli.cli.output import print_json
     from scaseg_cli.cli.running import shortened
     from scaseg_cli.results.console import print_table, say_plainly
@@ -205,7 +205,7 @@ def _print_report(report: AblateReport, options: Options) -> None:
         say_plainly(f"wrote {shortened([one.wrote[0].parent])[0]}: {stems}")
     counts = report.counts
     say_plainly(
-        f"{counts['num_cells']} cells from {counts['num_stages']} stages, of which {counts['num_run']} were run now; "
+        f"{counts['num_cells']} cells from {counts['num_stages']} stages, {counts['num_run']} of them run now; "
         f"a loop over the cells would run {counts['num_plain']}"
     )
     if report.num_failed == 1:

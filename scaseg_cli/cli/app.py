@@ -1,4 +1,4 @@
-"""The command line: `scaseg`. Every command's work is imported when it runs, so that `--help` is quick."""
+"""The `scaseg` command line. Each command imports its work when it runs, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -58,19 +58,18 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def about(
-    version: Annotated[  # typer's callback does the work
+    version: Annotated[  # handled by the callback
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Semantic-Centric Alignment (SCA) for zero-shot panoptic and semantic segmentation.
 
-    `scaseg run` carries out the whole method: it divides the classes of a data set into seen and unseen ones, trains
-    a Mask2Former on the seen ones, aligned with CLIP, trains a generator of unseen classes' query embeddings,
-    fine-tunes the class projector with them, and measures panoptic quality, or IoU, over seen and unseen classes, with
-    the harmonic mean of both.
+    `scaseg run` runs the whole method. It splits the classes of a dataset into seen and unseen, trains Mask2Former on
+    the seen classes, aligned with CLIP, trains a generator of query embeddings for unseen classes, fine-tunes the class
+    projector with them, and measures panoptic quality or IoU over seen and unseen classes, with their harmonic mean.
 
-    Without any option it does so, for panoptic segmentation, in a small world of drawn shapes that needs no download,
-    on a CPU; `--recipe shapes-zss` is the same world for semantic segmentation.
+    Without options it runs panoptic segmentation on a small embedded world of drawn shapes, on the CPU and without a
+    download. `--recipe shapes-zss` is semantic segmentation on the same world.
 
     Example: `scaseg run`
     """
@@ -80,15 +79,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: without the program's name; None: this process's.
+        arguments: without the program's name; None: those of this process.
 
     Returns:
-        The exit code: 0; 2 where the user can mend it, 1 for a bug, 130 for Ctrl-C, 128 + the signal's number for
-        another signal.
+        The exit code: 0 for success, 2 for an error that the user can fix, 1 for a bug, 130 for Ctrl-C, and 128 + the
+        signal's number for another signal.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     options.arguments.set(tuple(arguments))
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # None where whoever started us closed it
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # None if the caller closed it
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
         with raised_signals():
@@ -99,17 +98,17 @@ def main(arguments: list[str] | None = None) -> int:
         _drop_stdout()
         return failures.BROKEN_PIPE
     except KeyboardInterrupt:
-        failures.tell("interrupted", failures.GO_ON)
+        failures.tell("interrupted", failures.RESUME)
         return failures.INTERRUPTED
     except Terminated as error:
-        failures.tell(f"ended by {error}", failures.GO_ON)
+        failures.tell(f"ended by {error}", failures.RESUME)
         return 128 + error.number
     except Exception as error:
         return failures.report_error(error, "--debug" in arguments)
 
 
 def _run(arguments: list[str]) -> int:
-    """Hand over to typer, which leaves by SystemExit, also on Ctrl-C and on a broken pipe."""
+    """Run typer, which raises SystemExit, even for Ctrl-C and a broken pipe."""
     try:
         get_command(app).main(arguments, prog_name="scaseg")
     except SystemExit as leaving:
@@ -122,6 +121,6 @@ def _run(arguments: list[str]) -> int:
 
 
 def _drop_stdout() -> None:
-    """Let nothing more be written to a reader that has gone, so that the interpreter's exit is quiet."""
+    """Redirect stdout to nowhere after its reader has closed the pipe, so that the interpreter exits quietly."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -9,15 +9,15 @@ from scaseg_cli.cli.options import Options, with_options
 
 @with_options
 def doctor(options: Options) -> None:
-    """Show what a run of a recipe needs: what is ready, what is missing, and the command that mends it.
+    """Check what a run of a recipe needs: what is ready, what is missing, and the command that fixes it.
 
-    Looks at Python, PyTorch, GPUs and their memory, mmcv's operators, the weights of CLIP and of the backbone, folders
-    and annotation files of the data, and the disk. Files are counted and searched through, not read pixel by pixel;
-    that is left to split-dataset. No network is asked, so weights that a run would fetch count as missing.
+    Checks Python, PyTorch, GPUs and their memory, mmcv's operators, the weights of CLIP and of the backbone, the data's
+    folders and annotation files, and the disk. Files are counted and scanned; split-dataset checks their pixels. The
+    network is not used, so weights that a run would download count as missing.
 
-    The exit code is 1 if anything is missing, so that a run could not start; warnings leave it at 0.
+    The exit code is 1 if anything is missing, since a run cannot start then, and 0 if there are only warnings.
 
-    Reads the recipe and looks at what it names. Writes nothing.
+    Reads the recipe, and the folders and files that it names. Writes nothing.
 
     Example: `scaseg doctor --recipe coco-zps`
 

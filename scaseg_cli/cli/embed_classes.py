@@ -9,8 +9,8 @@ from scaseg_cli.cli.options import StageOptions, with_options
 def embed_classes(options: StageOptions) -> None:
     """Turn the names of all classes, seen and unseen, into semantic embeddings with CLIP's text encoder.
 
-    A class's embedding is the mean over the recipe's text templates. CLIP's weights are looked for where
-    clip.checkpoint says: a file, or a tag of open_clip, which is fetched once.
+    A class's embedding is the mean over the recipe's text templates. CLIP's weights come from clip.checkpoint: a file,
+    or a tag of open_clip, which is downloaded once.
 
     Reads the split. Writes embeddings/embeddings.safetensors into the run folder.
 

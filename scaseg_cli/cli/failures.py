@@ -1,4 +1,4 @@
-"""What a person reads when a command fails, and the exit code that a script sees."""
+"""Error messages and exit codes of failed commands."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import traceback
 from scaseg_cli.errors import explained
 
 BUG, USER, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
-GO_ON = "Run the same command to go on."
+RESUME = "Run the same command to resume."
 
 
 def tell(text: str, hint: str | None = None) -> None:
-    """An error and its remedy on stderr."""
+    """Print an error and its hint on stderr."""
     from rich.text import Text
 
     from scaseg_cli.results.console import console
@@ -23,7 +23,7 @@ def tell(text: str, hint: str | None = None) -> None:
 
 
 def report_error(error: Exception, debug: bool) -> int:
-    """Tell the person what went wrong; returns the exit code."""
+    """Print what went wrong and return the exit code."""
     if debug:
         traceback.print_exception(error, file=sys.stderr)
     known = explained(error)

@@ -1,4 +1,4 @@
-"""The options that every stage command shares, written once."""
+"""The options that all stage commands share."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 _RECIPE, _MACHINE, _OUTPUT = "Recipe", "Machine", "Output"
-# What this process was started with, for its log and for a job that carries out the same.
+# The arguments of this process, for its log and for a job that runs the same command.
 arguments: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
 
 
 class LauncherOption(StrEnum):
-    """Where a command's work is done."""
+    """Where a command runs."""
 
     HERE = "here"
     SLURM = "slurm"
@@ -30,64 +30,70 @@ class LauncherOption(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a person gave to a command that works on a run."""
+    """The options of a command that works on a run."""
 
     recipe: Annotated[
         str | None,
         typer.Option(
             "--recipe", "-r", metavar="NAME|FILE", rich_help_panel=_RECIPE, show_default=False,
-            help="A shipped recipe or a YAML file. Without it: scaseg.yaml in this folder, else shapes-zps.",
+            help="A shipped recipe or a YAML file. Default: scaseg.yaml in this folder, else shapes-zps.",
         ),
     ] = None  # fmt: skip
     work_dir: Annotated[
         Path | None,
         typer.Option(
             "--work-dir", "-w", metavar="FOLDER", rich_help_panel=_RECIPE, show_default=False,
-            help="The run folder, which all stages of one run share. Without it: runs/ and the recipe's name.",
+            help="The run folder, which all stages of a run share. Default: runs/NAME, with the recipe's name.",
         ),
     ] = None  # fmt: skip
     changes: Annotated[
         tuple[str, ...],
         typer.Option(
             "--set", metavar="KEY=VALUE", rich_help_panel=_RECIPE, show_default=False,
-            help="Change one key of the recipe, such as base.v2c.gamma=3. May be given again and again.",
+            help="Change one key of the recipe, such as base.v2c.gamma=3. Can be repeated.",
         ),
     ] = ()  # fmt: skip
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", rich_help_panel=_RECIPE, show_default=False, help="The recipe's seed."),
+        typer.Option(
+            "--seed",
+            metavar="N",
+            rich_help_panel=_RECIPE,
+            show_default=False,
+            help="Random seed. Default: the recipe's.",
+        ),
     ] = None
     gpus: Annotated[
         int | None,
         typer.Option(
             "--gpus", metavar="N", rich_help_panel=_MACHINE, show_default=False,
-            help="CUDA devices of each machine; 0 runs on the CPU. Without it: what the recipe says.",
+            help="CUDA devices per machine; 0 runs on the CPU. Default: the recipe's.",
         ),
     ] = None  # fmt: skip
     processes: Annotated[
         int | None,
         typer.Option(
             "--processes", metavar="N", rich_help_panel=_MACHINE, show_default=False,
-            help="On the CPU: processes of each machine.",
+            help="CPU processes per machine. Default: the recipe's.",
         ),
     ] = None  # fmt: skip
     json: Annotated[
         bool,
-        typer.Option("--json", rich_help_panel=_OUTPUT, help="Print one JSON document on stdout, and nothing else."),
+        typer.Option("--json", rich_help_panel=_OUTPUT, help="Print only one JSON document on stdout."),
     ] = False
     debug: Annotated[
         bool,
-        typer.Option("--debug", rich_help_panel=_OUTPUT, help="Show tracebacks, and what libraries warn of."),
+        typer.Option("--debug", rich_help_panel=_OUTPUT, help="Show tracebacks and warnings of libraries."),
     ] = False
 
     @property
     def assignments(self) -> tuple[str, ...]:
-        """All changes to the recipe as `--set` would make them; an option of its own name wins over `--set`."""
+        """All changes to the recipe as for `--set`; options such as `--seed` take precedence over `--set`."""
         named = {key: getattr(self, key, None) for key in ("seed", "gpus", "processes", "nodes")}
         return (*self.changes, *(f"{key}={value}" for key, value in named.items() if value is not None))
 
     def as_arguments(self) -> str:
-        """The options that say which run it is, to be given to the next command too."""
+        """The options that identify the run, for the next command."""
         words: list[str] = []
         for name, value in (("--recipe", self.recipe), ("--work-dir", self.work_dir)):
             words += [name, str(value)] if value is not None else []
@@ -100,13 +106,13 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class StageOptions(Options):
-    """What a person gave to a command that carries out stages."""
+    """The options of a command that runs stages."""
 
     launcher: Annotated[
         LauncherOption,
         typer.Option(
             "--launcher", rich_help_panel=_MACHINE,
-            help="slurm: hand the command in as a job, see the recipe's slurm section; local: a job on this machine. "
+            help="slurm: submit the command as a job, see the recipe's slurm section; local: a job on this machine. "
             "The command then prints the job and ends.",
         ),
     ] = LauncherOption.HERE  # fmt: skip
@@ -114,27 +120,27 @@ class StageOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class NodeOptions(StageOptions):
-    """What a person gave to a command that may work on several machines."""
+    """The options of a command that can use several machines."""
 
     nodes: Annotated[
         int | None,
         typer.Option(
             "--nodes", metavar="N", rich_help_panel=_MACHINE, show_default=False,
-            help="Machines that train the base together. The command is started on each, unless it is a job.",
+            help="Machines that train the base model together. Start the command on each, unless it is a job.",
         ),
     ] = None  # fmt: skip
     node_rank: Annotated[
         int | None,
         typer.Option(
             "--node-rank", metavar="R", rich_help_panel=_MACHINE, show_default=False,
-            help="Which of them this is: 0 keeps the books, 1 and so on help.",
+            help="Rank of this machine: 0 writes the results, 1 and so on help.",
         ),
     ] = None  # fmt: skip
     rendezvous: Annotated[
         str | None,
         typer.Option(
             "--rendezvous", metavar="HOST:PORT", rich_help_panel=_MACHINE, show_default=False,
-            help="Machine 0 as the others see it, and a port that is free there.",
+            help="Address of machine 0 as seen from the others, and a free port there.",
         ),
     ] = None  # fmt: skip
     timeout: Annotated[
@@ -147,7 +153,7 @@ class NodeOptions(StageOptions):
 
 
 def without_launcher(words: tuple[str, ...]) -> list[str]:
-    """A command's words without `--launcher` and its value."""
+    """A command's arguments without `--launcher` and its value."""
     kept = [word for word in words if not word.startswith("--launcher=")]
     if "--launcher" in kept:
         place = kept.index("--launcher")
@@ -156,7 +162,7 @@ def without_launcher(words: tuple[str, ...]) -> list[str]:
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command``, whose first parameter is an `Options` or more, all its options beside its own parameters."""
+    """Add the options of ``command``'s first parameter, an `Options` class, to its other parameters."""
     first, *own = inspect.signature(command, eval_str=True).parameters.values()
     kind: type[Options] = first.annotation
     hints = get_type_hints(kind, include_extras=True)

@@ -1,4 +1,4 @@
-"""Keeps stdout for the command's own result, whatever libraries print, and puts the result there."""
+"""Reserves stdout for the command's result, whatever libraries print."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 @contextlib.contextmanager
 def stdout_as_stderr() -> Iterator[None]:
-    """While the block runs, all that is written to stdout lands on stderr instead.
+    """Redirect stdout to stderr while the block runs.
 
-    This holds for `print`, for loggers that libraries open on ``sys.stdout``, for compiled code, and for child
-    processes, since the file descriptor itself is redirected.
+    The file descriptor itself is redirected, which covers `print`, loggers of libraries on ``sys.stdout``, compiled
+    code and child processes.
     """
     with contextlib.ExitStack() as undo:
         sys.stdout.flush()
-        with contextlib.suppress(OSError):  # one of them was closed by whoever started us: nothing to redirect then
+        with contextlib.suppress(OSError):  # the caller closed one of them; then there is nothing to redirect
             saved = os.dup(1)
             undo.callback(os.close, saved)
             os.dup2(2, 1)
@@ -29,5 +29,5 @@ def stdout_as_stderr() -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as the one JSON document on stdout."""
+    """Print ``value`` as a JSON document on stdout."""
     print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))

@@ -14,7 +14,7 @@ from scaseg_cli.cli.options import Options, with_options
 
 
 class SettingOption(StrEnum):
-    """Which model predicts."""
+    """The setting, and with it the model that predicts."""
 
     INDUCTIVE = "inductive"
     TRANSDUCTIVE = "transductive"
@@ -35,43 +35,43 @@ def predict(
         str | None,
         typer.Option(
             "--classes", "-c", metavar="NAMES", show_default=False,
-            help="Any names: things, then a semicolon, then stuff. Without it: the run's classes.",
+            help="Any names: things, then a semicolon, then stuff. Default: the run's classes.",
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the results go.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results.")
     ] = Path("predictions"),
     setting: Annotated[
         SettingOption | None,
         typer.Option(
             "--setting", show_default=False,
-            help="The base model, or the fine-tuned projector. Without it: the latter where it is there.",
+            help="The base model, or the fine-tuned projector. Default: the latter, if it exists.",
         ),
     ] = None,
     object_threshold: Annotated[
         float | None,
         typer.Option(
-            "--object-threshold", metavar="SHARE", min=0.0, max=1.0, show_default=False,
-            help="How sure a segment must be of its class, for panoptic runs; a larger share finds less. Without it: "
-            "evaluation.object_threshold.",
+            "--object-threshold", metavar="PROBABILITY", min=0.0, max=1.0, show_default=False,
+            help="Minimum class probability of a segment, for panoptic runs; higher values find fewer segments. "
+            "Default: evaluation.object_threshold.",
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
             "--batch-size", metavar="N", min=1, show_default=False,
-            help="Images of one size that go through the network at once. Without it: evaluation.batch_size.",
+            help="Images of one size that the network processes at once. Default: evaluation.batch_size.",
         ),
     ] = None,
 ) -> None:  # fmt: skip
-    """Segment any images into any classes, of which the run need know nothing but the names given here.
+    """Segment any images into any classes, given by name.
 
-    Names that are not among the run's seen classes count as unseen: the inductive model raises their logits as
-    `scaseg evaluate` does. Photographs are turned as their EXIF entry says.
+    Names that are not among the run's seen classes count as unseen; the inductive model raises their logits as
+    `scaseg evaluate` does. Photographs are rotated by their EXIF orientation.
 
-    Reads the images and the run's results. Writes into FOLDER for each image a PNG of segment ids and a picture,
-    NAME-overlay.png, and for all of them predictions.json, in COCO's panoptic format. An image that cannot be read is
-    named and left out; the exit code is then 2.
+    Reads the images and the run's results. Writes into FOLDER a PNG of segment ids and a picture, NAME-overlay.png, for
+    each image, and predictions.json for all of them, in COCO's panoptic format. Images that cannot be read are named
+    and left out; the exit code is then 2.
 
     Example: `scaseg predict holiday/ --classes "zebra, street lamp; grass, sky" -o found`
 

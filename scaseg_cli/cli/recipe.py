@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 recipe = typer.Typer(no_args_is_help=True, help="List, show and check recipes.")
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only one JSON document on stdout.")]
 
 
 @recipe.command("list")
@@ -37,18 +37,18 @@ def list_recipes(json: AsJson = False) -> None:
 def show_recipe(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|FILE]", help="Without it: scaseg.yaml in this folder, else shapes-zps."),
+        typer.Argument(metavar="[NAME|FILE]", help="Default: scaseg.yaml in this folder, else shapes-zps."),
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, as in a stage command.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, as in stage commands.")
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Print a recipe with every key and its value, as the stages will see it.
+    """Print a recipe with every key and its value, as the stages read it.
 
-    What is printed is a recipe itself: put it into a file, change it there, and name the file with --recipe.
+    The output is a valid recipe: save it to a file, change it, and pass the file with --recipe.
 
-    Reads the recipe and those that it extends. Writes nothing but stdout.
+    Reads the recipe and those that it extends. Writes only to stdout.
 
     Example: `scaseg recipe show shapes-zps > mine.yaml`
     """
@@ -67,13 +67,13 @@ def check_recipes(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|FILE]...", help="Recipes to check. Without any: scaseg.yaml in this folder, else shapes-zps."
+            metavar="[NAME|FILE]...", help="Recipes to check. Default: scaseg.yaml in this folder, else shapes-zps."
         ),
     ] = None,
 ) -> None:
-    """Check recipes without running them; every mistake of every file is told.
+    """Check recipes without running them, and report all mistakes in all files.
 
-    The exit code is 2 if any has a mistake. Only the recipe is checked, not the data that it names.
+    The exit code is 2 if there are any. Only the recipe is checked, not its data.
 
     Reads the recipes and those that they extend. Writes nothing.
 

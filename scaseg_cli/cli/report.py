@@ -23,36 +23,36 @@ def report(
         list[Path] | None,
         typer.Argument(
             metavar="RUN", show_default=False,
-            help="Run folders, each with a finished evaluation. Without any: the recipe's.",
+            help="Run folders, each with a finished evaluation. Default: the recipe's.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", metavar="FILE", show_default=False,
-            help="The page. Without it: report.html in the run folder; of several runs, in this folder.",
+            help="The HTML file. Default: report.html in the run folder or, for several runs, in this folder.",
         ),
     ] = None,
     images: Annotated[
         int,
         typer.Option(
             "--images", metavar="N", min=0,
-            help="Validation images, at most, that the network looks at once more, for confusion and embeddings. "
-            "0: none, and the page goes without both.",
+            help="Maximum number of validation images that the network segments again, for confusions and embeddings. "
+            "0: none, and the page omits both.",
         ),
     ] = 400,
 ) -> None:  # fmt: skip
-    """Put finished runs on one HTML page, which needs no network when it is opened.
+    """Write one self-contained HTML page on finished runs, which opens without a network.
 
-    It shows the result tables, bars by class, what unseen classes are taken for, curves of losses and of the
-    fine-tuning, a map of real and generated query embeddings, the picture of a few images, the ablations that lie in
-    the run folder, and what made the run. Several runs are compared with the first one, task by task. What a run
-    cannot show, as where its weights are gone, is left out, and the page says so.
+    It shows the result tables, bars by class, confusions of unseen classes, curves of losses and of the fine-tuning, a
+    map of real and generated query embeddings, a few images, the ablations in the run folder, and how the run was made.
+    Several runs are compared with the first one, separately for each task. Sections that a run cannot show, for example
+    because its weights are missing, are left out, and the page says so.
 
-    A folder RUN is reported as it is, by the recipe in it.
+    Each folder RUN is reported by the recipe in it.
 
-    Reads the run folders; for confusion and embeddings the weights and the validation images too, once: what was seen
-    is kept in report/ of the run folder. Writes the page in one piece.
+    Reads the run folders and, for confusions and embeddings, the weights and validation images; their results are kept
+    in report/ of the run folder for the next report. Writes the page.
 
     Example: `scaseg report`
 
@@ -76,12 +76,12 @@ def report(
 
 
 def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
-    """The runs in ``folders``, each with the recipe that lies there."""
+    """The runs in ``folders``, each with its own recipe."""
     from scaseg_cli.html_report.finished_run import labels_of, open_run, recipe_of
 
     for name, value in (("--recipe", options.recipe), ("--work-dir", options.work_dir)):
         if value is not None:
-            raise ScasegError(f"{name} {value} and {folders[0]} both say which run it is", f"Leave {name} out.")
+            raise ScasegError(f"{name} {value} and {folders[0]} both say which run it is", f"Leave out {name}.")
     labels = labels_of(folders)
     found = [
         open_run(label, folder, recipe_of(folder, options.assignments))
@@ -91,13 +91,13 @@ def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
         if options.assignments and not run.is_own:
             raise ScasegError(
                 f"{run.run.path} was not evaluated with {' '.join(options.assignments)}",
-                "Only what changes how a run computes can be set here, such as --gpus 0.",
+                "Set only keys that do not change the result, such as --gpus 0.",
             )
     return found
 
 
 def _of_recipe(options: Options) -> FinishedRun:
-    """The run of the recipe, as other commands take it."""
+    """The run of the recipe, as in other commands."""
     from scaseg_cli.cli.running import load
     from scaseg_cli.html_report.finished_run import open_run
 
@@ -105,8 +105,8 @@ def _of_recipe(options: Options) -> FinishedRun:
     finished = open_run(run.path.resolve().name, run.path, recipe)
     if not finished.is_own:
         raise ScasegError(
-            f"{run.path / 'evaluation'} was made by another recipe than the one in use",
-            f"`scaseg report {run.path}` reports it as it is. `scaseg run` with this recipe makes it anew.",
+            f"{run.path / 'evaluation'} was made by another recipe",
+            f"Run `scaseg report {run.path}` to report it as it is, or `scaseg run` to run this recipe.",
         )
     return finished
 
@@ -116,7 +116,7 @@ def _place(finished: list[FinishedRun]) -> Path:
 
 
 def _hold(held: ExitStack, finished: list[FinishedRun]) -> None:
-    """Keep other commands out of the run folders, where these can be written."""
+    """Lock the run folders that can be written."""
     import os
 
     from scaseg_cli.cli.running import occupied
@@ -127,7 +127,7 @@ def _hold(held: ExitStack, finished: list[FinishedRun]) -> None:
 
 
 def _tell(outcome: PageOutcome) -> None:
-    """On stderr, what was written and what is not in it."""
+    """Print on stderr what was written and what was left out."""
     from scaseg_cli.cli.running import shortened
     from scaseg_cli.results.console import say_plainly
 

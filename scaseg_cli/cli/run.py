@@ -1,4 +1,4 @@
-"""`scaseg run`: all stages."""
+"""`scaseg run`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @with_options
 def run(options: NodeOptions) -> None:
-    """Carry out all stages in order: the whole method, from the data to the result table.
+    """Run all stages in order: the whole method, from the data to the result table.
 
-    A stage whose result is up to date for this recipe is skipped; one that was cut short goes on where it stopped.
-    So after Ctrl-C, a crash or a change to the recipe, the same command does what is left and no more.
+    A stage whose result is up to date for this recipe is skipped, and an interrupted one resumes. After Ctrl-C, a crash
+    or a change to the recipe, the same command therefore runs only what is left.
 
     Reads the recipe and its data. Writes everything into the run folder: split/, embeddings/, base/, queries/, cat/,
-    union/ and evaluation/, in which results.md, results.csv and results.json are the result table.
+    union/ and evaluation/. The result table is evaluation/results.md, .csv and .json.
 
-    Example: `scaseg run` takes the world of drawn shapes.
+    Example: `scaseg run` uses the embedded world of drawn shapes.
 
     Example: `scaseg run -r coco-zps --gpus 8 --set base.amp=bf16`
 

@@ -1,4 +1,4 @@
-"""How every stage command runs: what can be checked is checked first, then the work, then its result is shown."""
+"""How every stage command runs: first the checks, then the work, then the output of its result."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Work = Callable[["Recipe", "RunDir"], "StageReport"]
 
 
 def run_stage(options: StageOptions, stage: str, work: Work, extra: Callable[[], dict[str, Any]] | None = None) -> None:
-    """Carry out ``work`` for ``stage`` and show its report, or hand the command in as a job and say so.
+    """Run ``work`` for ``stage`` and show its report, or submit the command as a job and show the job.
 
     Args:
-        options: what the person gave.
-        stage: the first stage that the command works on; what it needs must have finished.
+        options: the command's options.
+        stage: the first stage that the command runs; the stages that it needs must have finished.
         work: takes the recipe and the run folder.
         extra: with ``--json``, called after the work for more keys of the document.
 
     Raises:
-        ScasegError: before anything is written, where the recipe, an earlier stage, the machine or the run folder
-            is not right; later, whatever the work raises.
+        ScasegError: before anything is written, if the recipe, an earlier stage, the machine or the run folder has a
+            problem; later, any error of the work.
     """
     from scaseg_cli.launch import as_node
 
@@ -64,7 +64,7 @@ def _node(options: StageOptions, recipe: Recipe) -> Node:
 
 
 def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> StageReport:
-    """The command as a job: the same words but for the launcher."""
+    """Submit the command, without --launcher, as a job."""
     from scaseg_cli.launch.jobs import submit
     from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.results.table import Column, Table
@@ -74,7 +74,7 @@ def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> StageRepor
     if isinstance(options, NodeOptions):
         nodes = recipe.nodes
         if options.node_rank is not None or options.rendezvous is not None:
-            raise ScasegError("a job knows its nodes", "Leave --node-rank and --rendezvous out.")
+            raise ScasegError("a job knows its nodes", "Leave out --node-rank and --rendezvous.")
     job = submit(recipe, run, words, options.launcher.value, nodes)
     row = {"launcher": options.launcher.value, "job": job.name, "log": str(job.log)}
     table = Table("job", [Column(name, name, "text") for name in row], [row], [])
@@ -82,7 +82,7 @@ def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> StageRepor
 
 
 def load(options: Options) -> tuple[Recipe, RunDir]:
-    """The recipe and the run folder that ``options`` mean; nothing is written."""
+    """Load the recipe and the run folder of ``options``, without writing."""
     from scaseg_cli.recipe import load_recipe
     from scaseg_cli.run_dir import RunDir
 
@@ -91,14 +91,14 @@ def load(options: Options) -> tuple[Recipe, RunDir]:
 
 
 def _check_devices(recipe: Recipe) -> None:
-    if recipe.gpus:  # the CPU is there, and torch need not be loaded to know
+    if recipe.gpus:  # the CPU needs no check, and importing torch is slow
         from scaseg_cli.base.device import check_devices
 
         check_devices(recipe)
 
 
 def _check_needs(recipe: Recipe, run: RunDir, stage: str) -> None:
-    """The same check as the stage's own, before the run folder is touched."""
+    """Repeat the stage's own check before anything is written to the run folder."""
     from scaseg_cli.stages import needs_of, require
 
     if stage not in ("data", "split"):
@@ -107,10 +107,10 @@ def _check_needs(recipe: Recipe, run: RunDir, stage: str) -> None:
 
 @contextlib.contextmanager
 def occupied(run: RunDir) -> Iterator[None]:
-    """Keep other commands out of the run folder while the block runs. The lock ends with the process, however it ends.
+    """Lock the run folder while the block runs. The lock ends with the process in every case.
 
     Raises:
-        ScasegError: the folder cannot be written, or another command is at work in it.
+        ScasegError: the folder cannot be written, or another command runs in it.
     """
     path = run.path / ".lock"
     try:
@@ -126,11 +126,11 @@ def occupied(run: RunDir) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise ScasegError(
-                f"another scaseg command (process {file.read().strip() or 'unknown'}) is at work in {run.path}",
-                "Wait until it has ended, or choose another folder with --work-dir.",
+                f"another scaseg command (process {file.read().strip() or 'unknown'}) is running in {run.path}",
+                "Wait until it ends, or choose another folder with --work-dir.",
             ) from None
         except OSError:
-            pass  # a file system without locks: nothing keeps two commands apart there
+            pass  # a file system without locks, where two commands can collide
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -139,9 +139,9 @@ def occupied(run: RunDir) -> Iterator[None]:
 
 @contextlib.contextmanager
 def logged(run: RunDir, node: Node | None = None) -> Iterator[None]:
-    """What is said while the block runs goes to the run folder's log too, headed by the command.
+    """Append the command and its messages to the run folder's log while the block runs.
 
-    Each further node has a log of its own: a shared file system may lose lines of two that write to one file.
+    Each node has its own log, since a shared file system can lose lines that two nodes write to one file.
     """
     import shlex
 
@@ -159,7 +159,7 @@ def logged(run: RunDir, node: Node | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet(debug: bool) -> Iterator[None]:
-    """Without --debug, what libraries warn their callers of is not the person's to read."""
+    """Suppress warnings of libraries while the block runs, unless ``debug`` is true."""
     with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")
@@ -167,7 +167,7 @@ def quiet(debug: bool) -> Iterator[None]:
 
 
 def next_command(report: StageReport, options: Options) -> str | None:
-    """The command that comes next, for the same run."""
+    """The next command, with the options of the same run."""
     if report.next_command is None:
         return None
     command = report.next_command.removeprefix("scaseg ")
@@ -175,7 +175,7 @@ def next_command(report: StageReport, options: Options) -> str | None:
 
 
 def show(report: StageReport, options: Options, extra: dict[str, Any]) -> None:
-    """The report on stdout, as tables or as one JSON document; on stderr, what was written and what comes next."""
+    """Print the report on stdout, as tables or one JSON document, and the files and the next command on stderr."""
     from scaseg_cli.results.console import print_table, say_plainly
 
     report = dataclasses.replace(report, next_command=next_command(report, options))
@@ -184,7 +184,7 @@ def show(report: StageReport, options: Options, extra: dict[str, Any]) -> None:
     else:
         for table in report.tables:
             print_table(table)
-    verb = "wrote" if report.summary.get("ran", True) else "there already:"
+    verb = "wrote" if report.summary.get("ran", True) else "already exists:"
     for path in shortened(report.wrote):
         say_plainly(f"{verb} {path}")
     if report.next_command is not None:
@@ -192,6 +192,6 @@ def show(report: StageReport, options: Options, extra: dict[str, Any]) -> None:
 
 
 def shortened(paths: Iterable[Path]) -> list[str]:
-    """Paths from here where they lie below this folder."""
+    """The paths, relative to the current folder if they are below it."""
     here = Path.cwd()
     return [str(path.relative_to(here)) if path.is_relative_to(here) else str(path) for path in paths]

@@ -7,29 +7,27 @@ from typing import Annotated
 
 import typer
 
-shapes = typer.Typer(
-    no_args_is_help=True, help="Make the embedded world, and train the small checkpoints that it uses."
-)
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="All that is drawn follows from it.")]
+shapes = typer.Typer(no_args_is_help=True, help="Draw the embedded world, and train its small checkpoints.")
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Random seed.")]
 
 
 @shapes.command("make")
 def make(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the data set goes.")] = Path("shapes-data"),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Folder for the dataset.")] = Path("shapes-data"),
     num_train: Annotated[int | None, typer.Option(metavar="N", help="Training images.")] = None,
-    num_selection: Annotated[int | None, typer.Option(metavar="N", help="Images on which choices are made.")] = None,
-    num_validation: Annotated[int | None, typer.Option(metavar="N", help="Images that are reported.")] = None,
-    image_size: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side of the images.")] = None,
+    num_selection: Annotated[int | None, typer.Option(metavar="N", help="Images for selection.")] = None,
+    num_validation: Annotated[int | None, typer.Option(metavar="N", help="Images for the reported figures.")] = None,
+    image_size: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side length of the images.")] = None,
     unseen_fraction: Annotated[
-        float | None, typer.Option(metavar="FRACTION", help="Of the training images, how many may hold unseen classes.")
+        float | None,
+        typer.Option(metavar="FRACTION", help="Fraction of training images that may contain unseen classes."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="All that is drawn follows from it.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed.")] = None,
 ) -> None:
-    """Draw the embedded world as a data set in COCO's panoptic format, with label maps of one class id a pixel besides.
+    """Draw the embedded world as a dataset in COCO's panoptic format, and as label maps with one class id per pixel.
 
-    It is there to look at, or to use as any other data.
-
-    `scaseg split-dataset` does this by itself in the run folder. What is not given is as in the recipe shapes-zps.
+    Use it to view the images, or as any other dataset. A run does not need it, since `scaseg split-dataset` draws the
+    world in the run folder. Defaults are those of the recipe shapes-zps.
 
     Reads nothing. Writes train/, selection/, validation/ and annotations/ below FOLDER.
 
@@ -55,15 +53,15 @@ def make(
 
 @shapes.command("train-clip")
 def train_clip(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where the checkpoint goes.")] = Path(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="File for the checkpoint.")] = Path(
         "shapes-clip.safetensors"
     ),
     seed: Seed = 0,
     iterations: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of 128 captioned pictures.")] = 900,
 ) -> None:
-    """Train the small CLIP of the embedded world; about five minutes. One comes with scaseg already.
+    """Train the small CLIP of the embedded world, in about five minutes. A trained one comes with scaseg.
 
-    A training that was cut short goes on where it stopped. Recipes take the file with clip.checkpoint.
+    An interrupted training run resumes. Recipes use the file with clip.checkpoint.
 
     Reads nothing. Writes FILE.
 
@@ -81,15 +79,15 @@ def train_clip(
 
 @shapes.command("train-backbone")
 def train_backbone(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where the checkpoint goes.")] = Path(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="File for the checkpoint.")] = Path(
         "shapes-backbone.safetensors"
     ),
     seed: Seed = 0,
     iterations: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of 128 pictures.")] = 800,
 ) -> None:
-    """Train the small backbone of the embedded world on seen classes; about four minutes. One comes with scaseg.
+    """Train the small backbone of the embedded world on seen classes, in about four minutes. One comes with scaseg.
 
-    A training that was cut short goes on where it stopped. Recipes take the file with base.backbone.checkpoint.
+    An interrupted training run resumes. Recipes use the file with base.backbone.checkpoint.
 
     Reads nothing. Writes FILE.
 
@@ -102,4 +100,4 @@ def train_backbone(
         from scaseg_cli.base.pretrain_backbone import train_shapes_backbone
 
         accuracy = train_shapes_backbone(file, seed, iterations)
-    say_plainly(f"wrote {file}; it names {100 * accuracy:.1f} % of fresh pictures of seen classes")
+    say_plainly(f"wrote {file}; accuracy on new pictures of seen classes: {100 * accuracy:.1f} %")

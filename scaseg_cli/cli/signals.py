@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is closed, child processes are ended."""
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: files are closed and child processes end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Terminated(BaseException):
-    """The process was asked to end by ``number``. Not an `Exception`, so that nothing takes it for a failure."""
+    """Raised when signal ``number`` ends the process. Not an `Exception`, so that no handler treats it as a failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -19,7 +19,7 @@ class Terminated(BaseException):
 
 @contextmanager
 def raised_signals() -> Iterator[None]:
-    """While the block runs, SIGTERM and SIGHUP raise `Terminated` in the main thread of this process."""
+    """Make SIGTERM and SIGHUP raise `Terminated` in the main thread while the block runs."""
     process = os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -30,7 +30,7 @@ def raised_signals() -> Iterator[None]:
             return
         raise Terminated(number)
 
-    # A signal that is ignored (nohup) or already handled stays as it is.
+    # A signal that is ignored (nohup) or already handled is left alone.
     numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, end)

@@ -17,18 +17,18 @@ def split_dataset(
         int | None,
         typer.Option(
             "--check-png", metavar="N", min=0, show_default=False,
-            help="Panoptic PNGs of each list to read and compare with the annotations; 0: none. Without it: 20.",
+            help="Panoptic PNGs of each list to compare with the annotations; 0: none. Default: 20.",
         ),
     ] = None,
 ) -> None:  # fmt: skip
-    """Divide the data set: seen and unseen classes, and the images that each stage may look at.
+    """Split the dataset into seen and unseen classes, and choose the images of each stage.
 
-    In zero-shot panoptic segmentation no training image may hold a segment of an unseen class: such images are
-    dropped. In zero-shot semantic segmentation they stay, and their unseen pixels are ignored; all label maps are
-    read. The embedded world is drawn first where the recipe asks for it.
+    In zero-shot panoptic segmentation, training images with a segment of an unseen class are dropped. In zero-shot
+    semantic segmentation they are kept, and their unseen pixels are ignored; all label maps are read. The embedded
+    world is drawn first if the recipe uses it.
 
     Reads the recipe's annotation files or label maps. Writes split/classes.json and split/images.json into the run
-    folder, an index of label maps beside them, and data/ where the world is drawn.
+    folder, an index of label maps beside them, and data/ if the world is drawn.
 
     Example: `scaseg split-dataset --recipe shapes-zps`
 

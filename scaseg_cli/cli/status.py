@@ -1,4 +1,4 @@
-"""`scaseg status`: how far a run is."""
+"""`scaseg status`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from scaseg_cli.cli.options import Options, with_options
 
 @with_options
 def status(options: Options) -> None:
-    """Show how far a run is: which stages are done, stale, begun or missing.
+    """Show the progress of a run: which stages are done, stale, begun or missing.
 
-    Stale means that the recipe has changed since the stage ran, or that its files have; `scaseg run` makes it anew.
+    A stage is stale if the recipe or its files have changed since it ran; `scaseg run` runs it again.
 
     Reads the recipe and the records in the run folder. Writes nothing.
 

@@ -9,8 +9,8 @@ from scaseg_cli.cli.options import NodeOptions, with_options
 def train_base(options: NodeOptions) -> None:
     """Stage 1: train Mask2Former on the seen classes, its queries aligned with CLIP's image token (V2C).
 
-    This is the long stage. It goes on from its last checkpoint when it was cut short, and ends with the same weights
-    as if it had not been. With more than one GPU, process or node, each takes its part of every batch.
+    This is the longest stage. If interrupted, it resumes from its last checkpoint and ends with the same weights. With
+    several GPUs, processes or nodes, each takes a part of every batch.
 
     Reads the split, the embeddings and the training images. Writes base/base.safetensors, base/losses.csv and
     base/tensorboard into the run folder.

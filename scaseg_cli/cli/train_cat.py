@@ -18,10 +18,10 @@ def train_cat(
         typer.Option("--live", help="Run the segmentor at every step, as published. The same as --set cat.live=true."),
     ] = False,
 ) -> None:
-    """Stage 2 (CAT): train the generator of query embeddings, from which unseen classes are drawn.
+    """Stage 2 (CAT): train the generator of query embeddings for unseen classes.
 
-    One pass of the frozen base model over the training images writes the query embeddings once; the generator is
-    then trained from that file. The pass is skipped when its file is up to date.
+    One pass of the frozen base model over the training images stores the query embeddings, on which the generator is
+    then trained. The pass is skipped if its file is up to date.
 
     Reads the base model, the embeddings and the training images. Writes queries/queries.safetensors and
     cat/generator.safetensors into the run folder.

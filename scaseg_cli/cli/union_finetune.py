@@ -9,8 +9,8 @@ from scaseg_cli.cli.options import StageOptions, with_options
 def union_finetune(options: StageOptions) -> None:
     """Stage 3: fine-tune the class projector on real seen and generated unseen query embeddings together.
 
-    Snapshots are compared on the selection images, and the best is kept, as is the last. A control is fine-tuned in
-    the same way without generated embeddings, so that what the generator adds can be told.
+    Snapshots are compared on the selection images; the best and the last are kept. A control is fine-tuned in the same
+    way without generated embeddings, which shows what the generator adds.
 
     Reads the base model, the query embeddings, the generator and the selection images. Writes union/best.safetensors,
     union/last.safetensors, union/control.safetensors and union/choices.json into the run folder.

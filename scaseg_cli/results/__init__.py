@@ -1,1 +1,1 @@
-"""What a person sees: one table with many outputs, and talk on stderr."""
+"""Output for users: tables in several formats, and messages on stderr."""

@@ -1,4 +1,4 @@
-"""Talk goes to stderr: lines, and progress bars that turn into plain lines when nobody watches. Tables go to stdout."""
+"""Messages and progress bars on stderr, as plain lines if it is no terminal; tables on stdout."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 _log: Console | None = None
 _tell: Callable[[Progress], None] | None = None
-_PIPE_WIDTH = 120  # columns of a table, at least, when stdout is not a terminal
-_LINE_EVERY = 15.0  # seconds between plain progress lines, where stderr is not a terminal and in the log
-_TELL_EVERY = 1.0  # seconds between what a worker tells of its progress
+_PIPE_WIDTH = 120  # minimum width of a table when stdout is not a terminal
+_LINE_EVERY = 15.0  # seconds between plain progress lines in the log, and on stderr if it is not a terminal
+_TELL_EVERY = 1.0  # seconds between a worker's progress messages
 
 
 def say(text: str) -> None:
-    """One line to the person, on stderr. Rich markup is understood."""
+    """Print one line on stderr and in the log, with Rich markup."""
     console.print(text, soft_wrap=True)
     if _log is not None:
         _log.print(text, soft_wrap=True)
 
 
 def say_plainly(text: str) -> None:
-    """One line to the person, as it is, brackets and all."""
+    """Print one line on stderr and in the log, without markup."""
     say(escape(text))
 
 
 def say_to_log(text: str) -> None:
-    """One line, as it is, to the log alone."""
+    """Write one line to the log only, without markup."""
     if _log is not None:
         _log.print(Text(text), soft_wrap=True)
 
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """While the block runs, what is said also goes to the end of the file ``path``, without colours.
+    """Append all messages to the file ``path`` while the block runs, without colours.
 
-    A block inside another has a log of its own.
+    An inner block replaces the log of an outer one.
     """
     global _log
     outer = _log
@@ -73,7 +73,7 @@ def logging_to(path: Path) -> Iterator[None]:
 
 
 class Progress(TypedDict):
-    """How far a process is, for another one to show."""
+    """A worker's progress, for the launching process to show."""
 
     description: str
     total: int
@@ -86,21 +86,21 @@ class Progress(TypedDict):
 
 
 def progress_to(tell: Callable[[Progress], None]) -> None:
-    """From now on every `Meter` of this process is told to ``tell``, and neither drawn nor written here."""
+    """Send the progress of every `Meter` of this process to ``tell`` instead of showing it."""
     global _tell
     _tell = tell
 
 
 class Meter:
-    """Counts steps of one piece of work: a bar on a terminal; a line now and then elsewhere, and in the log.
+    """Counts the steps of a task, with a bar on a terminal, and regular lines elsewhere and in the log.
 
     Args:
-        description: of the work.
-        total: steps.
-        completed: steps that were done earlier.
-        unit: what is counted a second, such as "images"; empty: nothing is.
-        units_per_step: how many of it a step is.
-        seconds: for how long the work has gone on already since ``completed``.
+        description: name of the task.
+        total: number of steps.
+        completed: steps done before.
+        unit: unit of the displayed rate, such as "images"; empty: no rate.
+        units_per_step: units in one step.
+        seconds: time already spent since ``completed``.
     """
 
     def __init__(
@@ -133,16 +133,16 @@ class Meter:
 
     @property
     def rate(self) -> float:
-        """Units a second, steps where there is no unit, since this meter began; 0 where nothing is done yet."""
+        """Units per second, or steps without a unit, since this meter began; 0 at the start."""
         passed = time.monotonic() - self._started
         return (self.completed - self._begun) * self.units_per_step / passed if passed > 0 else 0.0
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """``steps`` more are done; ``note`` (losses, memory) is shown beside the count until the next one."""
+        """Count ``steps`` more; ``note`` (losses, memory) is shown beside the count until the next note."""
         self.follow(self.total, self.completed + steps, note)
 
     def follow(self, total: int, completed: int, note: str = "") -> None:
-        """``completed`` of ``total`` are done."""
+        """Set the count to ``completed`` of ``total``."""
         self.total, self.completed, self.note = total, completed, note or self.note
         if self._bar is not None:
             words = ", ".join(self._words())
@@ -177,14 +177,14 @@ class Meter:
         }
 
     def close(self) -> None:
-        """The bar goes."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
 
 @contextmanager
 def meter(description: str, total: int, completed: int = 0, unit: str = "") -> Iterator[Meter]:
-    """A `Meter` that is closed when the block ends, however it ends."""
+    """Yield a `Meter` that is closed when the block ends."""
     shown = Meter(description, total, completed, unit)
     try:
         yield shown
@@ -193,7 +193,7 @@ def meter(description: str, total: int, completed: int = 0, unit: str = "") -> I
 
 
 def in_words(seconds: float) -> str:
-    """A time, such as "3 min 20 s"."""
+    """Format a duration, such as "3 min 20 s"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -202,7 +202,7 @@ def in_words(seconds: float) -> str:
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """Yield ``items`` and show how many of ``total`` are done."""
+    """Yield ``items`` and show the progress."""
     with meter(description, total) as shown:
         for item in items:
             yield item
@@ -212,27 +212,27 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
 def print_table(table: Table) -> None:
     """Print ``table`` on stdout.
 
-    In a pipe or a file it is as wide as its content needs, and nothing is cut. On a terminal too narrow for it the
-    columns of detail are left out, and a line says which.
+    In a pipe or a file the table is as wide as its content. On a terminal that is too narrow, the columns of detail
+    are omitted, and a line names them.
     """
     out = Console(highlight=False)
     if isinstance(sys.stdout, io.TextIOWrapper) and not out.encoding.lower().startswith("utf"):
-        sys.stdout.reconfigure(errors="replace")  # a "±" that cannot be written is no reason to show nothing
+        sys.stdout.reconfigure(errors="replace")  # an encoding without "±" must not fail
     drawn, notes = _drawn(table), list(table.notes)
     natural = Measurement.get(out, out.options.update(max_width=10_000), drawn).maximum
-    if not sys.stdout.isatty():  # not out.is_terminal, which FORCE_COLOR makes true in a pipe
+    if not sys.stdout.isatty():  # out.is_terminal is true in a pipe with FORCE_COLOR
         out.size = ConsoleDimensions(max(_PIPE_WIDTH, natural), 100)
     elif natural > out.width and any(column.is_detail for column in table.columns):
         left_out = [column.title for column in table.columns if column.is_detail]
         drawn = _drawn(table, with_detail=False)
-        notes.append(f"For want of room: without {', '.join(left_out)}.")
+        notes.append(f"Omitted on this narrow terminal: {', '.join(left_out)}.")
     out.print(drawn)
     for note in notes:
         out.print(Text(note, style="dim"), soft_wrap=True)
 
 
 def _drawn(table: Table, with_detail: bool = True) -> rich.table.Table:
-    """Rich's table; cells are `Text`, so that a name in brackets is never taken for markup."""
+    """Build Rich's table; its cells are `Text`, so that names in brackets are not read as markup."""
     drawn = rich.table.Table(title=Text(table.title), box=rich.box.SIMPLE_HEAD, title_justify="left")
     chosen = [place for place, column in enumerate(table.columns) if with_detail or not column.is_detail]
     for column in (table.columns[place] for place in chosen):

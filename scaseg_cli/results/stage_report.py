@@ -1,4 +1,4 @@
-"""What a stage hands back: its tables, its files and the command that comes next."""
+"""What a stage returns: its tables, its files and the next command."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class StageReport:
-    """The result of one stage.
+    """The outcome of one stage.
 
     Attributes:
         stage: the stage's name.
-        tables: what to show, in order.
+        tables: the tables to print, in order.
         wrote: the files that it wrote.
-        next_command: the command that comes next, or None at the end.
-        summary: single values worth keeping, fractions inside.
+        next_command: the command of the next stage; None after the last one.
+        summary: single values for the record, with fractions instead of per cent.
     """
 
     stage: str
@@ -30,7 +30,7 @@ class StageReport:
     summary: dict[str, Any] = field(default_factory=dict)
 
     def as_json_value(self) -> dict[str, Any]:
-        """The report for JSON: paths as text, fractions as they are, NaN as None."""
+        """The report as a JSON value, with paths as text and NaN as None."""
         return {
             "stage": self.stage,
             "tables": [table.as_json_value() for table in self.tables],

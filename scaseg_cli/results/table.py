@@ -1,6 +1,6 @@
-"""One table, many outputs: JSON and CSV for programs, Markdown, LaTeX and the console for people.
+"""Tables with several outputs: JSON and CSV for programs, Markdown, LaTeX and the console for users.
 
-Rows hold fractions, full precision. Per cent and rounding are made only where a person reads.
+Rows contain fractions in full precision. Only the outputs for users show per cent and rounded values.
 """
 
 from __future__ import annotations
@@ -32,17 +32,16 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column of a `Table`.
 
     Attributes:
-        key: where rows keep its value, and its name in JSON and CSV.
-        title: what a person reads above it.
+        key: the key of its value in rows, JSON and CSV.
+        title: the displayed header.
         kind: "text"; "count", a whole number; "percent", a fraction shown times 100 with one decimal; "points", a
-            difference of fractions, shown likewise with its sign; "number", shown with three significant digits;
+            difference of fractions, shown in the same way with a sign; "number", shown with three significant digits;
             "flag", shown as yes or no.
-        is_detail: left out on a terminal that is too narrow for the whole table.
-        spread: where rows keep the spread of the value, which people read behind it and programs in a column of its
-            own.
+        is_detail: omitted on a terminal that is too narrow for the whole table.
+        spread: the key of the value's spread, which is displayed after the value and has its own column in CSV.
     """
 
     key: str
@@ -53,22 +52,22 @@ class Column:
 
     @property
     def is_numeric(self) -> bool:
-        """Whether the column is set flush right."""
+        """Whether the column is right-aligned."""
         return self.kind in ("count", "percent", "points", "number")
 
     @property
     def keys(self) -> list[str]:
-        """Where rows keep what the column shows: the value, and its spread if it has one."""
+        """The keys of the column's value and, if there is one, its spread."""
         return [self.key] if self.spread is None else [self.key, self.spread]
 
     def as_json_value(self) -> dict[str, Any]:
-        """What `Column` takes."""
+        """The arguments of `Column` as a JSON value."""
         value: dict[str, Any] = {"key": self.key, "title": self.title, "kind": self.kind}
         value |= {"is_detail": True} if self.is_detail else {}
         return value | ({"spread": self.spread} if self.spread is not None else {})
 
     def shown(self, row: Mapping[str, Any]) -> str:
-        """The cell of ``row`` as a person reads it."""
+        """The displayed cell of ``row``."""
         text = shown(row.get(self.key), self.kind)
         spread = json_value(row.get(self.spread)) if self.spread is not None else None
         if spread is None or text == MISSING:
@@ -78,15 +77,14 @@ class Column:
 
 @dataclass
 class Table:
-    """Rows under columns.
+    """A table of rows and typed columns.
 
     Attributes:
-        title: what the table shows.
+        title: the displayed title.
         columns: from left to right.
         rows: values by column key. A missing key, None and NaN all mean "no value". "_style" ("bold" or "dim"),
-            "_section" (True: a rule below the row) and "_best" (keys of cells that stand out) say how a person sees
-            it.
-        notes: sentences printed below.
+            "_section" (True: a rule below the row) and "_best" (keys of highlighted cells) set how a row is displayed.
+        notes: sentences below the table.
 
     Raises:
         ValueError: a row has a key that no column shows.
@@ -107,7 +105,7 @@ class Table:
                 raise ValueError(f"table {self.title!r} has no column for {sorted(stray)}")
 
     def as_json_value(self) -> dict[str, Any]:
-        """The table for JSON: fractions as they are, NaN and missing values as None."""
+        """The table as a JSON value, with fractions, and None for NaN and missing values."""
         self._check()
         return {
             "title": self.title,
@@ -121,16 +119,16 @@ class Table:
         return [key for column in self.columns for key in column.keys]
 
     def shown_rows(self) -> list[list[str]]:
-        """The cells as a person reads them."""
+        """The displayed cells."""
         self._check()
         return [[column.shown(row) for column in self.columns] for row in self.rows]
 
     def bold_cells(self, row: Mapping[str, Any]) -> list[bool]:
-        """Of each column, whether the cell of ``row`` stands out."""
+        """Whether the cell of ``row`` is highlighted, for each column."""
         return [row.get("_style") == "bold" or column.key in row.get("_best", ()) for column in self.columns]
 
     def to_csv(self) -> str:
-        """The table as CSV: keys above, fractions as they are, an empty cell where there is no value."""
+        """The table as CSV: a header of keys, fractions, and empty cells for missing values."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self._keys)
@@ -139,7 +137,7 @@ class Table:
         return text.getvalue()
 
     def to_markdown(self) -> str:
-        """The table as a person reads it, in GitHub's Markdown."""
+        """The displayed table in GitHub's Markdown."""
         lines = [f"### {_markdown(self.title)}", "", _line([_markdown(header(column)) for column in self.columns])]
         lines.append(_line(["---:" if column.is_numeric else "---" for column in self.columns]))
         for row, cells in zip(self.rows, self.shown_rows(), strict=True):
@@ -151,7 +149,7 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def to_latex(self) -> str:
-        """The table as a person reads it, for LaTeX with the package booktabs."""
+        """The displayed table in LaTeX, with the package booktabs."""
         alignment = "".join("r" if column.is_numeric else "l" for column in self.columns)
         lines = ["% \\usepackage{booktabs}", r"\begin{table}", r"\centering", rf"\caption{{{_latex(self.title)}}}"]
         lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
@@ -166,7 +164,7 @@ class Table:
 
 
 def write(table: Table, folder: Path, stem: str, with_latex: bool = False) -> list[Path]:
-    """Write ``folder/stem`` as .json, .csv and .md, and .tex where wanted, each in one piece; returns the paths.
+    """Write ``folder/stem`` as .json, .csv, .md and, on request, .tex, each atomically; return the paths.
 
     Raises:
         ScasegError: the folder cannot be written.
@@ -182,10 +180,10 @@ def write(table: Table, folder: Path, stem: str, with_latex: bool = False) -> li
 
 
 def read_table(path: Path) -> Table:
-    """A table from the JSON that `write` made of it. How a person sees its rows is not in there.
+    """Read a table from the JSON that `write` made of it, which does not contain the rows' styles.
 
     Raises:
-        ScasegError: the file is missing, or not whole JSON.
+        ScasegError: the file is missing or not valid JSON.
     """
     value = read_json(path, "the table")
     columns = [Column(**column) for column in value["columns"]]
@@ -193,12 +191,12 @@ def read_table(path: Path) -> Table:
 
 
 def header(column: Column) -> str:
-    """A column's title, with the unit where it is per cent."""
+    """The displayed title of a column, with the unit if it is per cent."""
     return f"{column.title} %" if column.kind == "percent" else column.title
 
 
 def shown(value: Any, kind: Kind) -> str:
-    """One value as a person reads it; "-" where there is none."""
+    """The displayed form of a value; "-" if there is none."""
     value = json_value(value)
     if value is None:
         return MISSING
@@ -218,14 +216,14 @@ def shown(value: Any, kind: Kind) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """``value`` with only JSON's types in it: NumPy's numbers and arrays as Python's, NaN and infinities as None."""
+    """Convert ``value`` to JSON's types: NumPy's numbers and arrays to Python's, NaN and infinities to None."""
     if isinstance(value, Mapping):
         return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [json_value(item) for item in value]
     if isinstance(value, Path):
         return str(value)
-    if hasattr(value, "tolist"):  # NumPy's; this package must not import it, since the command line loads this one
+    if hasattr(value, "tolist"):  # NumPy; not imported here, to keep the command line quick
         return json_value(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None

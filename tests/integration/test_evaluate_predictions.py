@@ -104,7 +104,7 @@ def test_broken_predictions_are_named_by_image_all_at_once(score, files: Path) -
         (("--unseen", "coco-zps"), "names 13 of 14 classes that the data lacks"),
         (("--unseen", "coco-zzz"), "neither a known split"),
         (("--work-dir", "runs"), "are two things to score"),
-        (("--launcher", "local"), "is scored here"),
+        (("--launcher", "local"), "cannot be scored as a job"),
         (("--annotations", "none.json"), "none.json does not exist"),
     ],
 )
@@ -136,8 +136,8 @@ def test_real_labels_predict_themselves(tmp_path: Path, capfd: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--predictions", "predictions"), "has nothing to be compared with"),
-        (("--annotations", "labels.json"), "--annotations labels.json says what to compare predictions with"),
+        (("--predictions", "predictions"), "needs --annotations"),
+        (("--annotations", "labels.json"), "--annotations labels.json needs --predictions"),
         (("--unseen", "coco-zps"), "--unseen coco-zps says what"),
     ],
 )

@@ -265,7 +265,7 @@ def test_runs_are_put_side_by_side(
         (("nowhere",), ("nowhere is not a run folder: it does not exist", "scaseg run")),
         (("data",), ("data is not a run folder: it has no recipe.yaml",)),
         (("run", "run/"), ("is given twice",)),
-        (("run", "-r", "tiny.yaml"), ("both say which run it is", "Leave --recipe out")),
+        (("run", "-r", "tiny.yaml"), ("both say which run it is", "Leave out --recipe")),
         (("run", "--set", "evaluation.object_threshold=0.1"), ("was not evaluated with", "--gpus 0")),
         (("run", "-o", "data"), ("data is a folder", "-o report.html")),
         (("run", "-o", "tiny.yaml/report.html"), ("cannot write tiny.yaml/report.html",)),

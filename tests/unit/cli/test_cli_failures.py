@@ -19,9 +19,9 @@ from scaseg_cli.results.stage_report import StageReport
 
 
 def test_a_mistake_is_two_lines_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    code = failures.report_error(ScasegError("the file [a].yaml is wrong", "Mend it."), debug=False)
+    code = failures.report_error(ScasegError("the file [a].yaml is wrong", "Fix it."), debug=False)
     assert code == 2
-    assert tuple(capsys.readouterr()) == ("", "error: the file [a].yaml is wrong\nMend it.\n")
+    assert tuple(capsys.readouterr()) == ("", "error: the file [a].yaml is wrong\nFix it.\n")
 
 
 def test_a_bug_is_one_line_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,7 @@ def test_the_exit_code_tells_the_signal(number: signal.Signals, code: int, tmp_p
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(number)
-    assert process.stderr.read().splitlines()[-1] == "Run the same command to go on."
+    assert process.stderr.read().splitlines()[-1] == "Run the same command to resume."
     assert process.wait() == code
 
 

@@ -83,7 +83,7 @@ def test_a_narrow_terminal_leaves_details_out_and_says_so(capsys, monkeypatch):
         out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
         assert "12.3" in out
         assert ("45.6" in out) is shown
-        assert ("For want of room: without hSQ." in out) is not shown
+        assert ("Omitted on this narrow terminal: hSQ." in out) is not shown
 
 
 def test_single_cells_stand_out(capsys, monkeypatch):
