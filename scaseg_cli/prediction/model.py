@@ -1,7 +1,7 @@
-"""From images to segments: the frozen segmentor, a class projector, and the classes that are looked for.
+"""Segmentation of any image: the frozen segmentor, a class projector, and a vocabulary of classes.
 
-What is done with the network's queries is what `scaseg evaluate` does, but a block of rows at a time, so that a large
-image needs little more memory than its own. Shapes: Q queries, K classes, D visual width, H W image.
+Inference is the same as in `scaseg evaluate`, but works on one block of rows at a time, so that a large image needs
+little more memory than the image itself. Shapes: Q queries, K classes, D visual width, H W image.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
-_BLOCK_BYTES = 1 << 28  # of the masks that are brought to the image's size at a time
+_BLOCK_BYTES = 1 << 28  # of the masks that are upsampled at a time
 
 
 class Segments(NamedTuple):
-    """What was found in an image.
+    """The segments of an image.
 
     Attributes:
-        map_HW: of each pixel, 0 where nothing was found, else 1 + the place of its segment.
-        places: [S] of each segment, its class's place in the vocabulary.
-        scores: [S] the largest class share that a query gives its class.
+        map_HW: 1 + the index of each pixel's segment; 0 without a segment.
+        places: index of each segment's class in the vocabulary [S].
+        scores: largest probability of the segment's class over the queries [S].
     """
 
     map_HW: NDArray[np.int32]
@@ -51,12 +51,12 @@ class Segments(NamedTuple):
 
 @dataclass(frozen=True)
 class Model:
-    """All that turns images into segments.
+    """Segmentor, classifier and vocabulary: everything that segments images.
 
     Attributes:
-        recipe: its evaluation section has the thresholds.
+        recipe: the recipe; its evaluation section gives the thresholds.
         segmentor: the frozen network.
-        candidate: the classifier over the vocabulary, with what is added to unseen logits.
+        candidate: the classifier over the vocabulary, with the increment of unseen logits.
         vocabulary: the classes.
     """
 
@@ -67,7 +67,7 @@ class Model:
 
     @torch.no_grad()
     def segment(self, images: list[NDArray[np.uint8]]) -> Iterator[Segments]:
-        """The segments of images, uint8 RGB [H, W, 3], one image at a time."""
+        """Segment images, uint8 RGB [H, W, 3]; yields the segments of one image at a time."""
         semantic = task_of(self.recipe).labels == "semantic"
         encoded = self.segmentor.encode(images)
         visual_BQD = torch.stack([one.visual_QD for one in encoded])
@@ -96,14 +96,14 @@ class Model:
 
 
 def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK_BYTES) -> Iterator[Tensor]:
-    """Mask probabilities at the image's size, a block of rows [Q, rows, W] after the other, from top to bottom.
+    """Yield mask probabilities at the image's size in blocks of rows [Q, rows, W], from top to bottom.
 
-    One block is what `Segmentor.segment` gives; several differ from it by rounding alone.
+    A single block equals the masks of `Segmentor.segment`; several blocks differ from them only by rounding.
 
     Args:
-        logits_Qhw: mask logits at the size that the network saw.
+        logits_Qhw: mask logits at the network's resolution.
         size: H, W.
-        at_most: bytes that a block may have, unless a single row has more.
+        at_most: maximum size of a block in bytes; a block has at least one row.
     """
     height, width = size
     rows = max(1, at_most // (4 * len(logits_Qhw) * width))
@@ -115,7 +115,7 @@ def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK
 
 
 def _enlarged_rows(logits_Qhw: Tensor, size: tuple[int, int], rows: range) -> Tensor:
-    """Some rows of `enlarged`: between the two rows of the smaller map that each lies between, then along the row."""
+    """The given rows of `enlarged`: interpolated first between rows of the smaller map, then along each row."""
     last = logits_Qhw.shape[1] - 1
     wanted = torch.arange(rows.start, rows.stop, device=logits_Qhw.device, dtype=torch.float64)
     place = ((wanted + 0.5) * (logits_Qhw.shape[1] / size[0]) - 0.5).clamp(0, last)
@@ -126,14 +126,14 @@ def _enlarged_rows(logits_Qhw: Tensor, size: tuple[int, int], rows: range) -> Te
 
 
 def choose_setting(run: RunDir, asked: str | None) -> Setting:
-    """What a person asked for; else transductive where a fine-tuned projector is there, whatever recipe made it."""
+    """Return the setting asked for; by default transductive if the run has a fine-tuned projector of any recipe."""
     if asked is None:
         return "transductive" if run.record("union") is not None else "inductive"
     return "inductive" if asked == "inductive" else "transductive"
 
 
 def load_model(recipe: Recipe, run: RunDir, vocabulary: Vocabulary, setting: Setting) -> Model:
-    """The model of one setting over these classes.
+    """Load the model of one setting over a vocabulary.
 
     Raises:
         ScasegError: a stage that it needs is missing or of another recipe, or its files are damaged.
@@ -148,5 +148,5 @@ def load_model(recipe: Recipe, run: RunDir, vocabulary: Vocabulary, setting: Set
 
 
 def needs_of_setting(setting: Setting) -> tuple[str, ...]:
-    """The stages whose results a setting's model is made of."""
+    """Return the stages that a setting's model is loaded from."""
     return ("split", "embeddings", "base") + (("union",) if setting == "transductive" else ())

@@ -1,17 +1,17 @@
-"""The class names that a person writes."""
+"""Parsing of the class names that a user writes."""
 
 from __future__ import annotations
 
 from scaseg_cli.errors import ScasegError
 
-EXAMPLE = 'Things come before a semicolon, stuff after it: --classes "zebra, street lamp; grass, sky"'
+EXAMPLE = 'Write things before a semicolon and stuff after it: --classes "zebra, street lamp; grass, sky"'
 
 
 def parse_names(text: str) -> tuple[list[str], list[str]]:
-    """Names of things and of stuff in what a person wrote: ``zebra, street lamp; grass``.
+    """Parse a list such as ``zebra, street lamp; grass`` into names of things and names of stuff.
 
     Raises:
-        ScasegError: no name, or more than one semicolon.
+        ScasegError: the list has no name, or more than one semicolon.
     """
     parts = text.split(";")
     if len(parts) > 2:

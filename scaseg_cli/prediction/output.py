@@ -1,4 +1,4 @@
-"""The folder that predictions are written to: nobody else's files are ever replaced there."""
+"""The folder that predictions are written to; only files of an earlier `scaseg predict` are ever replaced."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ _ANOTHER = "Choose another folder with --output."
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The folder at ``path``."""
+    """An output folder of predictions."""
 
     path: Path
 
     @property
     def json_file(self) -> Path:
-        """All segments of all images, in COCO's panoptic format."""
+        """The JSON of all images' segments, in COCO's panoptic format."""
         return self.path / "predictions.json"
 
     def map_file(self, source: Source) -> Path:
-        """The PNG of an image's segments."""
+        """Return the path of an image's segment map."""
         return self.path / result_names(source.stem)[0]
 
     def overlay_file(self, source: Source) -> Path:
-        """The picture of an image's segments."""
+        """Return the path of an image's overlay."""
         return self.path / result_names(source.stem)[1]
 
     def prepare(self, sources: Sequence[Source], document: dict[str, Any]) -> None:
-        """Make the folder and write the JSON without any image, so that it never tells of older files.
+        """Create the folder and write the JSON without images, so that it never lists older files.
 
         Raises:
-            ScasegError: the folder cannot be written, holds files that no earlier call made, or an image that is to
-                be read would be replaced.
+            ScasegError: the folder cannot be written, has files that `scaseg predict` did not make, or an input image
+                would be replaced.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ScasegError(f"the folder {self.path} cannot be made: {error.strerror}", _ANOTHER) from error
+            raise ScasegError(f"the folder {self.path} cannot be created: {error.strerror}", _ANOTHER) from error
         if not os.access(self.path, os.W_OK):
             raise ScasegError(f"the folder {self.path} cannot be written", _ANOTHER)
         if any(self.path.iterdir()) and not self._is_ours():

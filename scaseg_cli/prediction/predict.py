@@ -1,4 +1,4 @@
-"""`scaseg predict`: images in; maps, pictures and one JSON in COCO's panoptic format out."""
+"""`scaseg predict`: from images to segment maps, overlays and one JSON in COCO's panoptic format."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
-_ROWS = 30  # images in the table that a person reads; all are in the JSON
-_NAMED = 50  # images that cannot be read and are named; more are counted
+_ROWS = 30  # maximum number of images in the table; the JSON has all
+_NAMED = 50  # maximum number of unreadable images named in the error; more are counted
 _READERS = 2  # threads that read images ahead of the network
-_DRAWERS = 4  # threads that draw what the network has found, at most
+_DRAWERS = 4  # maximum number of threads that draw the results
 _COLUMNS = [Column("image", "image"), Column("segments", "segments", "count"), Column("found", "found")]
 InputImage = tuple[Source, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class PredictOutcome:
-    """What came of a call.
+    """The outcome of `predict`.
 
     Attributes:
-        report: a table of what was found.
-        document: the JSON that was written.
-        broken: the error that names the images which could not be read; None: there were none.
+        report: table of the segments found.
+        document: content of the JSON that was written.
+        broken: error that names the images that could not be read; None if all could.
     """
 
     report: StageReport
@@ -66,21 +66,21 @@ def predict(
     batch_size: int | None = None,
     object_threshold: float | None = None,
 ) -> PredictOutcome:
-    """Segment images and write, of each, a map and a picture, and of all of them one JSON.
+    """Segment images, and write a map and an overlay for each and one JSON for all.
 
     Args:
-        recipe: the run's.
-        run: with its finished stages.
+        recipe: the run's recipe.
+        run: the run folder with its finished stages.
         sources: the images.
-        output: the folder for the results.
-        names: of things and of stuff; None: the run's classes.
-        setting: ``inductive`` or ``transductive``; None: transductive where a fine-tuned projector is there.
-        batch_size: images of one size that go through the network at once; None: the evaluation's.
-        object_threshold: the least class share of a query that becomes a segment; None: the evaluation's.
+        output: folder for the results.
+        names: names of things and of stuff; None means the run's classes.
+        setting: ``inductive`` or ``transductive``; None means transductive if the run has a fine-tuned projector.
+        batch_size: maximum number of images of one size in a batch; None means the evaluation's batch size.
+        object_threshold: minimum class probability of a query that becomes a segment; None means the evaluation's.
 
     Raises:
-        ScasegError: a stage is missing or of another recipe, names are wrong, or the folder cannot be used. An image
-            that cannot be read raises nothing: see `PredictOutcome`.
+        ScasegError: a stage is missing or was made by another recipe, names are wrong, or the folder cannot be used.
+            An unreadable image does not raise: see `PredictOutcome`.
     """
     if object_threshold is not None and task_of(recipe).labels == "semantic":
         raise ScasegError(
@@ -107,11 +107,11 @@ def predict(
                 shown.advance()
 
             batches = _batches(_readable(sources, refuse), batch_size or recipe.evaluation.batch_size)
-            # Drawing takes longer than a GPU; few wait, since each holds an image.
+            # Drawing is slower than a GPU. The queue is short, since each entry holds an image.
             for drawn in prefetched(written.draw, _segmented(model, batches), min(_DRAWERS, num_cores()), depth=1):
                 written.add(drawn)
                 shown.advance()
-    finally:  # of a call that was cut short too: what is there is named
+    finally:  # an interrupted call also lists what it wrote
         write_json(written.folder.json_file, written.document())
     return PredictOutcome(written.stage_report(len(broken)), written.document(), _error_of(broken, len(sources)))
 
@@ -128,7 +128,7 @@ def _segmented(model: Model, batches: Iterable[list[InputImage]]) -> Iterator[tu
 
 
 def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) -> Iterator[InputImage]:
-    """The images that can be read; the others are refused."""
+    """The images that can be read; ``refuse`` gets the error of each other one."""
 
     def read(source: Source) -> InputImage | ScasegError:
         try:
@@ -161,7 +161,7 @@ def _error_of(broken: list[str], num_images: int) -> ScasegError | None:
     lines = [f"  {text}" for text in broken[:_NAMED]]
     if len(broken) > _NAMED:
         lines.append(f"  and {len(broken) - _NAMED} more")
-    others = "No other image was named." if len(broken) == num_images else "All others were predicted."
+    others = "No image was predicted." if len(broken) == num_images else "All others were predicted."
     return ScasegError(f"{len(broken)} of {num_images} images cannot be read:\n" + "\n".join(lines), others)
 
 
@@ -177,7 +177,7 @@ class _Drawn(NamedTuple):
 
 @dataclass
 class _Written:
-    """What has been written so far."""
+    """The results written so far."""
 
     model: Model
     folder: OutputFolder
@@ -190,7 +190,7 @@ class _Written:
         self.styles = styles_of(self.model.vocabulary, self.semantic)
 
     def draw(self, found: tuple[InputImage, Segments]) -> _Drawn:
-        """One image's files and what the JSON says of it, in memory."""
+        """Create one image's files and its entries in the JSON, in memory."""
         (source, image_HW3), segments = found
         height, width = image_HW3.shape[:2]
         info = segments_info(segments, self.model.vocabulary, self.semantic)
@@ -200,7 +200,7 @@ class _Written:
         return _Drawn(source, image, info, as_png(image_map), as_png(overlay))
 
     def add(self, drawn: _Drawn) -> None:
-        """Write one image's files, and keep what the JSON says of it."""
+        """Write one image's files, and keep its entries for the JSON."""
         path = self.folder.map_file(drawn.source)
         write_bytes(path, drawn.map_png)
         write_bytes(self.folder.overlay_file(drawn.source), drawn.overlay_png)
@@ -209,7 +209,7 @@ class _Written:
         self.annotations.append({"image_id": image_id, "file_name": path.name, "segments_info": drawn.segments_info})
 
     def document(self) -> dict[str, Any]:
-        """The JSON, in COCO's panoptic format."""
+        """Return the content of the JSON, in COCO's panoptic format."""
         info = {"made_by": MADE_BY, "version": __version__, "recipe": self.model.recipe.name, "setting": self.setting}
         return {
             "info": {**info, "maps": "category ids, grey" if self.semantic else "COCO panoptic, R + 256 G + 65536 B"},
@@ -219,7 +219,7 @@ class _Written:
         }
 
     def stage_report(self, num_broken: int) -> StageReport:
-        """A table of the first images, and counts."""
+        """Return a report with a table of the first images, and counts."""
         rows = []
         for image, annotation in zip(self.images[:_ROWS], self.annotations, strict=False):
             counts = Counter(item["category"] for item in annotation["segments_info"])

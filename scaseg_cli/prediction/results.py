@@ -1,4 +1,4 @@
-"""What is written of an image: the map of segments, the picture of them, and its part of the JSON in COCO's format.
+"""The results of an image: its segment map, its overlay, and its part of the JSON in COCO's format.
 
 Shapes: H W image, S segments.
 """
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from scaseg_cli.prediction.model import Segments
 
-_LARGE, _SMALL = 1024, 512  # pixels of an overlay's longer side: at most, and of an image that is small itself
+_LARGE, _SMALL = 1024, 512  # maximum and minimum length of an overlay's longer side, in pixels
 
 
 def styles_of(vocabulary: Vocabulary, semantic: bool = False) -> list[ClassStyle]:
-    """Names and colours: of COCO's and the embedded world's classes their own, whatever the run; else by number.
+    """Return name and colour of each class: its own for classes of COCO and the embedded world, else by number.
 
     Args:
         vocabulary: the classes.
-        semantic: COCO's colours are those of COCO-Stuff; else those of COCO panoptic.
+        semantic: uses the colours of COCO-Stuff instead of COCO panoptic.
     """
     known = {key_of(item.name): item.colour for item in (coco_stuff() if semantic else coco_panoptic())}
     known |= {key_of(item.name): item.label_colour for item in CLASSES}
@@ -44,7 +44,7 @@ def styles_of(vocabulary: Vocabulary, semantic: bool = False) -> list[ClassStyle
 
 
 def categories_of(vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    """``categories`` of COCO's format, and whether training saw each."""
+    """Return ``categories`` in COCO's format, with a flag for seen classes."""
     return [
         {"id": item.category_id, "name": item.name, "isthing": int(item.isthing), "seen": item.seen}
         for item in vocabulary.classes
@@ -52,12 +52,12 @@ def categories_of(vocabulary: Vocabulary) -> list[dict[str, Any]]:
 
 
 def segments_info(segments: Segments, vocabulary: Vocabulary, semantic: bool) -> list[dict[str, Any]]:
-    """``segments_info`` of COCO's format, with name and score of each.
+    """Return ``segments_info`` in COCO's format, with class name and score of each segment.
 
     Args:
-        segments: of one image.
+        segments: segments of one image.
         vocabulary: the classes.
-        semantic: ids are category ids, as in a label map; else 1, 2 and so on.
+        semantic: uses category ids as ids, as in a label map, instead of 1, 2 and so on.
     """
     found = []
     for number, (area, box) in enumerate(_extents(segments.map_HW, len(segments.places)), start=1):
@@ -78,7 +78,7 @@ def segments_info(segments: Segments, vocabulary: Vocabulary, semantic: bool) ->
 
 
 def _extents(map_HW: NDArray[np.int32], num_segments: int) -> list[tuple[int, list[int]]]:
-    """Area in pixels and box (left, top, width, height) of the segments 1..S, from runs along the rows."""
+    """Area in pixels and box (left, top, width, height) of segments 1..S, computed from runs along the rows."""
     height, width = map_HW.shape
     changes_HW = np.ones((height, width), dtype=bool)
     changes_HW[:, 1:] = map_HW[:, 1:] != map_HW[:, :-1]
@@ -96,12 +96,12 @@ def _extents(map_HW: NDArray[np.int32], num_segments: int) -> list[tuple[int, li
 
 
 def draw_map(segments: Segments, ids: Sequence[int], semantic: bool) -> Image.Image:
-    """The map of ids: COCO's panoptic colours R + 256 G + 65536 B or, ``semantic``, one grey value a pixel.
+    """Draw the map of ids, as COCO's panoptic colours R + 256 G + 65536 B or as grey values.
 
     Args:
-        segments: of one image.
-        ids: [S], what stands for each segment.
-        semantic: a label map; of 16 bits where an id is above 255.
+        segments: segments of one image.
+        ids: id of each segment [S].
+        semantic: draws a label map of grey values, with 16 bits if an id is above 255.
     """
     values = np.array([0, *ids], dtype=np.uint32)[segments.map_HW]
     if semantic:
@@ -111,7 +111,7 @@ def draw_map(segments: Segments, ids: Sequence[int], semantic: bool) -> Image.Im
 
 
 def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, styles: Sequence[ClassStyle]) -> Image.Image:
-    """The segments over the image in grey; a large image is made smaller, a small one larger."""
+    """Draw the segments over the grey image; large images are reduced, small ones enlarged."""
     map_hw = segments.map_HW
     height, width = map_hw.shape
     factor = _LARGE / max(height, width)
@@ -124,7 +124,7 @@ def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, styles: Seque
 
 
 def as_png(image: Image.Image) -> bytes:
-    """The content of a PNG file."""
+    """Return the image as the content of a PNG file."""
     content = BytesIO()
     image.save(content, format="PNG")
     return content.getvalue()

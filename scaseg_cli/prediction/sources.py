@@ -1,4 +1,4 @@
-"""Which images a person means: files, folders, patterns, or a list on stdin; and how their results are called."""
+"""The input images: files, folders, patterns, or a list on stdin; and the names of their results."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Source:
-    """One image.
+    """One input image.
 
     Attributes:
-        path: its file, as the person named it.
-        stem: what its results are called, unlike all others'.
-        image_id: its number in COCO's format, unlike all others'.
+        path: its file, as the user named it.
+        stem: unique stem of its result files' names.
+        image_id: unique image id in COCO's format.
     """
 
     path: Path
@@ -32,17 +32,17 @@ class Source:
 
 
 def find_sources(named: Sequence[str], listed: Iterable[str] = ()) -> list[Source]:
-    """The images that are meant, each once, in the order in which they are named.
+    """Find the input images, each once, in the order in which they are named.
 
-    A file that does not exist is kept, so that it can be told with the broken ones.
+    A file that does not exist is kept, so that it is reported together with the broken ones.
 
     Args:
-        named: files, folders (all images in them, not below them, by name), patterns (``*``, ``**``, ``?``, ``[]``;
-            a file of that very name goes before), or ``-``: a file a line from ``listed``.
-        listed: lines.
+        named: files, folders (their images, sorted by name, without subfolders), patterns (``*``, ``**``, ``?``,
+            ``[]``; an existing file of that name takes precedence), or ``-`` for the files in ``listed``.
+        listed: lines with one file each.
 
     Raises:
-        ScasegError: not one image is meant, with what was looked through.
+        ScasegError: no image was found.
     """
     paths: dict[Path, Path] = {}
     for name in named:
@@ -53,7 +53,7 @@ def find_sources(named: Sequence[str], listed: Iterable[str] = ()) -> list[Sourc
         looked = ", ".join("stdin" if name == STDIN else name for name in named) or "nothing"
         raise ScasegError(
             f"there is no image to predict in {looked}",
-            "Name image files, folders of them, or patterns; a pattern with ** looks into folders below.",
+            "Name image files, folders of images, or patterns; a pattern with ** includes subfolders.",
         )
     stems, image_ids = _stems(list(paths.values())), _image_ids(list(paths.values()))
     return [Source(*one) for one in zip(paths.values(), stems, image_ids, strict=True)]
@@ -70,16 +70,16 @@ def _expanded(name: str) -> list[Path]:
 
 
 def _suffixes() -> set[str]:
-    """Endings of the image files that can be read."""
+    """Suffixes of the image files that Pillow can read."""
     from PIL import Image
 
     return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def _stems(paths: Sequence[Path]) -> list[str]:
-    """The files' names without their endings; of several that would be alike, all but the first get a number.
+    """The files' stems; if the results of two files would collide, the later one gets a number.
 
-    Alike are those whose results would be, also on a file system that does not tell capitals from small letters.
+    Names that differ only in case count as equal, as on a case-insensitive file system.
     """
     taken: set[str] = set()
     stems = []
@@ -95,17 +95,17 @@ def _stems(paths: Sequence[Path]) -> list[str]:
 
 
 def result_names(stem: str) -> tuple[str, str]:
-    """The files that an image's results are written to: the map of segments, and the picture of them."""
+    """Return the file names of an image's segment map and overlay."""
     return f"{stem}.png", f"{stem}-overlay.png"
 
 
 def as_text(name: str) -> str:
-    """A file's name as it can be written into a JSON, with signs in place of bytes that are no text."""
+    """Return a file name that JSON can hold; bytes that are not UTF-8 become replacement characters."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _image_ids(paths: Sequence[Path]) -> list[int]:
-    """The numbers that the files are called by, as COCO's are, where each is called by another; else 1, 2 and so on."""
+    """The numbers in the files' names if every name is a distinct number, as in COCO; else 1, 2 and so on."""
     stems = [path.stem for path in paths]
     numbers = [int(stem) for stem in stems if stem.isascii() and stem.isdigit()]
     if len(set(numbers)) == len(stems):

@@ -1,8 +1,7 @@
-"""The classes that are looked for: a person's own names, or those of the run.
+"""The vocabulary of a prediction: class names that the user gives, or the classes of the run.
 
-They are brought into one order whatever the order in which they were given: first the run's own, as the run has them,
-then others by name. So the order in which a person names them changes nothing, to the last bit. Shapes: K classes, C
-embedding width.
+The vocabulary has a fixed order: first classes of the run in the run's order, then others by name. The order in which
+the user names them therefore does not change a single bit of the result. Shapes: K classes, C embedding width.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sought:
-    """One class that is looked for.
+    """One class of a vocabulary.
 
     Attributes:
-        name: as the person wrote it.
-        isthing: whether its instances are told apart.
-        category_id: its number in the results: the data's own where the run has the class, else one after those.
-        class_id: of the run's class, or None where the run does not have it.
-        seen: whether it is one of the run's seen classes.
+        name: the name as the user wrote it.
+        isthing: whether its instances are separate segments.
+        category_id: its id in the results: the data's id for a class of the run, else the next free one.
+        class_id: its class id in the run; None for a class that the run lacks.
+        seen: whether it is a seen class of the run.
     """
 
     name: str
@@ -55,13 +54,13 @@ class Sought:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All classes that are looked for, seen ones first."""
+    """All classes of a prediction, seen ones first."""
 
     classes: tuple[Sought, ...]
 
     @cached_property
     def num_seen(self) -> int:
-        """How many are seen classes of the run; they come first."""
+        """The number of seen classes, which come first."""
         return sum(item.seen for item in self.classes)
 
     @cached_property
@@ -71,12 +70,12 @@ class Vocabulary:
 
 
 def vocabulary_of(run: RunDir, names: tuple[Sequence[str], Sequence[str]] | None, together: bool = False) -> Vocabulary:
-    """The classes that are looked for.
+    """Create the vocabulary.
 
     Args:
-        run: with its finished split.
-        names: of things and of stuff; None: the run's classes.
-        together: instances of nothing are told apart: names of things are taken for stuff.
+        run: the run folder with its finished split.
+        names: names of things and of stuff; None means the run's classes.
+        together: treats things as stuff, so that no instances are separated.
 
     Raises:
         ScasegError: two names mean one class, or a name is empty in prompts.
@@ -103,10 +102,10 @@ def vocabulary_of(run: RunDir, names: tuple[Sequence[str], Sequence[str]] | None
 
 
 def _class_ids(known: ClassList, names: Sequence[str]) -> list[int | None]:
-    """The run's class that each name means; None: it has no such class.
+    """The run's class id of each name; None if the run lacks the class.
 
     Raises:
-        ScasegError: two names mean one class, or a name is empty in prompts.
+        ScasegError: two names mean the same class, or a name is empty in prompts.
     """
     exact = {name: class_id for class_id, name in enumerate(known.names)}
     by_key = {key_of(name): class_id for name, class_id in exact.items()}
@@ -115,24 +114,24 @@ def _class_ids(known: ClassList, names: Sequence[str]) -> list[int | None]:
     for name in names:
         key = key_of(name)
         if not key:
-            raise ScasegError(f"--classes has the name {name!r}, of which nothing is left in prompts", EXAMPLE)
+            raise ScasegError(f"--classes has the name {name!r}, which is empty in prompts", EXAMPLE)
         class_id = exact.get(name, by_key.get(key))
         meaning = key if class_id is None else class_id
         if meaning in meant:
             same = "twice" if meant[meaning] == name else f"and {meant[meaning]!r}, which give the same prompts"
-            raise ScasegError(f"--classes names {name!r} {same}", "Take one of them out.")
+            raise ScasegError(f"--classes names {name!r} {same}", "Remove one of them.")
         meant[meaning] = name
         found.append(class_id)
     return found
 
 
 def key_of(name: str) -> str:
-    """What makes two names one class: the words that go into prompts."""
+    """Return the words that go into prompts; names with the same key mean the same class."""
     return spoken_name(name).casefold()
 
 
 def _free_numbers(known: ClassList, number: int) -> list[int]:
-    """Category ids after the run's own, but for the one that means no label in a label map."""
+    """Category ids after the run's own, without the one that means no label in a label map."""
     first = max(item.category_id for item in known.classes) + 1
     return [value for value in range(first, first + number + 1) if value != IGNORED][:number]
 
@@ -150,7 +149,7 @@ def vectors_of(recipe: Recipe, run: RunDir, vocabulary: Vocabulary) -> Tensor:
     others = [item.name for item in vocabulary.classes if item.class_id is None]
     encoded: dict[str, Tensor] = {}
     if others:
-        say(f"class names that the run does not have: {len(others)}, through CLIP's text encoder")
+        say(f"encoding class names that the run lacks with CLIP: {len(others)}")
         clip = load_clip(recipe.clip)
         check_clip(stored, clip)
         for name in others:

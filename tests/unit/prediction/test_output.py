@@ -1,4 +1,4 @@
-"""The folder for results never costs anybody a file."""
+"""The output folder: files that `scaseg predict` did not make are never replaced."""
 
 import json
 
@@ -11,7 +11,7 @@ from scaseg_cli.prediction.sources import find_sources
 OURS = {"info": {"made_by": MADE_BY}, "annotations": []}
 
 
-def test_a_new_an_empty_and_an_own_folder_can_be_used(tmp_path):
+def test_a_new_folder_an_empty_one_and_one_of_an_earlier_call_can_be_used(tmp_path):
     folder = OutputFolder(tmp_path / "new" / "below")
     folder.prepare([], OURS)
     assert json.loads(folder.json_file.read_text()) == OURS
@@ -41,7 +41,7 @@ def test_an_image_is_never_replaced_by_its_result(tmp_path):
         folder.prepare(find_sources([str(tmp_path / "out" / "a.png")]), OURS)
 
 
-def test_nor_by_the_result_of_another(tmp_path):
+def test_an_image_is_never_replaced_by_another_images_result(tmp_path):
     folder = OutputFolder(tmp_path / "out")
     folder.prepare([], OURS)
     (folder.path / "a-overlay.png").write_bytes(b"mine")
@@ -50,7 +50,7 @@ def test_nor_by_the_result_of_another(tmp_path):
         folder.prepare(sources, OURS)
 
 
-def test_a_folder_that_cannot_be_made_says_so(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ScasegError, match="cannot be made: Not a directory"):
+    with pytest.raises(ScasegError, match="cannot be created: Not a directory"):
         OutputFolder(tmp_path / "file" / "out").prepare([], OURS)

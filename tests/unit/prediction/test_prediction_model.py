@@ -1,4 +1,4 @@
-"""Masks brought to the image's size a block of rows at a time, and segments that do not depend on the blocks."""
+"""Masks upsampled one block of rows at a time, and segments that do not depend on the blocks."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ def logits(size: tuple[int, int], num_queries: int = QUERIES) -> torch.Tensor:
 
 @pytest.mark.parametrize("sizes", [((7, 5), (20, 31)), ((16, 12), (16, 12)), ((30, 40), (11, 13)), ((1, 1), (9, 4))])
 @pytest.mark.parametrize("rows", [1, 3, 8])
-def test_blocks_of_rows_are_the_whole(sizes, rows):
+def test_blocks_of_rows_add_up_to_the_whole(sizes, rows):
     small, size = sizes
     given = logits(small)
     blocks = list(mask_blocks(given, size, at_most=4 * QUERIES * size[1] * rows))
@@ -39,7 +39,7 @@ def test_blocks_of_rows_are_the_whole(sizes, rows):
     assert (torch.cat(blocks, 1) - whole).abs().max() < 1e-5
 
 
-def test_what_fits_comes_in_one_block_bit_by_bit():
+def test_a_single_block_equals_the_whole_bit_by_bit():
     given = logits((7, 5))
     (block,) = mask_blocks(given, (20, 31))
     assert torch.equal(block, enlarged(given, (20, 31)).sigmoid())
@@ -50,7 +50,7 @@ def test_a_block_has_at_least_a_row():
 
 
 class FixedClassifier(nn.Module):
-    """Class logits that are the embeddings themselves."""
+    """A classifier that returns the embeddings as class logits."""
 
     def forward(self, visual: torch.Tensor) -> torch.Tensor:
         return visual
@@ -58,7 +58,7 @@ class FixedClassifier(nn.Module):
 
 @dataclass(frozen=True)
 class FixedSegmentor:
-    """Gives the same masks for every image."""
+    """A segmentor that returns the same masks for every image."""
 
     logits_Qhw: torch.Tensor
     visual_QD: torch.Tensor
@@ -97,9 +97,9 @@ def test_segments_do_not_depend_on_the_blocks(task, monkeypatch):
 def test_panoptic_segments_are_those_of_the_evaluation():
     model = model_of("zps", 1.0, object_threshold=0.2, overlap_threshold=0.1)
     (found,) = model.segment([IMAGE])
-    probabilities = model.segmentor.visual_QD.clone()
-    probabilities[:, 3:5] += 1.0  # the unseen ones
-    scores, labels = probabilities.softmax(-1).max(-1)
+    class_logits = model.segmentor.visual_QD.clone()
+    class_logits[:, 3:5] += 1.0  # the unseen ones
+    scores, labels = class_logits.softmax(-1).max(-1)
     masks = enlarged(model.segmentor.logits_Qhw, (24, 30)).sigmoid().numpy()
     expected = fuse(scores.numpy(), labels.numpy(), masks, VOCABULARY.isthing, 0.2, 0.1, 5)
     assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
@@ -110,21 +110,21 @@ def test_panoptic_segments_are_those_of_the_evaluation():
 def test_semantic_segments_are_those_of_the_evaluation():
     model = model_of("zss", 0.5)
     (found,) = model.segment([IMAGE])
-    probabilities = model.segmentor.visual_QD.clone()
-    probabilities[:, 3:5] += 0.5
+    class_logits = model.segmentor.visual_QD.clone()
+    class_logits[:, 3:5] += 0.5
     masks = enlarged(model.segmentor.logits_Qhw, (24, 30)).sigmoid()
     inference = SemanticInference(SemanticMeasure(np.arange(5) < 3), torch.device("cpu"))
     segments = SegmentArrays(np.array([1]), np.array([0]), np.array([False]))
     image = inference.prepare(np.ones((24, 30), np.int32), segments, masks)
-    expected = image.predict(probabilities.softmax(-1), ())
+    expected = image.predict(class_logits.softmax(-1), ())
     assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
     assert found.places.tolist() == expected.class_ids.tolist()
     assert found.map_HW.min() == 1
-    assert found.scores.tolist() == probabilities.softmax(-1)[:, :-1].amax(0).double()[found.places].tolist()
+    assert found.scores.tolist() == class_logits.softmax(-1)[:, :-1].amax(0).double()[found.places].tolist()
 
 
 @pytest.mark.parametrize("task", ["zps", "zss"])
-def test_a_class_that_no_query_is_like_changes_nothing(task):
+def test_a_class_that_no_query_resembles_changes_nothing(task):
     model = model_of(task, 1.0, object_threshold=0.2, overlap_threshold=0.1)
     (found,) = model.segment([IMAGE])
     visual = model.segmentor.visual_QD
@@ -138,13 +138,13 @@ def test_a_class_that_no_query_is_like_changes_nothing(task):
     assert len(found.places) > 2
 
 
-def test_where_no_query_is_sure_enough_nothing_is_found():
+def test_without_a_query_above_the_threshold_nothing_is_found():
     (found,) = model_of("zps", object_threshold=1.0).segment([IMAGE])
     assert not found.map_HW.any()
     assert len(found.places) == len(found.scores) == 0
 
 
-def test_the_setting_is_transductive_where_a_projector_is_there(tmp_path):
+def test_the_default_setting_is_transductive_if_there_is_a_projector(tmp_path):
     run = RunDir(tmp_path)
     assert choose_setting(run, None) == "inductive"
     run.folder("union")

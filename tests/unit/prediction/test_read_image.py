@@ -1,4 +1,4 @@
-"""Any image that a person may have, or the reason why not."""
+"""Reading of any image, or the reason why it cannot be read."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def saved(tmp_path, image: Image.Image, name: str = "image.png", **options):
 
 
 def two_pixels() -> Image.Image:
-    """Red on the left, blue on the right."""
+    """Make an image that is red on the left and blue on the right."""
     image = Image.new("RGB", (2, 1), RED)
     image.putpixel((1, 0), BLUE)
     return image
@@ -31,7 +31,7 @@ def two_pixels() -> Image.Image:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_photographs_are_turned_as_their_exif_entry_says(tmp_path, orientation, expected, suffix):
+def test_photographs_are_rotated_by_their_exif_orientation(tmp_path, orientation, expected, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
     found = read_any_image(saved(tmp_path, two_pixels(), f"image.{suffix}", exif=exif))
@@ -39,7 +39,7 @@ def test_photographs_are_turned_as_their_exif_entry_says(tmp_path, orientation, 
     assert found.dtype == np.uint8
 
 
-def test_a_turned_jpeg_changes_its_sides(tmp_path):
+def test_a_rotated_jpeg_swaps_its_sides(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     path = saved(tmp_path, Image.new("RGB", (40, 10)), "image.jpg", exif=exif)
@@ -52,7 +52,7 @@ def test_grey_becomes_three_equal_channels(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_sixteen_bits_are_scaled_and_not_cut(tmp_path, suffix):
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, suffix):
     values = np.array([[0, 128, 129, 257, 32_768, 65_534, 65_535]], np.uint16)
     found = read_any_image(saved(tmp_path, Image.fromarray(values), f"image.{suffix}"))
     assert found[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255, 255]
@@ -67,9 +67,9 @@ def test_sixteen_bit_colours_are_scaled(tmp_path):
     assert read_any_image(path).tolist() == [[[255, 100, 10]] * 2]
 
 
-def test_wider_pixels_say_why_not(tmp_path):
+def test_wider_pixels_are_refused_with_the_reason(tmp_path):
     large = Image.fromarray(np.array([[0, 70_000]], np.int32))
-    with pytest.raises(ScasegError, match="has pixels of 32 bits, from 0 to 70000"):
+    with pytest.raises(ScasegError, match="has 32-bit pixels from 0 to 70000"):
         read_any_image(saved(tmp_path, large, "image.tiff"))
     real = Image.fromarray(np.array([[0.0, 1.5]], np.float32))
     with pytest.raises(ScasegError, match=r"image\.tiff has pixels of floating point"):
@@ -83,7 +83,7 @@ def test_a_cmyk_jpeg_keeps_its_colour(tmp_path):
     assert max(green, blue) < 15
 
 
-def test_transparent_pixels_are_laid_on_white(tmp_path):
+def test_transparent_pixels_are_composited_on_white(tmp_path):
     half = Image.new("RGBA", (3, 1), (200, 10, 10, 255))
     half.putpixel((1, 0), (200, 10, 10, 0))
     half.putpixel((2, 0), (0, 0, 0, 51))
@@ -107,20 +107,20 @@ def test_broken_files_are_named_with_the_reason(tmp_path):
     whole = saved(tmp_path, Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)), "a.jpg")
     cases = {
         "cut.jpg": (whole.read_bytes()[:-900], "cannot be read as an image: .*truncated"),
-        "text.jpg": (b"Dear diary", "is no image of a known kind"),
-        "empty.png": (b"", "is no image of a known kind"),
+        "text.jpg": (b"Dear diary", "is not an image in a known format"),
+        "empty.png": (b"", "is not an image in a known format"),
     }
     for name, (content, says) in cases.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ScasegError, match=f"{name} {says}"):
             read_any_image(tmp_path / name)
-    with pytest.raises(ScasegError, match=r"gone\.png is not there"):
+    with pytest.raises(ScasegError, match=r"gone\.png is missing"):
         read_any_image(tmp_path / "gone.png")
-    with pytest.raises(ScasegError, match="is no file"):
+    with pytest.raises(ScasegError, match="is not a file"):
         read_any_image(tmp_path)
 
 
-def test_an_image_of_more_pixels_than_pillow_takes_says_so(tmp_path, monkeypatch):
+def test_an_image_above_pillows_size_limit_is_refused(tmp_path, monkeypatch):
     path = saved(tmp_path, Image.new("RGB", (30, 30)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     with pytest.raises(ScasegError, match=r"image\.png is too large: Image size \(900 pixels\) exceeds"):

@@ -1,4 +1,4 @@
-"""Maps, pictures and segments of an image as they are written."""
+"""Maps, overlays and segments of an image as they are written."""
 
 from io import BytesIO
 
@@ -26,7 +26,7 @@ def segments(rows: list[list[int]], places: list[int]) -> Segments:
 FOUND = segments([[1, 1, 0, 2], [1, 3, 3, 2], [0, 3, 2, 2]], [0, 1, 0])
 
 
-def test_segments_are_told_in_cocos_words():
+def test_segments_have_cocos_keys():
     assert segments_info(FOUND, VOCABULARY, semantic=False) == [
         {"id": 1, "category_id": 24, "category": "zebra", "isthing": 1, "score": 0.9, "area": 3, "bbox": [0, 0, 2, 2],
          "iscrowd": 0},
@@ -71,7 +71,7 @@ def test_a_panoptic_png_holds_the_ids_as_colours():
 
 
 @pytest.mark.parametrize(("last", "mode"), [(201, "L"), (300, "I;16")])
-def test_a_label_map_holds_one_grey_value_a_pixel(last, mode):
+def test_a_label_map_holds_one_grey_value_per_pixel(last, mode):
     image = read_back(segments([[1, 2], [2, 3]], [0, 1, 2]), [24, 0, last], semantic=True)
     assert image.mode == mode
     assert np.array(image).tolist() == [[24, 0], [0, last]]
@@ -88,7 +88,7 @@ def test_categories_say_which_classes_training_saw():
     ("size", "drawn"),
     [((64, 64), (512, 512)), ((300, 200), (300, 200)), ((1500, 3000), (512, 1024)), ((1, 1), (512, 512))],
 )
-def test_an_overlay_has_a_size_to_look_at(size, drawn):
+def test_an_overlay_has_a_viewable_size(size, drawn):
     image = np.full((*size, 3), 90, np.uint8)
     overlay = draw_overlay(image, Segments(np.ones(size, np.int32), np.array([1]), np.ones(1)), styles_of(VOCABULARY))
     assert (overlay.height, overlay.width) == drawn

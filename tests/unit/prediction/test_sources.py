@@ -1,4 +1,4 @@
-"""Which images are meant, and results that never share a name."""
+"""The input images, and unique names of their results."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from scaseg_cli.prediction.sources import find_sources, result_names
 
 @pytest.fixture(autouse=True)
 def photos(tmp_path, monkeypatch):
-    """b.JPG, a.png and notes.txt in photos/; c.webp below it."""
+    """Make b.JPG, a.png and notes.txt in photos/, and c.webp in a subfolder."""
     monkeypatch.chdir(tmp_path)
     below = tmp_path / "photos" / "below"
     below.mkdir(parents=True)
@@ -26,27 +26,27 @@ def names(*named, listed=()):
     return [str(source.path) for source in find_sources(named, listed)]
 
 
-def test_a_folder_means_its_images_by_name_and_none_below():
+def test_a_folder_means_its_images_by_name_without_subfolders():
     assert names("photos") == ["photos/a.png", "photos/b.JPG"]
 
 
-def test_patterns_reach_below_and_folders_are_no_images():
+def test_patterns_reach_subfolders_and_skip_folders():
     assert names("photos/**/*.webp") == ["photos/below/c.webp"]
     assert names("photos/[ab]*") == ["photos/a.png", "photos/b.JPG"]
 
 
-def test_a_file_goes_before_the_pattern_that_it_looks_like():
+def test_a_file_takes_precedence_over_a_pattern_of_its_name():
     Image.new("RGB", (2, 2)).save("photos/x[1].png")
     Image.new("RGB", (2, 2)).save("photos/x1.png")
     assert names("photos/x[1].png") == ["photos/x[1].png"]
 
 
-def test_a_list_on_stdin_is_a_file_a_line():
+def test_a_list_on_stdin_has_one_file_per_line():
     lines = ["photos/b.JPG\n", "\n", "photos/a.png\r\n", "gone.png"]
     assert names("-", listed=lines) == ["photos/b.JPG", "photos/a.png", "gone.png"]
 
 
-def test_each_image_is_taken_once_in_the_order_of_the_words(photos):
+def test_each_image_is_used_once_in_the_order_of_the_arguments(photos):
     os.symlink("a.png", "photos/link.png")
     assert names("photos/b.JPG", "photos", "./photos/b.JPG", str(photos / "photos/a.png"), "photos/link.png") == [
         "photos/b.JPG",
@@ -54,7 +54,7 @@ def test_each_image_is_taken_once_in_the_order_of_the_words(photos):
     ]
 
 
-def test_a_named_file_that_is_not_there_is_kept():
+def test_a_named_file_that_is_missing_is_kept():
     assert names("gone.png") == ["gone.png"]
 
 
@@ -62,7 +62,7 @@ def test_a_named_file_that_is_not_there_is_kept():
     ("named", "looked"),
     [(("*.gif",), r"\*\.gif"), (("-",), "stdin"), (("photos/below/..//empty", "*.no"), r"photos/below/\.\.//empty, ")],
 )
-def test_nothing_to_do_is_an_error(photos, named, looked):
+def test_no_image_is_an_error(photos, named, looked):
     (photos / "photos" / "empty").mkdir()
     with pytest.raises(ScasegError, match=f"there is no image to predict in {looked}"):
         find_sources(named)
@@ -84,7 +84,7 @@ def test_image_ids_are_the_files_numbers_where_all_have_one():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
-def test_a_name_that_is_no_text_can_be_written_down():
+def test_a_name_that_is_not_utf_8_can_be_written_as_text():
     (source,) = find_sources([os.fsdecode(b"caf\xe9.jpg")])
     assert source.stem == "caf�"
     assert os.fsencode(source.path) == b"caf\xe9.jpg"

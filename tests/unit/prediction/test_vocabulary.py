@@ -38,7 +38,7 @@ def run(recipe, tmp_path_factory):
     return run
 
 
-def test_things_stand_before_the_semicolon():
+def test_things_come_before_the_semicolon():
     assert parse_names("zebra,  street   lamp ; grass,,sky") == (["zebra", "street lamp"], ["grass", "sky"])
     assert parse_names("zebra") == (["zebra"], [])
     assert parse_names("; grass") == ([], ["grass"])
@@ -47,12 +47,12 @@ def test_things_stand_before_the_semicolon():
 @pytest.mark.parametrize(
     ("text", "says"), [("", "names no class"), (" ;, ", "names no class"), ("a;b;c", "has 2 semi")]
 )
-def test_names_that_say_nothing_or_too_much_are_refused(text, says):
+def test_lists_without_names_or_with_too_many_semicolons_are_refused(text, says):
     with pytest.raises(ScasegError, match=says):
         parse_names(text)
 
 
-def test_without_names_the_runs_classes_are_looked_for(run):
+def test_without_names_the_vocabulary_is_the_runs_classes(run):
     vocabulary = vocabulary_of(run, None)
     assert [(c.name, c.category_id, c.class_id, c.seen, c.isthing) for c in vocabulary.classes] == [
         (c.name, c.category_id, place, c.seen, c.isthing) for place, c in enumerate(CLASSES)
@@ -72,7 +72,7 @@ def test_the_order_of_the_names_changes_nothing(run):
     assert first.isthing.tolist() == [True, False, True, False, True]
 
 
-def test_new_classes_get_numbers_that_nobody_has(run):
+def test_new_classes_get_unused_numbers(run):
     numbers = {c.name: c.category_id for c in vocabulary_of(run, (["red ring", "b", "a"], ["c"])).classes}
     assert numbers == {"red ring": 4, "a": 256, "b": 257, "c": 258}  # 255 means no label in a label map
 
@@ -80,10 +80,10 @@ def test_new_classes_get_numbers_that_nobody_has(run):
 def test_a_name_as_it_goes_into_prompts_means_the_runs_class(run):
     (found,) = vocabulary_of(run, (["Sky"], [])).classes
     assert (found.name, found.class_id, found.category_id, found.seen) == ("Sky", 1, 187, True)
-    assert found.isthing  # as the person says, not as the data does
+    assert found.isthing  # as the user says, not as the data does
 
 
-def test_where_nothing_is_told_apart_all_are_stuff(run):
+def test_without_instances_all_classes_are_stuff(run):
     assert not vocabulary_of(run, (["red ring", "zebra"], ["lawn"]), together=True).isthing.any()
     assert not vocabulary_of(run, None, together=True).isthing.any()
 
@@ -95,10 +95,10 @@ def test_where_nothing_is_told_apart_all_are_stuff(run):
         (["zebra"], ["zebra"], "names 'zebra' twice"),
         (["Zebra"], ["zebra-stuff"], "names 'zebra-stuff' and 'Zebra', which give the same prompts"),
         (["sky"], ["sky-other-merged"], "names 'sky-other-merged' and 'sky', which give the same prompts"),
-        (["--"], [], "has the name '--', of which nothing is left in prompts"),
+        (["--"], [], "has the name '--', which is empty in prompts"),
     ],
 )
-def test_one_class_is_named_once(run, things, stuff, says):
+def test_a_class_may_be_named_only_once(run, things, stuff, says):
     with pytest.raises(ScasegError, match=says):
         vocabulary_of(run, (things, stuff))
 
@@ -118,7 +118,7 @@ def test_a_new_names_vector_does_not_depend_on_the_others(run, recipe):
     assert torch.equal(encode_classes(load_clip(recipe.clip), ["purple star"], ("a {}",), 7)[0], alone)
 
 
-def test_another_clip_than_the_runs_is_refused(recipe, tmp_path):
+def test_a_clip_other_than_the_runs_is_refused(recipe, tmp_path):
     other = RunDir(tmp_path)
     write_classes(other, "zps", ClassList(CLASSES))
     save_embeddings(other.embeddings_file, ClassEmbeddings(NAMES, torch.eye(4, 64), "0" * 64, recipe.clip, ("a {}",)))
