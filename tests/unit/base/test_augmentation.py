@@ -1,4 +1,4 @@
-"""One training view: how it is cut from its image, and how it is labelled for either host."""
+"""One training view: its crop, and its labels for each host."""
 
 from __future__ import annotations
 

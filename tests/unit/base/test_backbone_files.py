@@ -1,4 +1,4 @@
-"""Backbone weights from a user's own file: what is taken, and what is refused."""
+"""Backbone weights from a user's file: which are accepted and which rejected."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ def test_every_image_comes_once_an_epoch_in_an_order_of_its_own():
     assert [position for _, position in keys] == list(range(24))
 
 
-def test_a_resumed_order_goes_on_where_it_was():
+def test_a_resumed_order_continues_where_it_stopped():
     whole = list(SampleOrder(7, 3, 5, 0, 10))
     assert list(SampleOrder(7, 3, 5, 6, 10)) == whole[6:]
 

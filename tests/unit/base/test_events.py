@@ -1,4 +1,4 @@
-"""What TensorBoard and Weights & Biases get; a training that goes on does not tell an iteration twice."""
+"""What TensorBoard and Weights & Biases get; a resumed training run logs no iteration twice."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _every(count: int, **changes: Any) -> Recipe:
     return recipe().model_copy(update={"base": base, **changes})
 
 
-def test_tensorboard_forgets_what_runs_again_and_what_another_training_told(tmp_path: Path) -> None:
+def test_tensorboard_drops_repeated_iterations_and_other_training_runs(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     _tell(_every(1), run, 0, 4)
     _tell(_every(1), run, 2, 5)  # the checkpoint was that of iteration 2
@@ -63,7 +63,7 @@ def test_tensorboard_forgets_what_runs_again_and_what_another_training_told(tmp_
     assert _losses(run) == {0: 10.0}
 
 
-def test_it_is_told_every_so_often_and_at_the_end(tmp_path: Path) -> None:
+def test_it_is_logged_regularly_and_at_the_end(tmp_path: Path) -> None:
     _tell(_every(4), RunDir(tmp_path), 0, 10)
     assert list(_losses(RunDir(tmp_path))) == [0, 4, 8, 9]
 

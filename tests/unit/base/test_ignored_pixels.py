@@ -165,7 +165,7 @@ def test_points_are_labelled_pixels() -> None:
 
 
 class _Recorder(torch.nn.Module):
-    """Stands where V2C is and keeps what it was given."""
+    """Replaces V2C and keeps its inputs."""
 
     def forward(self, f_BQC: Tensor, matches: Any, images: list[Tensor], masks: list[Tensor]) -> Tensor:
         self.images, self.masks, self.matches = images, masks, matches

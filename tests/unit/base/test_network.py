@@ -83,7 +83,7 @@ def test_a_step_has_finite_losses_and_trains_all_but_clip(task: Task) -> None:
         assert largest_gradient(module) > 0
     assert float(head.cls_embed.no_object.grad.abs().max()) > 0
     assert all(p.grad is None and not p.requires_grad for p in frozen._module.parameters())
-    assert frozen.__dict__.pop("fingerprint") == before == frozen.fingerprint  # read anew from the weights
+    assert frozen.__dict__.pop("fingerprint") == before == frozen.fingerprint  # recomputed from the weights
     assert not any("clip" in name for name in network.state_dict())
 
 

@@ -50,7 +50,7 @@ def test_batches_keep_an_embedding_and_its_class_together() -> None:
     assert bool((null == -1).all())
 
 
-def test_a_killed_training_goes_on_to_the_very_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_resumes_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = query_recipe("cat.checkpoint_every=6")
     whole, cut = query_run(tmp_path / "whole", recipe), query_run(tmp_path / "cut", recipe)
     train_generator(recipe, whole)

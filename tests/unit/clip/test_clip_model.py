@@ -77,7 +77,7 @@ def test_the_fingerprint_tells_weights_apart_but_not_layouts(vit, resnet):
     assert plain.fingerprint == resnet.fingerprint
 
 
-def test_a_prompt_that_would_be_cut_is_an_error(vit):
+def test_a_prompt_that_would_be_truncated_is_an_error(vit):
     assert vit.encode_text(["one " * 14]).shape == (1, vit.dim)
     with pytest.raises(ScasegError, match="has 17 tokens, and the text encoder of tiny-vit reads 16"):
         vit.encode_text(["short", "one " * 15])

@@ -126,7 +126,7 @@ def test_a_tag_is_found_in_the_hubs_cache(state, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_no_network_is_said_at_once_with_the_way_out():
+def test_a_missing_network_is_reported_at_once_with_a_hint():
     started = time.monotonic()
     with pytest.raises(ScasegError, match="'openai' of ViT-B-16 are not on this machine") as caught:
         load_clip(Clip(model="ViT-B/16", checkpoint="openai"))

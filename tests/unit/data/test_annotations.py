@@ -16,7 +16,7 @@ WHERE = ImageSet(images="train", annotations="train.json", labels="train_png")
 
 
 def read(root: Path, content) -> LabelledSet:
-    """Read annotations of this content (text is written as it is)."""
+    """Read annotations with this content (text is written unchanged)."""
     (root / WHERE.annotations).write_text(content if isinstance(content, str) else json.dumps(content))
     return read_panoptic_set(root, WHERE)
 
@@ -45,7 +45,7 @@ def test_reads_records_in_the_order_of_the_file(tmp_path):
     ]
 
 
-def test_annotations_may_stand_in_another_order_than_images(tmp_path):
+def test_annotations_may_have_another_order_than_images(tmp_path):
     content = panoptic_json(IMAGES)
     content["annotations"].reverse()
     assert read(tmp_path, content) == read(tmp_path, panoptic_json(IMAGES))
@@ -77,7 +77,7 @@ def test_top_level_mistakes_come_together(tmp_path):
 
 
 def _set(*path_and_value):
-    """A change of the annotations: the last argument is put where the others lead."""
+    """A change of the annotations: sets the last argument at the path given by the others."""
     *path, last, value = path_and_value
 
     def change(content):
@@ -202,7 +202,7 @@ VALUES = (
 
 
 def test_the_quick_reading_accepts_nothing_that_the_close_one_refuses_or_reads_otherwise(tmp_path):
-    """Every value of a small file replaced in turn by values of every kind, and taken away."""
+    """Replace every value of a small file in turn by values of every type, and remove it."""
     places = [(*SEGMENT, key) for key in ("id", "category_id", "area", "bbox", "iscrowd")] + [(*SEGMENT, "bbox", 2)]
     places += [("images", 0, key) for key in ("id", "file_name", "width", "height")]
     places += [("annotations", 0, key) for key in ("image_id", "file_name", "segments_info")]

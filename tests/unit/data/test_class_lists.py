@@ -1,4 +1,4 @@
-"""COCO's class lists as published, and what may be wrong with a list of one's own."""
+"""COCO's published class lists, and mistakes in a user's list."""
 
 import importlib
 import json

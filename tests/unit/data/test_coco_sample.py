@@ -1,4 +1,4 @@
-"""Two real images of COCO, where the folder beside the repository is there."""
+"""Two real images of COCO, if the folder next to the repository exists."""
 
 import numpy as np
 from outside_data import needs_outside, outside

@@ -30,7 +30,7 @@ def test_missing_images_are_counted_and_the_first_named(panoptic_set):
     assert caught.value.message.endswith("and 3 more")
 
 
-def test_a_missing_label_is_named_and_only_if_it_is_wanted(panoptic_set):
+def test_a_missing_label_is_named_only_if_it_is_needed(panoptic_set):
     panoptic_set.label_path(panoptic_set.images[3]).unlink()
     with pytest.raises(ScasegError, match=r"folder of panoptic PNGs .*: 000000000004\.png does not exist"):
         check_files(panoptic_set)

@@ -1,4 +1,4 @@
-"""One label map: its values, its segments, and all that may be wrong with it."""
+"""One label map: its values, its segments and its possible mistakes."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_of_a_palette_image_the_indices_are_read(tmp_path):
     assert read_label(labelled, record).tolist() == [[1, 3, 0]] * 4
 
 
-def test_a_table_stands_between_other_values_and_the_ids(tmp_path):
+def test_other_values_are_mapped_to_ids_by_a_table(tmp_path):
     labelled, record = one(tmp_path, columns(7, 90, 255), map_values=(90, 7, 4))
     assert read_label(labelled, record).tolist() == [[3, 1, 0]] * 4
     assert [segment.category_id for segment in record.segments] == [0, 2]

@@ -1,4 +1,4 @@
-"""Images and label maps find each other by name, or the error says which do not."""
+"""Images and label maps are matched by name, and the error names those that are not."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from scaseg_cli.errors import ScasegError
 
 @pytest.fixture
 def folders(tmp_path):
-    """Two empty folders, and a function that puts empty files there."""
+    """Two empty folders."""
     images, labels = tmp_path / "images", tmp_path / "maps"
     for folder in (images, labels):
         folder.mkdir()

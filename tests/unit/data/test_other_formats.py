@@ -1,4 +1,4 @@
-"""COCO's other annotation files, given where the panoptic one is wanted."""
+"""COCO's other annotation files, given instead of the panoptic one."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def refusal(folder: Path, content) -> ScasegError:
         ({"images": IMAGES, "categories": [dict(CATEGORIES[0])]}, "images without annotations"),
     ],
 )
-def test_the_kind_of_file_is_told(tmp_path, content, kind):
+def test_the_kind_of_file_is_reported(tmp_path, content, kind):
     error = refusal(tmp_path, content)
     assert error.message.startswith(f"the annotation file {tmp_path / 'given.json'} contains {kind}")
     assert error.message.endswith(", not panoptic labels")

@@ -1,4 +1,4 @@
-"""Results made ahead: in order, few at a time, and with their errors."""
+"""Prefetched results: in order, few at a time, and with their errors."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Panoptic PNGs read fast: the same ids as the plain way, and every damage told."""
+"""The fast reader of panoptic PNGs: it gives the same ids as the plain one and reports every damage."""
 
 import struct
 import zlib
@@ -46,7 +46,7 @@ def test_codes_are_ids_whatever_way_the_colours_are_stored(tmp_path, mode):
     assert (codes - np.uint32(OPAQUE)).tolist() == IDS.tolist()
 
 
-def test_a_colour_that_stands_for_transparent_and_a_turned_image_change_nothing(tmp_path):
+def test_transparency_and_exif_rotation_change_nothing(tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
     plain = read(tmp_path, png(Image.fromarray(COLOURS))).tolist()
@@ -62,7 +62,7 @@ def test_a_reader_takes_maps_of_changing_sizes(tmp_path):
         assert reader.read(path, width, height).tolist() == [[OPAQUE + place] * width] * height
 
 
-def test_another_size_is_told_before_anything_is_decoded(tmp_path):
+def test_another_size_is_reported_before_decoding(tmp_path):
     refused(tmp_path, png(Image.fromarray(COLOURS)), "is 3 x 3 pixels, not 3 x 2", height=2)
 
 
@@ -81,7 +81,7 @@ def test_sixteen_bit_colours_are_refused(tmp_path):
     refused(tmp_path, content.tobytes(), r"has pixels of 16 bits, RGB\n")
 
 
-def test_damage_is_told(tmp_path):
+def test_damage_is_reported(tmp_path):
     whole = png(Image.fromarray(COLOURS))
     refused(tmp_path, b"", "is empty")
     refused(tmp_path, b"\xff\xd8\xff" + whole, "is not a PNG")
@@ -93,16 +93,16 @@ def test_damage_is_told(tmp_path):
     )
 
 
-def test_pixels_that_cannot_be_unpacked_are_told(tmp_path, capfd):
+def test_pixels_that_cannot_be_decompressed_are_reported(tmp_path, capfd):
     whole = png(Image.fromarray(COLOURS))
     start = whole.index(b"IDAT")
     data = b"IDAT" + b"nothing that zlib made"
     chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
     refused(tmp_path, whole[: start - 4] + chunk + whole[-12:], "its pixels cannot be decoded")
-    capfd.readouterr()  # what the decoder itself said
+    capfd.readouterr()  # messages of the decoder
 
 
-def test_a_missing_file_and_a_folder_are_told(tmp_path):
+def test_a_missing_file_and_a_folder_are_reported(tmp_path):
     with pytest.raises(ScasegError, match=r"none\.png does not exist"):
         CodeReader().read(tmp_path / "none.png", 1, 1)
     with pytest.raises(ScasegError, match="cannot be read: Is a directory"):

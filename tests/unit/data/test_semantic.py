@@ -1,4 +1,4 @@
-"""Sets of label maps: looked through once, kept in an index, and every mistake found on the way."""
+"""Sets of label maps: scanned once, kept in an index, with every mistake reported."""
 
 import shutil
 from dataclasses import replace
@@ -16,7 +16,7 @@ from scaseg_cli.data.semantic import ignored_pixels, read_index, scan_semantic_s
 from scaseg_cli.errors import ScasegError
 
 MAPS = {"000000000009": columns(0, 0, 2, 255), "000000000010": columns(1, 1), "000000000002": columns(255, 2, 0)}
-# What COCO-Stuff's own maps hold, worked out by hand from its published ids: the id less 1.
+# Values of COCO-Stuff's own maps, derived by hand from its published ids: id - 1.
 RAW = {"person": 0, "stop sign": 12, "wine glass": 45, "hair drier": 88, "toothbrush": 89, "banner": 91, "wood": 181}
 CONTIGUOUS = {"person": 0, "stop sign": 11, "wine glass": 40, "hair drier": 78, "toothbrush": 79, "banner": 80,
               "wood": 170}  # fmt: skip
@@ -54,7 +54,7 @@ def test_the_index_gives_the_same_set(scanned, tmp_path):
     assert again.categories[1].colour == (9, 8, 7)
     assert [read_label(again, record).sum() for record in again.images] == [16, 20, 16]
     lines = (tmp_path / "index.json").read_text().splitlines()
-    assert len(lines) == 1 + 4 + 2 + 3 + 1  # a line a class and a line an image
+    assert len(lines) == 1 + 4 + 2 + 3 + 1  # one line per class and one per image
     assert '"file_name":"000000000009.jpg"' in lines[8]
 
 
@@ -135,7 +135,7 @@ def test_all_wrong_label_maps_are_counted_and_the_first_named(tmp_path):
     assert lines[-1] == "  and 3 more"
 
 
-def test_one_wrong_label_map_is_told_by_itself(tmp_path):
+def test_a_single_wrong_label_map_raises_its_own_error(tmp_path):
     error = refusal(tmp_path, {"1": columns(0), "2": columns(7)})
     assert error.message.startswith(f"the label map {tmp_path / 'maps' / 'train' / '2.png'} contains the values 7")
     assert "data.categories" in error.hint

@@ -60,7 +60,7 @@ def test_a_wrong_segment_is_marked_in_red_on_its_name():
 
 
 def test_names_of_neighbours_do_not_cover_each_other():
-    """Each of two small segments side by side keeps a whole tag of its own, white for both."""
+    """Two small adjacent segments each get a complete tag, both white."""
     masks = [np.zeros((64, 64), bool) for _ in range(2)]
     masks[0][30:34, 28:32], masks[1][30:34, 32:36] = True, True
 
@@ -68,7 +68,7 @@ def test_names_of_neighbours_do_not_cover_each_other():
         return int((np.asarray(draw_regions(GREY, regions)) == 255).all(-1).sum())
 
     both = [Region(mask, UNSEEN) for mask in masks]
-    assert num_white(*both) > 1.8 * num_white(both[0])  # on one another they would have 1.3 times as much
+    assert num_white(*both) > 1.8 * num_white(both[0])  # overlapping tags would have 1.3 times as much
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (700, 9)])

@@ -1,4 +1,4 @@
-"""The legend, and names on segments where there is one."""
+"""The legend, and names on segments with a legend."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_many_classes_take_several_lines_and_none_is_lost() -> None:
     assert sum(int((np.diff(line.astype(int)) == 1).sum()) for line in inner) == 12
 
 
-def test_a_name_longer_than_the_line_is_cut() -> None:
+def test_a_name_longer_than_the_line_is_shortened() -> None:
     assert drawn(ClassStyle("a name " * 60, (220, 30, 30), True)).shape[1] == 400
 
 

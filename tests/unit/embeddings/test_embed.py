@@ -92,7 +92,7 @@ def test_embeddings_by_another_clip_are_refused(recipe, run, clip):
     assert "scaseg embed-classes" in caught.value.hint
 
 
-def test_a_file_cut_short_is_named(recipe, run):
+def test_a_truncated_file_is_named(recipe, run):
     embed_classes(recipe, run)
     run.embeddings_file.write_bytes(run.embeddings_file.read_bytes()[:100])
     with pytest.raises(ScasegError, match="damaged or truncated"):

@@ -73,7 +73,7 @@ def test_an_unknown_set_names_the_nearest():
         ("other-merged-thing", "other merged thing"),
     ],
 )
-def test_names_are_said_as_people_say_them(name, spoken):
+def test_spoken_names(name, spoken):
     assert spoken_name(name) == spoken
 
 

@@ -1,4 +1,4 @@
-"""A peer's predictions: both formats, and what is wrong with them told by image."""
+"""A peer's predictions: both formats, with mistakes reported by image."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_segments_of_cocos_format(panoptic) -> None:
     assert [classes.names[class_id] for class_id in second.class_ids] == ["cat"]
 
 
-def test_missing_predictions_are_told_by_image_before_any_is_read(panoptic) -> None:
+def test_missing_predictions_are_reported_by_image_before_reading(panoptic) -> None:
     folder, images, classes = panoptic
     change_json(folder.parent / "predictions.json", lambda content: content["annotations"].pop(0))
     (folder / "2.png").unlink()
@@ -65,7 +65,7 @@ def test_predictions_of_images_that_are_not_shown_may_be_missing(panoptic) -> No
     assert len(read_peer(peer, images.images[:1])) == 1
 
 
-def test_what_is_wrong_inside_the_pngs_is_told_by_image(panoptic) -> None:
+def test_mistakes_inside_pngs_are_reported_by_image(panoptic) -> None:
     folder, images, classes = panoptic
     write_map(folder / "1.png", strip("7794"))
     change_json(
@@ -115,7 +115,7 @@ def test_regions_of_label_maps(maps, name: str) -> None:
     assert [classes.names[class_id] for class_id in second.class_ids] == ["cat", "sky"]
 
 
-def test_what_is_wrong_with_label_maps_is_told_by_image(maps) -> None:
+def test_mistakes_in_label_maps_are_reported_by_image(maps) -> None:
     peer, _, records = maps
     write(peer.folder / "a.png", 0, 0, 5, 9)
     with pytest.raises(ScasegError, match=r"image 2 \(deep/b.jpg\): .*b.png does not exist"):

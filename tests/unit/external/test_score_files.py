@@ -1,4 +1,4 @@
-"""Predictions in files: hand-worked figures, those of a plain reference, and every mistake by image, all at once."""
+"""Predictions in files: results by hand, results of a plain reference, and all mistakes reported by image."""
 
 import tracemalloc
 
@@ -70,7 +70,7 @@ def test_hand_worked_figures(tmp_path, pair, category_id, expected):
 
 
 def rectangles(rng, side, num_ids):
-    """Rectangles of ids over each other, some of them void; ids are large, and some stand in every map."""
+    """Rectangles of ids over each other, some of them void; ids are large, and some are in every map."""
     ids = np.concatenate([[256, 65_536], rng.choice(np.arange(1, 1 << 24), num_ids, replace=False)])
     drawn = np.zeros((side, side + 1), dtype=np.int64)
     for value in [*ids, 0, *ids[::-1], 0]:
@@ -141,7 +141,7 @@ def said(folder, workers=0):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_all_that_is_wrong_is_said_by_image_at_once(nine, workers):
+def test_all_mistakes_are_reported_by_image_at_once(nine, workers):
     def change(content):
         items = content["annotations"]
         items[2]["segments_info"][0]["category_id"] = 999
@@ -169,7 +169,7 @@ def test_all_that_is_wrong_is_said_by_image_at_once(nine, workers):
     ]
 
 
-def test_several_mistakes_of_one_image_stand_in_its_line(nine):
+def test_several_mistakes_of_one_image_share_a_line(nine):
     change_json(nine / "predictions.json", lambda c: c["annotations"][0]["segments_info"][0].update(category_id=9))
     (nine / "predictions" / "1.png").unlink()
     (nine / "labels" / "1.png").unlink()
@@ -213,7 +213,7 @@ def test_more_than_fifty_images_with_mistakes_are_counted(tmp_path):
     assert lines[-1].strip() == "and 10 more"
 
 
-def test_the_json_may_lie_in_the_folder(nine):
+def test_the_json_may_be_in_the_folder(nine):
     (nine / "predictions.json").rename(nine / "predictions" / "result.json")
     assert counts(nine, CAT)[:3] == (9, 0, 0)
 
@@ -229,7 +229,7 @@ def test_the_json_may_lie_in_the_folder(nine):
         (lambda f: (f / "labels").rename(f / "else"), "the folder of labels .* does not exist"),
     ],
 )
-def test_what_is_wrong_with_all_is_told_first(nine, change, says):
+def test_mistakes_of_the_whole_set_are_reported_first(nine, change, says):
     change(nine)
     with pytest.raises(ScasegError, match=says):
         scored(nine)

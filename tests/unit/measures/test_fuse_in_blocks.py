@@ -1,4 +1,4 @@
-"""Fusing masks that come block by block gives what fusing them at once gives."""
+"""Fusing masks block by block gives the same result as fusing them at once."""
 
 import numpy as np
 import pytest

@@ -24,7 +24,7 @@ def test_means_are_over_the_classes_that_have_a_value_of_the_measure(groups):
     assert groups["all"] == pytest.approx({"pq": 1.7 / 4, "sq": 2.2 / 3})
 
 
-def test_harmonic_is_of_each_measure_and_stands_behind_seen_and_unseen(groups):
+def test_the_harmonic_mean_of_each_measure_follows_seen_and_unseen(groups):
     assert list(groups) == ["seen", "unseen", "harmonic", "all"]
     s, u = 1.1 / 3, 0.6
     assert groups["harmonic"] == pytest.approx({"pq": 2 * s * u / (s + u), "sq": 2 * 0.7 * 0.8 / 1.5})
@@ -43,7 +43,7 @@ def test_a_group_without_a_value_has_none():
     assert Summary("pq", groups, {}).as_json_value()["unseen"] == {"pq": None}
 
 
-def test_the_main_measure_stands_for_all(groups):
+def test_the_main_measure_is_the_summarys_own(groups):
     main, other = Summary("pq", groups, {}), Summary("sq", groups, {})
     assert (main.seen, main.unseen, main.harmonic) == tuple(groups[g]["pq"] for g in ("seen", "unseen", "harmonic"))
     assert (other.seen, other.unseen, other.harmonic) == tuple(groups[g]["sq"] for g in ("seen", "unseen", "harmonic"))

@@ -1,4 +1,4 @@
-"""The training loop: a training that was cut short ends where an uncut one does."""
+"""The training loop: an interrupted run ends with the same weights as an uninterrupted one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,14 +39,14 @@ def _fit(module: nn.Module, progress: Path, stop_at: int | None = None, key: str
     )
 
 
-def test_it_learns_and_a_cut_training_ends_with_the_same_weights(tmp_path: Path) -> None:
+def test_it_learns_and_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     whole, cut = _module(), _module()
     _fit(whole, tmp_path / "whole")
     assert _loss(whole)(ITERATIONS).item() < 0.2 * _loss(_module().eval())(ITERATIONS).item()
     with pytest.raises(KeyboardInterrupt):
         _fit(cut, tmp_path / "cut", stop_at=217)
     resumed = _module()
-    _fit(resumed, tmp_path / "cut", stop_at=199)  # steps before 200 are not taken again
+    _fit(resumed, tmp_path / "cut", stop_at=199)  # steps before 200 are not repeated
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 

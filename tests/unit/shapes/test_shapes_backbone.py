@@ -1,4 +1,4 @@
-"""The pre-trained backbone: it has met no unseen class, and its features tell fresh crops of seen ones apart."""
+"""The pre-trained backbone: it has seen no unseen class, and its features separate new crops of seen ones."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def _backbone(checkpoint: str | None) -> nn.Module:
 
 @torch.no_grad()
 def _features(backbone: nn.Module, word: str, per_class: int) -> Tensor:
-    """Mean last features of fresh single crops, [classes, per_class, D]."""
+    """Mean last features of new single crops, [classes, per_class, D]."""
     images = [single_crop(stream(word, 9, k, i), cls).image for k, cls in enumerate(SEEN) for i in range(per_class)]
     pixels = (torch.from_numpy(np.stack(images)).float() - torch.tensor(PIXEL_MEAN)) / torch.tensor(PIXEL_STD)
     return backbone(pixels.permute(0, 3, 1, 2))[-1].mean((2, 3)).unflatten(0, (len(SEEN), per_class))

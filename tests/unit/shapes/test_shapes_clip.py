@@ -49,7 +49,7 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
         load_shapes_clip(tmp_path / "other.safetensors")
 
 
-def test_tokens_start_end_pad_and_stand_for_unknown_words() -> None:
+def test_tokens_of_start_end_padding_and_unknown_words() -> None:
     tokenizer = WordTokenizer()
     tokens = tokenizer(["red ring", "a Photo of a RED ring!", "red zebra"])
     assert tokens.dtype == torch.int64

@@ -1,4 +1,4 @@
-"""What is drawn: masks, visibility, and one random stream a scene."""
+"""Drawn scenes: masks, visibility, and one random stream per scene."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_every_segment_is_visible_and_every_pixel_has_one(size: int) -> None:
         assert visible.min() >= MIN_VISIBLE
         dropped += 5 - sum(cls.isthing for cls in scene.classes)
     if size == 32:
-        assert dropped > 0  # else nothing was hidden, and the assertion above has not been put to the test
+        assert dropped > 0  # otherwise nothing was hidden, and the assertion above tested nothing
 
 
 def test_each_kind_of_stuff_is_one_segment_a_scene() -> None:

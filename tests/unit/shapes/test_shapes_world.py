@@ -1,4 +1,4 @@
-"""The classes keep the promise that every attribute of an unseen class is met in seen ones."""
+"""Every attribute of an unseen class occurs in seen classes."""
 
 import pytest
 

@@ -48,13 +48,13 @@ def test_right_labels_pass(sets):
     check_label_sample(sets, 4)
 
 
-def test_one_wrong_label_is_told_as_it_is(sets):
+def test_a_single_wrong_label_raises_its_own_error(sets):
     spoil(sets["validation"], 13, np.zeros((3, 5, 3), dtype=np.uint8))
     with pytest.raises(ScasegError, match=r"val/000000000013\.png is 5 x 3 pixels, but .* 8 x 6 for image 13"):
         check_label_sample(sets, 4)
 
 
-def test_all_wrong_labels_are_told_together_a_line_each(sets):
+def test_all_wrong_labels_are_reported_together_one_per_line(sets):
     spoil(sets["validation"], 13, np.zeros((3, 5, 3), dtype=np.uint8))
     spoil(sets["train"], 2, np.zeros((6, 8, 3), dtype=np.uint8))
     sets["train"].label_path(sets["train"].images[3]).write_bytes(b"\x89PNG\r\n")

@@ -72,7 +72,7 @@ def test_parts_of_validation_are_apart_and_do_not_depend_on_order():
 
 
 def test_which_images_are_for_choices_stays_the_same_for_ever():
-    # A change of these would make older figures incomparable.
+    # Changing these would make earlier results incomparable.
     assert parted_validation(range(10), 0.3) == ([2, 3, 8], [0, 1, 4, 5, 6, 7, 9])
 
 

@@ -158,7 +158,7 @@ def test_other_classes_make_the_split_stale(tiny, run, tmp_path):
     assert not is_done(tiny, run, "split")
 
 
-def test_coco_stuffs_own_maps_are_said_in_a_note(run, tmp_path):
+def test_a_note_reports_coco_stuffs_own_maps(run, tmp_path):
     person, cow, unlabelled = 0, 20, 255  # COCO-Stuff's ids 1 and 21
     sets = {
         "train": write_maps(tmp_path, "train", {"000000000009": columns(person, cow, unlabelled)}),
