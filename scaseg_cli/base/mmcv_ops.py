@@ -1,8 +1,11 @@
-"""A stand-in for mmcv's compiled operators, so that mmdet and mmseg import without a compiler.
+"""Stand-ins for parts of the mm* packages: those that need a compiler, and those that are not used and slow to import.
 
 mmcv-lite has the Python side of ``mmcv.ops`` but not the compiled ``mmcv._ext`` that it loads at import. Mask2Former
-needs none of those operators: its deformable attention has a pure PyTorch form, which is taken here on every device.
-Where a full mmcv is installed nothing is replaced and its compiled operators run.
+needs none of those operators: its deformable attention has a pure PyTorch form, which is used on every device. If a
+full mmcv is installed, nothing is replaced and its compiled operators run.
+
+Importing mmengine and mmdet also imports FSDP, ZeRO and plots of tracking errors. These load SymPy and matplotlib and
+take a third of a command's start-up time. `leave_out` replaces them.
 """
 
 from __future__ import annotations
@@ -20,22 +23,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NAME = "mmcv._ext"
+_UNUSED = (
+    "mmdet.utils.mot_error_visualize",  # imports matplotlib.pyplot
+    "mmengine._strategy.fsdp",  # imports torch.distributed.fsdp, and with it SymPy, as do the two below
+    "mmengine.model.wrappers.fully_sharded_distributed",
+    "mmengine.optim.optimizer.zero_optimizer",
+)
 
 
-class _MissingOperators(ModuleType):
-    """Has every operator by name; calling one says what is missing and what to install."""
+class _StandIn(ModuleType):
+    """Provides every function and class by name; calling one raises an error."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
 
-        def operator(*_args: Any, **_kwargs: Any) -> NoReturn:
-            raise ScasegError(
-                f"the compiled mmcv operator {name!r} is needed and mmcv-lite has none",
-                "Install a full mmcv below 2.2 built for this torch in place of mmcv-lite.",
-            )
+        def missing(*_args: Any, **_kwargs: Any) -> NoReturn:
+            raise self._error(name)
 
-        return operator
+        return missing
+
+    def _error(self, name: str) -> ScasegError:
+        return ScasegError(f"scaseg does not load {self.__name__}.{name}", "Import mmdet before scaseg_cli.base.")
+
+
+class _MissingOperators(_StandIn):
+    def _error(self, name: str) -> ScasegError:
+        return ScasegError(
+            f"the compiled mmcv operator {name!r} is needed, but mmcv-lite has none",
+            "Replace mmcv-lite by a full mmcv below 2.2 that is built for this torch.",
+        )
 
 
 def compiled() -> bool:
@@ -46,27 +63,33 @@ def compiled() -> bool:
     return importlib.util.find_spec(_NAME) is not None
 
 
+def leave_out() -> None:
+    """Replace modules that are not used here and slow to import, where they are not imported already."""
+    for name in _UNUSED:
+        sys.modules.setdefault(name, _StandIn(name))
+
+
 def install() -> None:
-    """Make ``import mmdet.models`` work, and do it; the second time nothing is left to do."""
+    """Make ``import mmdet.models`` work, and import it; further calls do nothing."""
     if _NAME not in sys.modules and not compiled():
         _install_stand_in()
-    with _hidden("sklearn"):  # which mmdet takes for a tracker if it is there, and which takes a second to load
+    with _hidden("sklearn"):  # mmdet imports it, if installed, for a tracker, which takes a second
         import mmdet.models  # noqa: F401
 
 
 def _install_stand_in() -> None:
     module = _MissingOperators(_NAME)
-    module.__spec__ = ModuleSpec(_NAME, None)  # mmengine's Runner looks for it
+    module.__spec__ = ModuleSpec(_NAME, None)  # mmengine's Runner requires it
     sys.modules[_NAME] = module
     from mmcv.ops import multi_scale_deform_attn
 
-    # On CUDA mmcv would call the compiled operator; without it the PyTorch form serves there too.
+    # On CUDA mmcv would call the compiled operator; this makes it use the PyTorch form there too.
     multi_scale_deform_attn.IS_CUDA_AVAILABLE = False
 
 
 @contextmanager
 def _hidden(package: str) -> Iterator[None]:
-    """While the block runs, ``package`` cannot be imported, unless it has been already."""
+    """Make ``package`` unimportable while the block runs, unless it is already imported."""
     if package in sys.modules:
         yield
         return

@@ -48,4 +48,4 @@ except Exception as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     left_out = "mmengine.model.wrappers.fully_sharded_distributed.MMFullyShardedDataParallel"
-    assert done.stdout == f"True False\n[]\nTSNE\nscaseg leaves out {left_out}\n"
+    assert done.stdout == f"True False\n[]\nTSNE\nscaseg does not load {left_out}\n"
