@@ -146,12 +146,12 @@ def _check_agreement(recipe: Recipe, world: World, key: str, start: int) -> None
         )
     if world.size == 1:
         return
-    told: list[Any] = [None] * world.size
-    torch.distributed.all_gather_object(told, (key, start))
-    if len({other for other, _ in told}) > 1:
+    gathered: list[Any] = [None] * world.size
+    torch.distributed.all_gather_object(gathered, (key, start))
+    if len({other for other, _ in gathered}) > 1:
         raise ScasegError("the nodes have different recipes or data", "Start the same command on every node.")
-    if len({other for _, other in told}) > 1:
-        starts = ", ".join(str(iteration) for _, iteration in told)
+    if len({other for _, other in gathered}) > 1:
+        starts = ", ".join(str(iteration) for _, iteration in gathered)
         raise ScasegError(
             f"the processes would resume from different iterations: {starts}",
             "Put the run folder on a file system that all nodes share, and start the command again.",

@@ -64,7 +64,7 @@ def _read_panoptic(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np
     if mode not in ("RGB", "RGBA", "P"):
         raise ScasegError(
             f"the panoptic PNG {path} of image {record.image_id} has pixels of mode {mode}, not RGB",
-            "COCO's panoptic PNGs hold the segment id as R + 256 G + 65536 B.",
+            "Encode the segment id in RGB as R + 256 G + 65536 B.",
         )
     _check_size(path, pixels, record)
     ids = rgb_to_ids(pixels)

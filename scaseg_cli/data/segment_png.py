@@ -27,7 +27,7 @@ OPAQUE = 0xFF000000  # the code of void, and the difference between a code and i
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIXELS = {0: "grey", 2: "RGB", 3: "a palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _COLOURED = (2, 3, 6)
-_HINT = "COCO's panoptic PNGs encode the segment id as R + 256 G + 65536 B, 8 bits each."
+_HINT = "Encode the segment id in RGB as R + 256 G + 65536 B, 8 bits each."
 
 
 class CodeReader:
