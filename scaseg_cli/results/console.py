@@ -6,6 +6,7 @@ import io
 import sys
 import time
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import rich.box
@@ -32,15 +33,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 _log: Console | None = None
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 _tell: Callable[[Progress], None] | None = None
 _PIPE_WIDTH = 120  # minimum width of a table when stdout is not a terminal
 _LINE_EVERY = 15.0  # seconds between plain progress lines in the log, and on stderr if it is not a terminal
 _TELL_EVERY = 1.0  # seconds between a worker's progress messages
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """While the block runs, this thread writes nothing to stderr, neither lines nor progress bars."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
 def say(text: str) -> None:
     """Print one line on stderr and in the log, with Rich markup."""
-    console.print(text, soft_wrap=True)
+    if not _silent.get():
+        console.print(text, soft_wrap=True)
     if _log is not None:
         _log.print(text, soft_wrap=True)
 
@@ -117,7 +130,7 @@ class Meter:
         self._begun, self._started = completed, time.monotonic() - seconds
         self._last_line = time.monotonic()
         self._bar: rich.progress.Progress | None = None
-        if console.is_terminal and _tell is None:
+        if console.is_terminal and _tell is None and not _silent.get():
             self._bar = rich.progress.Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=28),
