@@ -6,8 +6,10 @@ little more memory than the image itself. Shapes: Q queries, K classes, D visual
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,21 +19,25 @@ from torch import Tensor
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.base.segmentor import Segmentor, enlarged, load_segmentor
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
 from scaseg_cli.evaluation.semantic_inference import pixel_classes
 from scaseg_cli.measures.fusion import FusionRule, fuse_in_blocks, kept_queries
-from scaseg_cli.prediction.vocabulary import Vocabulary, vectors_of
+from scaseg_cli.prediction.vocabulary import NameVectors, Vocabulary, vocabulary_among
+from scaseg_cli.split.classes import ClassList, read_classes
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import Setting, task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from scaseg_cli.prediction.names import Names
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
+T = TypeVar("T")
 _BLOCK_BYTES = 1 << 28  # of the masks that are upsampled at a time
 
 
@@ -64,6 +70,24 @@ class Model:
     segmentor: Segmentor
     candidate: Candidate
     vocabulary: Vocabulary
+
+    def with_threshold(self, object_threshold: float) -> Model:
+        """Return the model with another object threshold; nothing that was trained or chosen changes."""
+        evaluation = self.recipe.evaluation.model_copy(update={"object_threshold": object_threshold})
+        return dataclasses.replace(self, recipe=self.recipe.model_copy(update={"evaluation": evaluation}))
+
+    def segment_all(
+        self, images: Iterable[tuple[T, NDArray[np.uint8]]], batch_size: int
+    ) -> Iterator[tuple[T, NDArray[np.uint8], Segments]]:
+        """Segment any number of images; yields each image's tag, the image and its segments.
+
+        Args:
+            images: pairs of a tag, which identifies the image, and the image, uint8 RGB [H, W, 3].
+            batch_size: maximum number of consecutive images of one size in a batch.
+        """
+        for batch in _batches(images, batch_size):
+            for (tag, image), segments in zip(batch, self.segment([image for _, image in batch]), strict=True):
+                yield tag, image, segments
 
     @torch.no_grad()
     def segment(self, images: list[NDArray[np.uint8]]) -> Iterator[Segments]:
@@ -125,6 +149,40 @@ def _enlarged_rows(logits_Qhw: Tensor, size: tuple[int, int], rows: range) -> Te
     return F.interpolate(mixed[None], (len(rows), size[1]), mode="bilinear", align_corners=False)[0]
 
 
+def _batches(
+    images: Iterable[tuple[T, NDArray[np.uint8]]], batch_size: int
+) -> Iterator[list[tuple[T, NDArray[np.uint8]]]]:
+    """Batches of consecutive images of one size: without padding, a result does not depend on the batch."""
+    batch: list[tuple[T, NDArray[np.uint8]]] = []
+    for image in images:
+        if batch and (len(batch) == batch_size or batch[0][1].shape != image[1].shape):
+            yield batch
+            batch = []
+        batch.append(image)
+    if batch:
+        yield batch
+
+
+def check_threshold(recipe: Recipe, object_threshold: float, called: str) -> None:
+    """Check that the recipe's task has an object threshold, and that the value is valid.
+
+    Args:
+        recipe: the recipe.
+        object_threshold: the value.
+        called: name of the option or argument in messages.
+
+    Raises:
+        ScasegError: the task has no object threshold, or the value is not in 0..1.
+    """
+    if task_of(recipe).labels == "semantic":
+        raise ScasegError(
+            f"{called} {object_threshold:g} has no meaning for task {recipe.task}",
+            "Leave it out: every pixel gets a class.",
+        )
+    if not 0 <= object_threshold <= 1:
+        raise ScasegError(f"{called} {object_threshold:g} is not in 0..1", "Give a class probability.")
+
+
 def choose_setting(run: RunDir, asked: str | None) -> Setting:
     """Return the setting asked for; by default transductive if the run has a fine-tuned projector of any recipe."""
     if asked is None:
@@ -132,19 +190,63 @@ def choose_setting(run: RunDir, asked: str | None) -> Setting:
     return "inductive" if asked == "inductive" else "transductive"
 
 
-def load_model(recipe: Recipe, run: RunDir, vocabulary: Vocabulary, setting: Setting) -> Model:
-    """Load the model of one setting over a vocabulary.
+@dataclass(frozen=True)
+class Predictor:
+    """One setting of a finished run, for any class names; safe to use from several threads.
+
+    Attributes:
+        recipe: the run's recipe.
+        setting: inductive or transductive.
+        known: the run's classes.
+        segmentor: the frozen network.
+        classifier: the setting's P and a_0, over the run's classes.
+        vectors: the semantic embeddings of class names.
+    """
+
+    recipe: Recipe
+    setting: Setting
+    known: ClassList
+    segmentor: Segmentor
+    classifier: CosineClassifier
+    vectors: NameVectors
+
+    def over(self, names: Names | None) -> Model:
+        """Create the model over the given classes.
+
+        Args:
+            names: names of things and of stuff; None means the run's classes.
+
+        Raises:
+            ScasegError: two names mean the same class, a name is empty in prompts or too long for the CLIP, or the
+                CLIP cannot be read or has changed.
+        """
+        vocabulary = vocabulary_among(self.known, names, together=task_of(self.recipe).labels == "semantic")
+        over = copy.deepcopy(self.classifier)  # a new one would draw random weights
+        over.embeddings = self.vectors.of(vocabulary)
+        increment = self.recipe.evaluation.inductive_increment if self.setting == "inductive" else 0.0
+        return Model(self.recipe, self.segmentor, Candidate(self.setting, over, increment), vocabulary)
+
+
+def load_predictor(recipe: Recipe, run: RunDir, setting: Setting, named: str | torch.device | None = None) -> Predictor:
+    """Load one setting of a finished run; the caller's random state does not change.
+
+    Args:
+        recipe: the run's recipe.
+        run: the run folder with its finished stages.
+        setting: inductive or transductive.
+        named: the network's device, as for `choose_device`.
 
     Raises:
-        ScasegError: a stage that it needs is missing or of another recipe, or its files are damaged.
+        ScasegError: a stage that it needs is missing or was made by another recipe, or its files are damaged.
     """
     require(recipe, run, *needs_of_setting(setting))
-    classifier = (
-        load_classifier(recipe, run) if setting == "inductive" else load_projector(recipe, run, run.projector_file)
-    )
-    increment = recipe.evaluation.inductive_increment if setting == "inductive" else 0.0
-    over: CosineClassifier = classifier.over(vectors_of(recipe, run, vocabulary)).requires_grad_(False).eval()
-    return Model(recipe, load_segmentor(recipe, run), Candidate(setting, over, increment), vocabulary)
+    with torch.random.fork_rng(devices=[]):  # modules draw random weights before theirs are loaded
+        classifier = (
+            load_classifier(recipe, run) if setting == "inductive" else load_projector(recipe, run, run.projector_file)
+        )
+        segmentor = load_segmentor(recipe, run, named)
+    classifier.requires_grad_(False).eval()
+    return Predictor(recipe, setting, read_classes(run), segmentor, classifier, NameVectors(recipe, run))
 
 
 def needs_of_setting(setting: Setting) -> tuple[str, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scaseg_cli.errors import ScasegError
 
-EXAMPLE = 'Write things before a semicolon and stuff after it: --classes "zebra, street lamp; grass, sky"'
+Names = tuple[Sequence[str], Sequence[str]]  # of things and of stuff
+EXAMPLE = 'Write things before a semicolon and stuff after it: "zebra, street lamp; grass, sky"'
 
 
 def parse_names(text: str) -> tuple[list[str], list[str]]:
@@ -15,8 +18,13 @@ def parse_names(text: str) -> tuple[list[str], list[str]]:
     """
     parts = text.split(";")
     if len(parts) > 2:
-        raise ScasegError(f"--classes {text!r} has {len(parts) - 1} semicolons", EXAMPLE)
-    things, stuff = ([" ".join(name.split()) for name in part.split(",") if name.strip()] for part in [*parts, ""][:2])
+        raise ScasegError(f"the list of classes {text!r} has {len(parts) - 1} semicolons", EXAMPLE)
+    things, stuff = ([tidy(name) for name in part.split(",") if name.strip()] for part in [*parts, ""][:2])
     if not things and not stuff:
-        raise ScasegError(f"--classes {text!r} names no class", EXAMPLE)
+        raise ScasegError(f"the list of classes {text!r} names no class", EXAMPLE)
     return things, stuff
+
+
+def tidy(name: str) -> str:
+    """Return the name with single spaces between its words and none around them."""
+    return " ".join(name.split())

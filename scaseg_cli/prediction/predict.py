@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +12,14 @@ from numpy.typing import NDArray
 from scaseg_cli.data.prefetch import num_cores, prefetched
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_bytes, write_json
-from scaseg_cli.prediction.model import Model, Segments, choose_setting, load_model, needs_of_setting
+from scaseg_cli.prediction.model import (
+    Model,
+    Segments,
+    check_threshold,
+    choose_setting,
+    load_predictor,
+    needs_of_setting,
+)
 from scaseg_cli.prediction.output import MADE_BY, OutputFolder
 from scaseg_cli.prediction.read_image import read_any_image
 from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, segments_info, styles_of
@@ -27,7 +33,7 @@ from scaseg_cli.tasks import Setting, task_of
 from scaseg_cli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
@@ -82,17 +88,15 @@ def predict(
         ScasegError: a stage is missing or was made by another recipe, names are wrong, or the folder cannot be used.
             An unreadable image does not raise: see `PredictOutcome`.
     """
-    if object_threshold is not None and task_of(recipe).labels == "semantic":
-        raise ScasegError(
-            f"--object-threshold {object_threshold:g} has no meaning for task {recipe.task}",
-            "Every pixel gets a class there. Leave it out.",
-        )
+    if object_threshold is not None:
+        check_threshold(recipe, object_threshold, "--object-threshold")
     chosen = choose_setting(run, setting)
     require(recipe, run, *needs_of_setting(chosen))
-    vocabulary = vocabulary_of(run, names, together=task_of(recipe).labels == "semantic")
-    model = load_model(recipe, run, vocabulary, chosen)
+    vocabulary_of(run, names)  # reports wrong names before the network is loaded
+    model = load_predictor(recipe, run, chosen).over(names)
     if object_threshold is not None:
-        model = _with_threshold(model, object_threshold)
+        model = model.with_threshold(object_threshold)
+    vocabulary = model.vocabulary
     unseen = len(vocabulary.classes) - vocabulary.num_seen
     say(f"{chosen}: images {len(sources)}, classes {len(vocabulary.classes)}, {unseen} of them unseen")
     written = _Written(model, OutputFolder(output), chosen)
@@ -106,25 +110,15 @@ def predict(
                 say_plainly(f"skipped: {error.message}")
                 shown.advance()
 
-            batches = _batches(_readable(sources, refuse), batch_size or recipe.evaluation.batch_size)
+            images = _readable(sources, refuse)
+            found = model.segment_all(images, batch_size or recipe.evaluation.batch_size)
             # Drawing is slower than a GPU. The queue is short, since each entry holds an image.
-            for drawn in prefetched(written.draw, _segmented(model, batches), min(_DRAWERS, num_cores()), depth=1):
+            for drawn in prefetched(written.draw, found, min(_DRAWERS, num_cores()), depth=1):
                 written.add(drawn)
                 shown.advance()
     finally:  # an interrupted call also lists what it wrote
         write_json(written.folder.json_file, written.document())
     return PredictOutcome(written.stage_report(len(broken)), written.document(), _error_of(broken, len(sources)))
-
-
-def _with_threshold(model: Model, object_threshold: float) -> Model:
-    """The same model, surer or less sure of what it finds; what was trained and chosen stays as it is."""
-    evaluation = model.recipe.evaluation.model_copy(update={"object_threshold": object_threshold})
-    return dataclasses.replace(model, recipe=model.recipe.model_copy(update={"evaluation": evaluation}))
-
-
-def _segmented(model: Model, batches: Iterable[list[InputImage]]) -> Iterator[tuple[InputImage, Segments]]:
-    for batch in batches:
-        yield from zip(batch, model.segment([image for _, image in batch]), strict=True)
 
 
 def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) -> Iterator[InputImage]:
@@ -141,18 +135,6 @@ def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) 
             refuse(found)
         else:
             yield found
-
-
-def _batches(images: Iterable[InputImage], batch_size: int) -> Iterator[list[InputImage]]:
-    """Neighbours of one size together: so nothing is padded, and what is found does not depend on the neighbours."""
-    batch: list[InputImage] = []
-    for image in images:
-        if batch and (len(batch) == batch_size or batch[0][1].shape != image[1].shape):
-            yield batch
-            batch = []
-        batch.append(image)
-    if batch:
-        yield batch
 
 
 def _error_of(broken: list[str], num_images: int) -> ScasegError | None:
@@ -189,9 +171,9 @@ class _Written:
         self.semantic = task_of(self.model.recipe).labels == "semantic"
         self.styles = styles_of(self.model.vocabulary, self.semantic)
 
-    def draw(self, found: tuple[InputImage, Segments]) -> _Drawn:
+    def draw(self, found: tuple[Source, NDArray[np.uint8], Segments]) -> _Drawn:
         """Create one image's files and its entries in the JSON, in memory."""
-        (source, image_HW3), segments = found
+        source, image_HW3, segments = found
         height, width = image_HW3.shape[:2]
         info = segments_info(segments, self.model.vocabulary, self.semantic)
         image_map = draw_map(segments, [item["id"] for item in info], self.semantic)

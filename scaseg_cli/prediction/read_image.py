@@ -6,14 +6,16 @@ annotations ignore EXIF. Shapes: H W image.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,26 +34,43 @@ def read_any_image(path: Path) -> NDArray[np.uint8]:
     """
     if not path.is_file():
         raise ScasegError(f"{path} is {'not a file' if path.exists() else 'missing'}")
+    with _explained(str(path)), Image.open(path) as image:
+        return _as_rgb(image, str(path))
+
+
+def rgb_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Convert a Pillow image as `read_any_image` would its file, uint8 RGB [H, W, 3]; errors name its file, if any.
+
+    Raises:
+        ScasegError: the image is truncated, or has pixels without a known range.
+    """
+    name = str(getattr(image, "filename", "") or "the image")
+    with _explained(name):
+        return _as_rgb(image, name)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn Pillow's exceptions in the block into errors about the image ``name``."""
     try:
-        with Image.open(path) as image:
-            return _as_rgb(image)
+        yield
     except ScasegError:
         raise
     except Image.DecompressionBombError as error:
-        raise ScasegError(f"{path} is too large: {error}") from error
-    except Image.UnidentifiedImageError as error:
-        raise ScasegError(f"{path} is not an image in a known format") from error
+        raise ScasegError(f"{name} is too large: {error}") from error
+    except UnidentifiedImageError as error:
+        raise ScasegError(f"{name} is not an image in a known format") from error
     except Exception as error:  # Pillow's readers raise nearly any exception for broken files
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ScasegError(f"{path} cannot be read as an image: {reason}") from error
+        raise ScasegError(f"{name} cannot be read as an image: {reason}") from error
 
 
-def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def _as_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
     mode = image.mode
     if mode == "F":
-        raise ScasegError(f"{image.filename} has floating-point pixels, whose range is unknown")  # type: ignore[attr-defined]
+        raise ScasegError(f"{name} has floating-point pixels, whose range is unknown")
     if mode.startswith("I"):
-        return _from_16_bits(image)
+        return _from_16_bits(image, name)
     turned = ImageOps.exif_transpose(image)
     if turned.has_transparency_data:
         whole = turned.convert("RGBA")
@@ -60,12 +79,12 @@ def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(turned.convert("RGB"))
 
 
-def _from_16_bits(image: Image.Image) -> NDArray[np.uint8]:
+def _from_16_bits(image: Image.Image, name: str) -> NDArray[np.uint8]:
     """Grey values 0..65535 scaled to 0..255."""
     values = np.array(ImageOps.exif_transpose(image)).astype(np.int64)
     if values.min() < 0 or values.max() > 65_535:
         raise ScasegError(
-            f"{image.filename} has 32-bit pixels from {values.min()} to {values.max()}; at most 16 bits can be read"  # type: ignore[attr-defined]
+            f"{name} has 32-bit pixels from {values.min()} to {values.max()}; at most 16 bits can be read"
         )
     grey = ((values * 255 + 32_767) // 65_535).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)

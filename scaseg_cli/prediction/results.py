@@ -95,6 +95,18 @@ def _extents(map_HW: NDArray[np.int32], num_segments: int) -> list[tuple[int, li
     return list(zip(areas, boxes, strict=True))[1:]
 
 
+def id_map(segments: Segments, ids: Sequence[int]) -> NDArray[np.int32]:
+    """Return the id of each pixel's segment [H, W]; 0 without a segment.
+
+    Args:
+        segments: segments of one image.
+        ids: id of each segment [S].
+    """
+    if list(ids) == list(range(1, len(ids) + 1)):
+        return segments.map_HW
+    return np.array([0, *ids], dtype=np.int32)[segments.map_HW]
+
+
 def draw_map(segments: Segments, ids: Sequence[int], semantic: bool) -> Image.Image:
     """Draw the map of ids, as COCO's panoptic colours R + 256 G + 65536 B or as grey values.
 
@@ -103,7 +115,7 @@ def draw_map(segments: Segments, ids: Sequence[int], semantic: bool) -> Image.Im
         ids: id of each segment [S].
         semantic: draws a label map of grey values, with 16 bits if an id is above 255.
     """
-    values = np.array([0, *ids], dtype=np.uint32)[segments.map_HW]
+    values = id_map(segments, ids)
     if semantic:
         return Image.fromarray(values.astype(np.uint16 if max(ids) > 255 else np.uint8))
     colours = values.astype("<u4").view(np.uint8).reshape(*values.shape, 4)[..., :3]

@@ -6,8 +6,9 @@ the user names them therefore does not change a single bit of the result. Shapes
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from scaseg_cli.embeddings.encode import encode_classes
 from scaseg_cli.embeddings.prompts import spoken_name
 from scaseg_cli.embeddings.store import check_clip, load_embeddings
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.prediction.names import EXAMPLE
+from scaseg_cli.prediction.names import EXAMPLE, Names
 from scaseg_cli.results.console import say
 from scaseg_cli.split.classes import ClassList, read_classes
 
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from scaseg_cli.clip.model import ClipModel
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
+
+_KEPT_NAMES = 4096  # embeddings of names kept in memory, a few KB each
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,22 @@ class Vocabulary:
         return np.array([item.isthing for item in self.classes], dtype=bool)
 
 
-def vocabulary_of(run: RunDir, names: tuple[Sequence[str], Sequence[str]] | None, together: bool = False) -> Vocabulary:
+def vocabulary_of(run: RunDir, names: Names | None, together: bool = False) -> Vocabulary:
+    """Create the vocabulary for a run folder with a finished split; see `vocabulary_among`."""
+    return vocabulary_among(read_classes(run), names, together)
+
+
+def vocabulary_among(known: ClassList, names: Names | None, together: bool = False) -> Vocabulary:
     """Create the vocabulary.
 
     Args:
-        run: the run folder with its finished split.
+        known: the run's classes.
         names: names of things and of stuff; None means the run's classes.
         together: treats things as stuff, so that no instances are separated.
 
     Raises:
-        ScasegError: two names mean one class, or a name is empty in prompts.
+        ScasegError: two names mean the same class, or a name is empty in prompts.
     """
-    known = read_classes(run)
     if names is None:
         own = {
             class_id: Sought(item.name, item.isthing and not together, item.category_id, class_id, item.seen)
@@ -114,12 +122,12 @@ def _class_ids(known: ClassList, names: Sequence[str]) -> list[int | None]:
     for name in names:
         key = key_of(name)
         if not key:
-            raise ScasegError(f"--classes has the name {name!r}, which is empty in prompts", EXAMPLE)
+            raise ScasegError(f"the list of classes has the name {name!r}, which is empty in prompts", EXAMPLE)
         class_id = exact.get(name, by_key.get(key))
         meaning = key if class_id is None else class_id
         if meaning in meant:
             same = "twice" if meant[meaning] == name else f"and {meant[meaning]!r}, which give the same prompts"
-            raise ScasegError(f"--classes names {name!r} {same}", "Remove one of them.")
+            raise ScasegError(f"the list of classes names {name!r} {same}", "Remove one of them.")
         meant[meaning] = name
         found.append(class_id)
     return found
@@ -136,24 +144,53 @@ def _free_numbers(known: ClassList, number: int) -> list[int]:
     return [value for value in range(first, first + number + 1) if value != IGNORED][:number]
 
 
-def vectors_of(recipe: Recipe, run: RunDir, vocabulary: Vocabulary) -> Tensor:
-    """The semantic embeddings of the classes, float32 [K, C].
+class NameVectors:
+    """The semantic embeddings of any class names; safe to use from several threads.
 
-    Those of the run's classes are the run's own, bit by bit. Any other is encoded by itself, with the CLIP and the
-    templates of the run, so that it does not depend on what else is looked for.
+    Classes of the run have the run's own embeddings, bit by bit. Any other name is encoded on its own with the run's
+    CLIP and templates, so its embedding does not depend on the other names. The CLIP is loaded for the first such name
+    and stays in memory, as do the embeddings of the last names.
+
+    Args:
+        recipe: the run's recipe.
+        run: the run folder with its finished embeddings.
 
     Raises:
-        ScasegError: the embeddings or the CLIP cannot be read, the CLIP is another one now, or a name is too long.
+        ScasegError: the embeddings are missing, damaged, or of other classes or another CLIP.
     """
-    stored = load_embeddings(recipe, run)
-    others = [item.name for item in vocabulary.classes if item.class_id is None]
-    encoded: dict[str, Tensor] = {}
-    if others:
-        say(f"encoding class names that the run lacks with CLIP: {len(others)}")
-        clip = load_clip(recipe.clip)
-        check_clip(stored, clip)
-        for name in others:
-            encoded[name] = encode_classes(clip, [name], stored.templates, recipe.embeddings.batch_size)[0]
-    return torch.stack(
-        [encoded[c.name] if c.class_id is None else stored.vectors_NC[c.class_id] for c in vocabulary.classes]
-    )
+
+    def __init__(self, recipe: Recipe, run: RunDir) -> None:
+        self._recipe = recipe
+        self._stored = load_embeddings(recipe, run)
+        self._clip: ClipModel | None = None
+        self._encoded = lru_cache(_KEPT_NAMES)(self._encode)
+        self._lock = threading.Lock()
+
+    def of(self, vocabulary: Vocabulary) -> Tensor:
+        """Return the embeddings of the classes, float32 [K, C].
+
+        Raises:
+            ScasegError: the CLIP cannot be read or has changed, or a name is too long for it.
+        """
+        with self._lock:
+            others = [item.name for item in vocabulary.classes if item.class_id is None]
+            if others and self._clip is None:
+                say(f"encoding class names that the run lacks with CLIP: {len(others)}")
+                clip = load_clip(self._recipe.clip)
+                check_clip(self._stored, clip)
+                self._clip = clip
+            return torch.stack(
+                [
+                    self._encoded(item.name) if item.class_id is None else self._stored.vectors_NC[item.class_id]
+                    for item in vocabulary.classes
+                ]
+            )
+
+    def _encode(self, name: str) -> Tensor:
+        assert self._clip is not None, "the CLIP is loaded first"
+        return encode_classes(self._clip, [name], self._stored.templates, self._recipe.embeddings.batch_size)[0]
+
+
+def vectors_of(recipe: Recipe, run: RunDir, vocabulary: Vocabulary) -> Tensor:
+    """Return the semantic embeddings of the classes, float32 [K, C]; see `NameVectors`."""
+    return NameVectors(recipe, run).of(vocabulary)
