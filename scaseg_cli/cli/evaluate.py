@@ -102,7 +102,7 @@ def _evaluate_predictions(
     """Score the predictions in files."""
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import quiet, show
-    from scaseg_cli.external.evaluate_predictions import evaluate_predictions
+    from scaseg_cli.external.evaluate_predictions import score_predictions
     from scaseg_cli.recipe import load_recipe
 
     if annotations is None:
@@ -118,5 +118,5 @@ def _evaluate_predictions(
     if unseen is None and options.recipe is not None:
         names = load_recipe(options.recipe, options.assignments).split.unseen
     with stdout_as_stderr(), quiet(options.debug):
-        report = evaluate_predictions(predictions, annotations, labels, names, per_class)
+        report = score_predictions(predictions, annotations, labels, names).report(per_class)
     show(report, options, {})

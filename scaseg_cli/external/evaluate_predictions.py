@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +26,52 @@ if TYPE_CHECKING:
 
     from scaseg_cli.data.records import LabelledSet
     from scaseg_cli.measures.summary import Summary
+    from scaseg_cli.split.classes import ClassList
 
 _TOGETHER = {"all": ("", ""), "things": ("th_", "Th"), "stuff": ("st_", "St")}  # before a measure's key and its title
 
 
-def evaluate_predictions(
+@dataclass(frozen=True)
+class PredictionScore:
+    """What was measured of predictions in files.
+
+    Attributes:
+        folder: the predictions' PNGs.
+        json_file: the predictions' JSON.
+        measure: panoptic quality over the annotations' classes.
+        summary: its means and its values by class, as fractions.
+        classes: the annotations' classes, seen ones first.
+        is_split: some classes are unseen.
+        notes: what was scored, and what was found strange.
+    """
+
+    folder: Path
+    json_file: Path
+    measure: PanopticMeasure
+    summary: Summary
+    classes: ClassList
+    is_split: bool
+    notes: tuple[str, ...]
+
+    def report(self, per_class: bool = False) -> StageReport:
+        """The result table and, with ``per_class``, the table by class."""
+        first, *others = self.notes
+        notes = [f"{first} Th: things, St: stuff.", *others]
+        columns, row = _table(self.measure, self.summary, self.is_split)
+        tables = [Table(f"{self.folder}: {self.measure.title}", columns, row, notes)]
+        if per_class:
+            title = f"{self.folder}: by class"
+            tables.append(class_table(title, self.measure, self.summary, self.classes.names))
+        summary = {"json": str(self.json_file), **self.summary.as_json_value()}
+        return StageReport("evaluation", tables, [], None, summary)
+
+
+def score_predictions(
     folder: Path,
     annotations: Path,
     labels: Path | None = None,
     unseen: str | Sequence[str] | None = None,
-    per_class: bool = False,
-) -> StageReport:
+) -> PredictionScore:
     """Score predictions in COCO's panoptic format; writes nothing.
 
     Args:
@@ -43,7 +79,6 @@ def evaluate_predictions(
         annotations: COCO's panoptic JSON of the labels.
         labels: the folder of the labels' PNGs; None: as COCO has it, the annotation file's name without ``.json``.
         unseen: the unseen classes: a known split, a file of names, or names; None: all classes count as seen.
-        per_class: add the table by class.
 
     Raises:
         ScasegError: annotations or unseen names are wrong; or predictions, which are then named by image, all at once.
@@ -58,11 +93,8 @@ def evaluate_predictions(
     scored = score_files(labelled, predicted, classes.class_ids, len(classes), num_cores())
     measure = PanopticMeasure(np.arange(len(classes)) < classes.num_seen, classes.isthing)
     summary = measure.summarise(scored.quality)
-    notes = _notes(labelled, predicted, scored)
-    tables = [Table(f"{folder}: {measure.title}", *_table(measure, summary, bool(hidden)), notes)]
-    if per_class:
-        tables.append(class_table(f"{folder}: by class", measure, summary, classes.names))
-    return StageReport("evaluation", tables, [], None, {"json": str(predicted.json_file), **summary.as_json_value()})
+    notes = tuple(_notes(labelled, predicted, scored))
+    return PredictionScore(folder, predicted.json_file, measure, summary, classes, bool(hidden), notes)
 
 
 def _table(measure: PanopticMeasure, summary: Summary, is_split: bool) -> tuple[list[Column], list[dict[str, Any]]]:
@@ -77,7 +109,7 @@ def _table(measure: PanopticMeasure, summary: Summary, is_split: bool) -> tuple[
 
 
 def _notes(labelled: LabelledSet, predicted: PredictedSet, scored: Scored) -> list[str]:
-    notes = [f"{len(labelled.images)} images. Predictions: {predicted.json_file}. Th: things, St: stuff."]
+    notes = [f"{len(labelled.images)} images. Predictions: {predicted.json_file}."]
     if predicted.num_others:
         notes.append(f"{predicted.num_others} predictions are of images that the annotations lack, and count nowhere.")
     if scored.num_other_areas:
