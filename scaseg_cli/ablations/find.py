@@ -45,7 +45,7 @@ def find_sweep(name: str) -> tuple[str, Sweep]:
         near = difflib.get_close_matches(name, files, n=3)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise ScasegError(
-            f"there is no ablation {name!r}: neither a file, nor in {LOCAL}/, nor a shipped one",
+            f"there is no ablation {name!r}: it is neither a file, nor in {LOCAL}/, nor shipped",
             f"{hint}Run `scaseg ablate list` to see all.",
         )
     return path.stem, read_sweep(path)

@@ -1,6 +1,6 @@
 """The generated embeddings of one fine-tuning step, optionally pulled towards the nearest seen classes.
 
-Shapes: N classes of which S are seen and U unseen, M real matched queries, P generated embeddings a step, D visual
+Shapes: N classes of which S are seen and U unseen, M real matched queries, P generated embeddings per step, D visual
 width, C embedding width, k nearest seen classes.
 """
 

@@ -87,20 +87,22 @@ def test_a_learning_rate_beyond_reason_is_refused_before_anything_runs(own):
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "told"),
+    ("name", "values", "message"),
     [
         ("generator", "foo", "ablation generator has no row 'foo'"),
         ("bank-temperature", "16", "16 is not a list of 2 values"),
     ],
 )
-def test_values_that_do_not_fit(ablation, name, values, told):
-    with pytest.raises(ScasegError, match=told):
+def test_values_that_do_not_fit(ablation, name, values, message):
+    with pytest.raises(ScasegError, match=message):
         ablation(name, values=parse_values(values))
 
 
-@pytest.mark.parametrize(("text", "told"), [("", "names no value"), (" ", "names no value"), ("[1", "cannot be read")])
-def test_values_that_cannot_be_parsed(text, told):
-    with pytest.raises(ScasegError, match=told):
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "names no value"), (" ", "names no value"), ("[1", "cannot be read")]
+)
+def test_values_that_cannot_be_parsed(text, message):
+    with pytest.raises(ScasegError, match=message):
         parse_values(text)
 
 

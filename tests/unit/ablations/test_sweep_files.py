@@ -51,7 +51,7 @@ def test_an_unknown_name_is_reported_with_the_nearest_one():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "lines"),
     [
         ("title: T\nvaries: [a]\nvalluse: [1]\n", ["valluse: unknown key, did you mean 'values'?"]),
         ("varies: [a]\nvalues: []\n", ["title: is missing", "values: "]),
@@ -80,13 +80,13 @@ def test_an_unknown_name_is_reported_with_the_nearest_one():
         ("title: [\n", ["line"]),
     ],
 )
-def test_mistakes(tmp_path, text, told):
+def test_all_mistakes_are_reported(tmp_path, text, lines):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ScasegError) as caught:
         read_sweep(path)
     assert str(path) in caught.value.message
-    for part in told:
+    for part in lines:
         assert part in caught.value.message, caught.value.message
 
 

@@ -72,7 +72,7 @@ def test_wider_pixels_are_refused_with_the_reason(tmp_path):
     with pytest.raises(ScasegError, match="has 32-bit pixels from 0 to 70000"):
         read_any_image(saved(tmp_path, large, "image.tiff"))
     real = Image.fromarray(np.array([[0.0, 1.5]], np.float32))
-    with pytest.raises(ScasegError, match=r"image\.tiff has pixels of floating point"):
+    with pytest.raises(ScasegError, match=r"image\.tiff has floating-point pixels"):
         read_any_image(saved(tmp_path, real, "image.tiff"))
 
 
