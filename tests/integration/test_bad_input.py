@@ -246,7 +246,7 @@ def test_unseen_names_that_the_data_lacks(world: World) -> None:
         r"split\.unseen names 2 of 3 classes that the data lacks",
         r"'red rnig': did you mean 'red ring'",
         r"'Blue sqare': did you mean 'blue square'",
-        "list of classes",
+        "class list of the data",
     )
     world.refuses("split-dataset", "--set", "split.unseen=[red rnig, green cross, Blue sqare]", saying=said)
     said = (r"'shape-zps': neither a known split \(.*shapes-zps.*\) nor a file", "Did you mean 'shapes-zps'")
@@ -254,7 +254,7 @@ def test_unseen_names_that_the_data_lacks(world: World) -> None:
 
 
 def test_a_split_of_other_data(world: World) -> None:
-    said = ("coco-zps", "names 14 of 14 classes that the data lacks", "'giraffe'", "list of classes")
+    said = ("coco-zps", "names 14 of 14 classes that the data lacks", "'giraffe'", "class list of the data")
     world.refuses("split-dataset", "--set", "split.unseen=coco-zps", saying=said, lines=16)
 
 

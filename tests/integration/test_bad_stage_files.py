@@ -49,7 +49,7 @@ def test_embeddings_of_other_categories_name_one(world: World) -> None:
     other = _other_run(world, "data.root=renamed", "split.unseen=[blue square]")
     shutil.copy(other, world.folder / "run" / "embeddings" / "embeddings.safetensors")
     world.adopt("embeddings")
-    world.refuses("train-base", saying=("it lacks 'red ring' and holds 'crimson ring', which the split does not",))
+    world.refuses("train-base", saying=("it lacks 'red ring' and has 'crimson ring', which the split lacks",))
 
 
 def test_weights_of_clip_that_were_replaced(world: World) -> None:

@@ -116,7 +116,7 @@ def test_more_gpus_than_there_are(scaseg: Call, tmp_path: Path) -> None:
     code, out, err = scaseg("run", "--gpus", "999")
     assert (code, out) == (2, "")
     assert "CUDA devices, 999 were requested" in err
-    assert "--gpus 0 runs on the CPU." in err
+    assert "Use --gpus 0 to run on the CPU." in err
     assert entries(tmp_path) == []
 
 
