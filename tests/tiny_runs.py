@@ -10,8 +10,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from warm_commands import WarmCommand
+
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable
     from pathlib import Path
 
 # Large enough that every training has a checkpoint well before its end, so that it can be cut in the middle.
@@ -60,8 +63,13 @@ def write_recipe(folder: Path) -> Path:
     return path
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str) -> WarmCommand:
     """Start `scaseg` in ``folder``, in a session of its own; its stderr goes to the file stderr.txt there."""
+    return WarmCommand(folder, arguments, folder / "stderr.txt")
+
+
+def start_python(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The same in a new Python, as a shell starts it."""
     with open(folder / "stderr.txt", "a", encoding="utf-8") as said:
         return subprocess.Popen(
             [sys.executable, "-m", "scaseg_cli", *arguments],
@@ -75,17 +83,17 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         )
 
 
-def scaseg(folder: Path, *arguments: str) -> str:
+def scaseg(folder: Path, *arguments: str, starting: Callable[..., Any] = start) -> str:
     """Run `scaseg` in ``folder`` to a good end; returns what it wrote to stdout."""
-    process = start(folder, *arguments)
+    process = starting(folder, *arguments)
     out, _ = process.communicate(timeout=_LIMIT)
     assert process.returncode == 0, (folder / "stderr.txt").read_text(encoding="utf-8")
     return out
 
 
-def scaseg_json(folder: Path, *arguments: str) -> Any:
+def scaseg_json(folder: Path, *arguments: str, starting: Callable[..., Any] = start) -> Any:
     """Run `scaseg ... --json` to a good end; all of stdout must be one JSON document."""
-    return json.loads(scaseg(folder, *arguments, "--json"))
+    return json.loads(scaseg(folder, *arguments, "--json", starting=starting))
 
 
 def signal_when(path: Path, number: signal.Signals, folder: Path, *arguments: str) -> int:
