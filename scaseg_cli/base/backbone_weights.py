@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scaseg_cli.checkpoints import load_tensors, read_state_dict
+from scaseg_cli.checkpoints import load_tensors, plain_state, read_state_dict
 from scaseg_cli.downloads import by_hand, limited_waits, unreachable
 from scaseg_cli.errors import DOCTOR, ScasegError
 from scaseg_cli.results.console import say
@@ -67,6 +67,6 @@ def _fetched(name: str, path: Path, url: str) -> dict[str, Tensor]:
             state = torch.hub.load_state_dict_from_url(
                 url, map_location="cpu", progress=False, check_hash=True, weights_only=True
             )
-            return dict(state)
     except (OSError, RuntimeError) as error:
         raise ScasegError(f"{problem} downloading them failed: {error}", hint) from error
+    return plain_state(state, path, REMEDY)

@@ -1,23 +1,31 @@
-"""Reads weight files: PyTorch and safetensors state dicts, and OpenAI's TorchScript archives."""
+"""Reads weight files as data: PyTorch and safetensors state dicts, and OpenAI's TorchScript archives."""
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
 from scaseg_cli.checkpoints import load_module, plain_state, read_state_dict, unreadable
+from scaseg_cli.clip.torchscript import UnsafeArchiveError, is_torchscript, read_torchscript
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor, nn
+
 _REMEDY = "Set a complete weight file of clip.model: --set clip.checkpoint=PATH (or change --set clip.model)."
-# OpenAI's archives contain these besides the weights; the architecture implies them.
-_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+_CONVERT = (
+    "If you trust its source, save torch.jit.load(FILE).state_dict() with safetensors.torch.save_file, and set that "
+    "file: --set clip.checkpoint=FILE.safetensors"
+)
+# What zipfile and pickletools raise for damaged or unusual files (encrypted, or compressed in a way of its own).
+_DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
+# Archives contain these besides the weights; the architecture implies them.
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask", "text.attn_mask")
 
 
 @dataclass(frozen=True)
@@ -45,26 +53,45 @@ def read_weights(path: Path) -> Weights:
     Raises:
         ScasegError: the file is damaged, of unknown type, or contains more than tensors.
     """
-    archive = _is_torchscript(path)
+    archive = _is_archive(path)
     state = _read_archive(path) if archive else read_state_dict(path, _REMEDY)
-    config: dict[str, Any] = {}
-    if (beside := path.with_name("open_clip_config.json")).is_file():
-        config = read_json(beside, "the model's configuration")
-    preprocess = {key: value for key, value in config.get("preprocess_cfg", {}).items() if key in ("mean", "std")}
-    return Weights(path, state, archive or bool(config.get("model_cfg", {}).get("quick_gelu")), preprocess)
+    quick_gelu, preprocess = _beside(path)
+    return Weights(path, state, archive or quick_gelu, preprocess)
 
 
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as file:
-        return any(name.endswith("/constants.pkl") for name in file.namelist())
+def _beside(path: Path) -> tuple[bool, dict[str, Any]]:
+    """Activation and image statistics of the configuration next to a weight file; none where there is no such file."""
+    file = path.with_name("open_clip_config.json")
+    if not file.is_file():
+        return False, {}
+    config = read_json(file, "the model's configuration")
+    sections: list[Any] = [
+        config.get(name, {}) if isinstance(config, dict) else None for name in ("model_cfg", "preprocess_cfg")
+    ]
+    if not all(isinstance(section, dict) for section in sections):
+        raise ScasegError(f"{file} is not a configuration of open_clip", "Delete it, or download it again.")
+    preprocess = {key: sections[1][key] for key in ("mean", "std") if key in sections[1]}
+    for key, value in preprocess.items():
+        if not (isinstance(value, list) and len(value) == 3 and all(isinstance(x, int | float) for x in value)):
+            raise ScasegError(f"{file} has a preprocess_cfg.{key} that is not three numbers", "Correct it.")
+    return bool(sections[0].get("quick_gelu")), preprocess
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return is_torchscript(path)
+    except _DAMAGED as error:
+        raise unreadable(path, error, _REMEDY) from error
 
 
 def _read_archive(path: Path) -> dict[str, Tensor]:
     try:
-        state = torch.jit.load(str(path), map_location="cpu").state_dict()
-    except (RuntimeError, OSError, ValueError) as error:
+        state = read_torchscript(path)
+    except UnsafeArchiveError as error:
+        raise ScasegError(
+            f"{path} is a TorchScript archive from which no tensors are read: {error}", _CONVERT
+        ) from error
+    except _DAMAGED as error:
         raise unreadable(path, error, _REMEDY) from error
     return plain_state({name: item for name, item in state.items() if name not in _NOT_WEIGHTS}, path, _REMEDY)
 
@@ -81,7 +108,10 @@ def put_weights(module: nn.Module, weights: Weights) -> None:
     from open_clip.model import convert_to_custom_text_state_dict
 
     own = module.state_dict()
-    state = convert_state_dict(module, dict(weights.state))
+    try:
+        state = convert_state_dict(module, dict(weights.state))
+    except Exception as error:  # open_clip and timm expect complete files, and raise many types
+        raise unreadable(weights.path, error, _REMEDY) from error
     if "positional_embedding" in state and "positional_embedding" not in own:
         state = convert_to_custom_text_state_dict(state)
     for name in ("logit_scale", "logit_bias"):

@@ -210,3 +210,26 @@ def test_loading_leaves_the_root_logger_alone(tmp_path, state):
     torch.save(state, tmp_path / "weights.pt")
     _load(tmp_path / "weights.pt")
     assert (list(logging.root.handlers), logging.root.manager.disable) == before
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ([], "is not a configuration of open_clip"),
+        ({"preprocess_cfg": [1]}, "is not a configuration of open_clip"),
+        ({"model_cfg": "ViT"}, "is not a configuration of open_clip"),
+        ({"preprocess_cfg": {"mean": 5}}, r"preprocess_cfg\.mean that is not three numbers"),
+        ({"preprocess_cfg": {"std": [1, 2, "x"]}}, r"preprocess_cfg\.std that is not three numbers"),
+    ],
+)
+def test_an_odd_configuration_beside_a_file_is_named(state, tmp_path, config, said):
+    save_file(state, tmp_path / "weights.safetensors")
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ScasegError, match=rf"open_clip_config\.json .*{said}"):
+        _load(tmp_path / "weights.safetensors")
+
+
+def test_keys_of_another_family_do_not_confuse_the_conversion(state, tmp_path):
+    torch.save({**state, "image_encoder.model.patch_emb.0.block.conv.weight": torch.ones(1)}, tmp_path / "odd.pt")
+    with pytest.raises(ScasegError, match=r"odd\.pt "):
+        _load(tmp_path / "odd.pt")
