@@ -1,4 +1,4 @@
-"""The result table of predictions that anyone made, from files in COCO's panoptic format."""
+"""Scores predictions in COCO's panoptic format, and makes their result table."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from scaseg_cli.measures.summary import Summary
     from scaseg_cli.split.classes import ClassList
 
-_TOGETHER = {"all": ("", ""), "things": ("th_", "Th"), "stuff": ("st_", "St")}  # before a measure's key and its title
+_TOGETHER = {"all": ("", ""), "things": ("th_", "Th"), "stuff": ("st_", "St")}  # prefixes of a measure's key and title
 
 
 @dataclass(frozen=True)
 class PredictionScore:
-    """What was measured of predictions in files.
+    """The score of predictions in files.
 
     Attributes:
-        folder: the predictions' PNGs.
-        json_file: the predictions' JSON.
-        measure: panoptic quality over the annotations' classes.
+        folder: the folder of the predicted PNGs.
+        json_file: the JSON file of the predictions.
+        measure: panoptic quality over the classes of the annotations.
         summary: its means and its values by class, as fractions.
-        classes: the annotations' classes, seen ones first.
-        is_split: some classes are unseen.
-        notes: what was scored, and what was found strange.
+        classes: the classes of the annotations, seen ones first.
+        is_split: whether some classes are unseen.
+        notes: the number of images, the JSON file, and anything unusual.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class PredictionScore:
     notes: tuple[str, ...]
 
     def report(self, per_class: bool = False) -> StageReport:
-        """The result table and, with ``per_class``, the table by class."""
+        """Make the result table and, with ``per_class``, the table by class."""
         first, *others = self.notes
         notes = [f"{first} Th: things, St: stuff.", *others]
         columns, row = _table(self.measure, self.summary, self.is_split)
@@ -72,16 +72,16 @@ def score_predictions(
     labels: Path | None = None,
     unseen: str | Sequence[str] | None = None,
 ) -> PredictionScore:
-    """Score predictions in COCO's panoptic format; writes nothing.
+    """Score predictions in COCO's panoptic format; writes no file.
 
     Args:
-        folder: the predictions' PNGs; see `read_predictions` for their JSON.
+        folder: the folder of the predicted PNGs; see `read_predictions` for their JSON.
         annotations: COCO's panoptic JSON of the labels.
-        labels: the folder of the labels' PNGs; None: as COCO has it, the annotation file's name without ``.json``.
+        labels: the folder of the label PNGs; None: the annotation file's name without ``.json``, as in COCO.
         unseen: the unseen classes: a known split, a file of names, or names; None: all classes count as seen.
 
     Raises:
-        ScasegError: annotations or unseen names are wrong; or predictions, which are then named by image, all at once.
+        ScasegError: annotations, unseen names or predictions are wrong; lists all wrong predictions by image.
     """
     where = ImageSet(images=".", annotations=str(annotations), labels=str(labels or annotations.with_suffix("")))
     labelled = read_panoptic_set(Path(), where)
@@ -98,7 +98,7 @@ def score_predictions(
 
 
 def _table(measure: PanopticMeasure, summary: Summary, is_split: bool) -> tuple[list[Column], list[dict[str, Any]]]:
-    """Columns and the one row: seen, unseen and harmonic where classes are split, then all, things and stuff."""
+    """The columns and the only row: seen, unseen and harmonic mean if classes are split, then all, things and stuff."""
     prefixes = {group: (letter, letter) for group, letter in LETTERS.items()} if is_split else {}
     columns, row = [], {}
     for place, quantity in enumerate(measure.quantities):
