@@ -105,7 +105,7 @@ def reference(scores, labels, masks, rule):
     drawn, class_ids, stuff = np.zeros((height, width), dtype=int), [], {}
     for q in kept:
         won = [pixel for pixel, (who, _) in winner.items() if who == q]
-        own = [pixel for pixel in winner if masks[q][pixel] >= 0.5]
+        own = {pixel for pixel in winner if masks[q][pixel] >= 0.5}
         both = [pixel for pixel in won if pixel in own]
         if not both or len(won) / len(own) < rule.overlap_threshold:
             continue
