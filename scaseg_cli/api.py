@@ -326,7 +326,7 @@ def load(
         ScasegError: the folder is no run folder, a stage is not finished or its files have changed, the setting is
             unknown, or the machine does not have the device.
     """
-    from scaseg_cli.html_report.finished_run import recipe_of
+    from scaseg_cli.recipe import recipe_of
 
     if setting is not None and setting not in SETTINGS:
         raise ScasegError(f"there is no setting {setting!r}", f"Name one of {', '.join(SETTINGS)}, or none.")

@@ -77,7 +77,8 @@ def report(
 
 def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
     """The runs in ``folders``, each with its own recipe."""
-    from scaseg_cli.html_report.finished_run import labels_of, open_run, recipe_of
+    from scaseg_cli.html_report.finished_run import labels_of, open_run
+    from scaseg_cli.recipe import recipe_of
 
     for name, value in (("--recipe", options.recipe), ("--work-dir", options.work_dir)):
         if value is not None:

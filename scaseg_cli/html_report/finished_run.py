@@ -13,7 +13,6 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.measures.result_table import MAIN
-from scaseg_cli.recipe import load_recipe
 from scaseg_cli.results.table import Table, read_table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import stage_key, stages_for
@@ -72,21 +71,6 @@ class FinishedRun:
     def evaluation_key(self) -> str:
         """The key of the evaluation: a hash of everything that its result depends on."""
         return str(self.records["evaluation"]["key"])
-
-
-def recipe_of(folder: Path, changes: Sequence[str] = ()) -> Recipe:
-    """Read the recipe of a run folder and apply ``changes``, which are assignments as for `--set`.
-
-    Raises:
-        ScasegError: the folder is not a run folder, or its recipe has mistakes.
-    """
-    path = RunDir(folder).recipe_file
-    if not path.is_file():
-        why = "has no recipe.yaml" if folder.is_dir() else "does not exist"
-        raise ScasegError(
-            f"{folder} is not a run folder: it {why}", "Name a folder that `scaseg run` wrote, such as runs/shapes-zps."
-        )
-    return load_recipe(str(path), tuple(changes))
 
 
 def open_run(label: str, folder: Path, recipe: Recipe) -> FinishedRun:

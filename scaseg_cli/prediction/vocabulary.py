@@ -189,8 +189,3 @@ class NameVectors:
     def _encode(self, name: str) -> Tensor:
         assert self._clip is not None, "the CLIP is loaded first"
         return encode_classes(self._clip, [name], self._stored.templates, self._recipe.embeddings.batch_size)[0]
-
-
-def vectors_of(recipe: Recipe, run: RunDir, vocabulary: Vocabulary) -> Tensor:
-    """Return the semantic embeddings of the classes, float32 [K, C]; see `NameVectors`."""
-    return NameVectors(recipe, run).of(vocabulary)

@@ -6,7 +6,7 @@ import difflib
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -16,6 +16,10 @@ from scaseg_cli.files import write_text
 from scaseg_cli.recipe.mistakes import mistakes, not_finite
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.recipe.yaml_text import read_mapping, read_yaml, write_yaml
+from scaseg_cli.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEFAULT = "shapes-zps"
 LOCAL = Path("scaseg.yaml")
@@ -152,6 +156,21 @@ def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> R
 def recipe_text(recipe: Recipe) -> str:
     """The resolved recipe as YAML, itself a valid recipe."""
     return write_yaml(recipe.model_dump(mode="json"))
+
+
+def recipe_of(folder: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read the recipe of a run folder and apply ``changes``, which are assignments as for `--set`.
+
+    Raises:
+        ScasegError: the folder is not a run folder, or its recipe has mistakes.
+    """
+    path = RunDir(folder).recipe_file
+    if not path.is_file():
+        why = "has no recipe.yaml" if folder.is_dir() else "does not exist"
+        raise ScasegError(
+            f"{folder} is not a run folder: it {why}", "Name a folder that `scaseg run` wrote, such as runs/shapes-zps."
+        )
+    return load_recipe(str(path), tuple(changes))
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:

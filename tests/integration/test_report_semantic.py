@@ -10,7 +10,7 @@ from command_line import scaseg
 from PIL import Image
 from report_page import check_page
 
-from scaseg_cli.html_report.finished_run import recipe_of
+from scaseg_cli.recipe import recipe_of
 from scaseg_cli.results.table import read_table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import read_classes

@@ -8,7 +8,7 @@ from scaseg_cli.embeddings.encode import encode_classes
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.prediction.names import parse_names
-from scaseg_cli.prediction.vocabulary import vectors_of, vocabulary_of
+from scaseg_cli.prediction.vocabulary import NameVectors, vocabulary_of
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, SplitClass, write_classes
@@ -105,16 +105,16 @@ def test_a_class_may_be_named_only_once(run, things, stuff, says):
 
 def test_the_runs_classes_have_the_stored_vectors_bit_by_bit(run, recipe):
     stored = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(vectors_of(recipe, run, vocabulary_of(run, None)), stored)
-    mixed = vectors_of(recipe, run, vocabulary_of(run, (["zebra", "sky"], ["blue dots"])))
+    assert torch.equal(NameVectors(recipe, run).of(vocabulary_of(run, None)), stored)
+    mixed = NameVectors(recipe, run).of(vocabulary_of(run, (["zebra", "sky"], ["blue dots"])))
     assert torch.equal(mixed[:2], stored[[1, 2]])
 
 
 def test_a_new_names_vector_does_not_depend_on_the_others(run, recipe):
-    alone = vectors_of(recipe, run, vocabulary_of(run, (["purple star"], [])))[0]
+    alone = NameVectors(recipe, run).of(vocabulary_of(run, (["purple star"], [])))[0]
     among = vocabulary_of(run, (["zebra", "red ring", "a"], ["yellow ring", "purple star"]))
     place = [c.name for c in among.classes].index("purple star")
-    assert torch.equal(vectors_of(recipe, run, among)[place], alone)
+    assert torch.equal(NameVectors(recipe, run).of(among)[place], alone)
     assert torch.equal(encode_classes(load_clip(recipe.clip), ["purple star"], ("a {}",), 7)[0], alone)
 
 
@@ -122,6 +122,6 @@ def test_a_clip_other_than_the_runs_is_refused(recipe, tmp_path):
     other = RunDir(tmp_path)
     write_classes(other, "zps", ClassList(CLASSES))
     save_embeddings(other.embeddings_file, ClassEmbeddings(NAMES, torch.eye(4, 64), "0" * 64, recipe.clip, ("a {}",)))
-    assert torch.equal(vectors_of(recipe, other, vocabulary_of(other, None)), torch.eye(4, 64))
+    assert torch.equal(NameVectors(recipe, other).of(vocabulary_of(other, None)), torch.eye(4, 64))
     with pytest.raises(ScasegError, match="were made by other weights"):
-        vectors_of(recipe, other, vocabulary_of(other, (["zebra"], [])))
+        NameVectors(recipe, other).of(vocabulary_of(other, (["zebra"], [])))
