@@ -96,16 +96,17 @@ def reference(scores, labels, masks, rule):
     """The rule, pixel by pixel: (map, class ids)."""
     kept = [q for q, label in enumerate(labels) if label != rule.num_classes and scores[q] > rule.object_threshold]
     _, height, width = masks.shape
+    products, high = (scores[:, None, None] * masks).tolist(), (masks >= 0.5).tolist()
     winner = {}
     for y in range(height):
         for x in range(width):
             for q in kept:
-                if (y, x) not in winner or scores[q] * masks[q, y, x] > winner[y, x][1]:
-                    winner[y, x] = (q, scores[q] * masks[q, y, x])
+                if (y, x) not in winner or products[q][y][x] > winner[y, x][1]:
+                    winner[y, x] = (q, products[q][y][x])
     drawn, class_ids, stuff = np.zeros((height, width), dtype=int), [], {}
     for q in kept:
         won = [pixel for pixel, (who, _) in winner.items() if who == q]
-        own = {pixel for pixel in winner if masks[q][pixel] >= 0.5}
+        own = {(y, x) for y, x in winner if high[q][y][x]}
         both = [pixel for pixel in won if pixel in own]
         if not both or len(won) / len(own) < rule.overlap_threshold:
             continue
