@@ -1,4 +1,4 @@
-"""What a cluster is asked for, and what each node of a job carries out; `sbatch` is a script that keeps its input."""
+"""The resources requested from a cluster, and the command on each node; `sbatch` is a script that keeps its input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASKED = (
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to which `sbatch` copies each script that is handed in."""
+    """A folder to which `sbatch` copies each submitted script."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, text in (("srun", ""), ("sbatch", f'cp "$1" {folder}/script; echo "Submitted batch job 77"')):

@@ -1,4 +1,4 @@
-"""A network that is not there is told within seconds; what to type by hand is exact."""
+"""A missing network is reported within seconds; the command for a manual download is exact."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""A disk that is full while a file is written: what stood there stays, and a person is told in words."""
+"""A disk that becomes full while a file is written: the old file is kept, and the error says so."""
 
 from __future__ import annotations
 

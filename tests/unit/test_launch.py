@@ -1,4 +1,4 @@
-"""The launcher's output is sorted by who said it, and a failure is traced to its cause."""
+"""The launcher's output is sorted by worker, and a failure is traced to its cause."""
 
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def test_progress_of_all_workers_is_added_up(
             {"description": "queries", "note": f"of {rank}", "unit": "images", "units_per_step": 2, **counted}
         )
         (line,) = (line for line in capsys.readouterr().err.splitlines() if line)
-        assert not heard.hear(f"[default{rank}]:{line}")  # the log of all that was said does without
+        assert not heard.hear(f"[default{rank}]:{line}")  # not in the log of the output
         return capsys.readouterr().err.rpartition(", ")[0]
 
     assert tell(1, 4) == "queries: 4/10, of 1, 0.8 images/s"

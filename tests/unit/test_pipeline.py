@@ -1,4 +1,4 @@
-"""A whole run knows its stages, and reads the reports of those that are up to date."""
+"""`run_all` knows its stages, and reads the reports of those that are up to date."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a stage that fails leaves of the result that was there, and what is said of files that changed since."""
+"""What a failed stage leaves of the older result, and the errors for files that have changed since."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _files(run: RunDir) -> dict[str, bytes]:
 def _fails(recipe: Recipe, run: RunDir, error: BaseException, before: Callable[[], object] = lambda: None) -> None:
     def stage() -> None:
         with recording(recipe, run, "embeddings", run.path / "embeddings" / "result.txt"):
-            assert run.record("embeddings") is None  # killed now, the stage would not be taken for finished
+            assert run.record("embeddings") is None  # if killed now, the stage does not count as finished
             before()
             raise error
 

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: the command line itself, called as a shell calls it."""
+"""Fixtures of the command-line tests, which call `scaseg` in this process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from scaseg_cli.cli.app import main
 
 
 class Outcome(NamedTuple):
-    """What a shell sees of a command."""
+    """The exit code, stdout and stderr of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""Each command: its help, and what it refuses before it writes anything."""
+"""Every command: its help, and errors before anything is written."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""Errors in words, exit codes, signals, and a stdout that is nobody else's."""
+"""Error messages, exit codes, signals, and a stdout reserved for results."""
 
 import errno
 import os
@@ -92,7 +92,7 @@ def test_the_exit_code_tells_the_signal(number: signal.Signals, code: int, tmp_p
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     signal.signal(number, before)
     assert process.stderr is not None
-    while not (tmp_path / "run" / "log.txt").is_file():  # from then on it is at work, for many minutes
+    while not (tmp_path / "run" / "log.txt").is_file():  # from then on it runs for minutes
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(number)

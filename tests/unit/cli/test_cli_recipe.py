@@ -19,7 +19,7 @@ def test_list_has_every_shipped_recipe(scaseg: Call) -> None:
 
 
 def test_list_as_json(scaseg: Call, tmp_path: Path) -> None:
-    (tmp_path / "shapes-zps").write_text("no recipe")  # a file of the name must not take the shipped one's place
+    (tmp_path / "shapes-zps").write_text("no recipe")  # a file of this name must not replace the shipped recipe
     rows = json.loads(scaseg("recipe", "list", "--json").out)["rows"]
     assert [row["name"] for row in rows] == recipe_names()
 

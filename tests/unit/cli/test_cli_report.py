@@ -1,4 +1,4 @@
-"""`scaseg report`: its help, and what it refuses before it writes anything."""
+"""`scaseg report`: its help, and errors before anything is written."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`scaseg shapes make`; the trainings of the small checkpoints are tested where they are written."""
+"""`scaseg shapes make`; tests/unit/shapes tests the training of the small checkpoints."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`scaseg split-dataset --check-png`; what the split does is tested where it is written."""
+"""`scaseg split-dataset --check-png`; tests/unit/split tests the split itself."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The command line starts quickly, because what is heavy waits until a command needs it."""
+"""The command line starts quickly, since heavy modules are imported only when a command needs them."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ OURS = tuple(name for name in HEAVY if name != "pydantic")  # typer itself loads
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train-base", "--help"], ["report", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    """Seconds are not measured here, since a busy machine has others: what takes them is not there."""
+    """No heavy module is imported. Times are not measured, since they depend on the machine's load."""
     code = f"""
 import sys
 from scaseg_cli.cli.app import main

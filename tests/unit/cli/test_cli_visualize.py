@@ -1,4 +1,4 @@
-"""`scaseg visualize`: its help, and what it refuses before it reads or writes anything."""
+"""`scaseg visualize`: its help, and errors before anything is read or written."""
 
 import os
 from collections.abc import Callable

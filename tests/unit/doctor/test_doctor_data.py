@@ -1,4 +1,4 @@
-"""Folders, annotation files and label maps: there, incomplete, damaged, or not the right ones."""
+"""Folders, annotation files and label maps: complete, incomplete, damaged, or the wrong ones."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _own(name: str = "coco-zps", *changes: str) -> Any:
-    """A recipe of own data under ``mine``."""
+    """A recipe of the user's data in ``mine``."""
     sets = [f"data.{part}.images={part}" for part in ("train", "validation")]
     if name == "coco-zps":
         sets += [f"data.{part}.{key}=annotations/{part}{end}" for part in ("train", "validation")

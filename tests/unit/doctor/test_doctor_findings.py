@@ -1,4 +1,4 @@
-"""The doctor's findings as a table and as JSON, and checks that fail themselves."""
+"""The doctor's findings as a table and as JSON, and checks that fail."""
 
 from typing import NoReturn
 

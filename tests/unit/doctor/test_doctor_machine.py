@@ -1,4 +1,4 @@
-"""Python, libraries, GPUs and the batch."""
+"""Findings on Python, libraries, GPUs and the batch."""
 
 import importlib.util
 import sys
@@ -53,7 +53,7 @@ def test_torchs_build(recipe, build: str | None, state: str, said: str) -> None:
 
 
 def test_a_torch_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)  # Python then refuses to import it
+    monkeypatch.setitem(sys.modules, "torch", None)  # makes its import fail
     (finding,) = machine.torch_findings(ZPS, RUN)
     assert finding.state == "missing"
     assert finding.found.startswith("it cannot be imported: ")

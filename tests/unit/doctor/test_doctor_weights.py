@@ -1,4 +1,4 @@
-"""Weights of CLIP and of the backbone: shipped, in a cache, in a file, damaged, or to be fetched."""
+"""Weights of CLIP and of the backbone: shipped, in a cache, in a file, damaged, or missing."""
 
 from pathlib import Path
 

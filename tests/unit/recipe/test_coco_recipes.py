@@ -1,4 +1,4 @@
-"""The two published recipes: their values against a table of their own, and the origin of every value."""
+"""The two published recipes: their values against a separate table, and the origin of every value."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ NAMES = ("coco-zps", "coco-zss")
 METHOD = Path(__file__).parents[3] / "docs" / "method.md"
 ORIGINS = {"published", "Mask2Former", "reading", "ours"}
 
-# What the supplement and the abstract say, written down a second time: (ZPS, ZSS), one value where both agree.
+# The values of the supplement and the abstract, copied again: (ZPS, ZSS), or one value if both agree.
 PUBLISHED: dict[str, Any] = {
     "split.unseen": ("coco-zps", "coco-zss"),
     "clip.model": "ViT-B-16",
@@ -50,7 +50,7 @@ PUBLISHED: dict[str, Any] = {
     "evaluation.setting": "both",
     "evaluation.inductive_increment": 1,
 }
-# Additions of this project, and what each is where it does nothing.
+# Additions of this project, with the value that turns each off.
 OFF: dict[str, Any] = {
     "cat.generator": "vae",
     "cat.reconstruction_weight": 0,
@@ -60,10 +60,10 @@ OFF: dict[str, Any] = {
     "union.unseen_margin": 0,
     "union.unseen_weight": None,
 }
-# Where a value of ZSS is not of the origin that its key has in docs/method.md.
+# Values of ZSS whose origin differs from that of the key in docs/method.md.
 OTHER_ORIGIN = dict.fromkeys(("base.scale", "base.resize", "base.schedule", "base.steps"), "reading")
 OTHER_ORIGIN |= dict.fromkeys(("data.categories", "union.iterations"), "published")
-# What it logs and how a cluster is asked, not what comes out of it.
+# Keys for logging and the cluster, which do not change the result.
 MACHINE = {"tensorboard", "wandb"}
 MACHINE |= {f"slurm.{key}" for key in Slurm.model_fields}
 
@@ -75,7 +75,7 @@ def _value(recipe: Any, dotted: str) -> Any:
 
 
 def _lines(name: str) -> Iterator[tuple[str, str, str]]:
-    """Dotted key, value and comment of each line of a recipe that sets something."""
+    """Dotted key, value and comment of each line of a recipe that sets a key."""
     path: list[str] = []
     for line in shipped_file(name).read_text(encoding="utf-8").splitlines():
         found = re.fullmatch(r"((?:  )*)(\w+):(?: +([^#]*?))?(?: +# (.*))?", line)
@@ -122,9 +122,9 @@ def test_origins_are_those_of_the_method_page(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_that_changes_results_is_left_to_a_default(name: str) -> None:
-    """The recipe is the statement: a default that changes later must not change it."""
+    """The recipes state every key, so that a later change of a default does not change them."""
     stated = {key for key, _, _ in _lines(name)}
-    # Of panoptic inference, of label maps, and of the embedded world: of no effect on the other task.
+    # Keys of panoptic inference, label maps and the embedded world have no effect on the other task.
     elsewhere = {"data.shapes"} | MACHINE
     elsewhere |= {"base.unseen_pixels", "data.categories"} if name == "coco-zps" else set()
     elsewhere |= {"evaluation.object_threshold", "evaluation.overlap_threshold"} if name == "coco-zss" else set()

@@ -1,4 +1,4 @@
-"""Recipes are found, extended, changed and checked; every mistake is told, by its key."""
+"""Recipes are found, extended, changed and checked; every mistake is reported by its key."""
 
 import os
 from pathlib import Path

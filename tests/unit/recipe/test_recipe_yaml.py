@@ -1,4 +1,4 @@
-"""Plain values are read as YAML 1.2 reads them, and what is written is read back as it was."""
+"""Scalars are read as in YAML 1.2, and written values are read back unchanged."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is said also goes to the log of the block that it is said in."""
+"""Messages also go to the log of the innermost block."""
 
 from scaseg_cli.results.console import logging_to, say
 

@@ -1,4 +1,4 @@
-"""Progress: a line now and then where nobody watches, also in the log beside a bar; or told to another process."""
+"""Progress: regular lines without a terminal and in the log, a bar on a terminal, or messages to another process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait between lines, and no teller left behind."""
+    """No wait between lines, and `progress_to` undone."""
     monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
     monkeypatch.setattr(console, "_TELL_EVERY", 0.0)
     monkeypatch.setattr(console, "_tell", None)
@@ -32,7 +32,7 @@ def _meter() -> Meter:
 def test_a_plain_line_has_all_there_is_to_know(capsys: pytest.CaptureFixture[str]) -> None:
     shown = _meter()
     shown.advance(50, "loss 1.50 [x]")
-    shown.advance(0)  # the note stays until there is another
+    shown.advance(0)  # the note stays until the next one
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "base: 70/120, loss 1.50 [x], 4 images/s, 50.0 s left\n" * 2

@@ -1,4 +1,4 @@
-"""Tables on stdout, as a pipe and as a terminal see them."""
+"""Tables on stdout, in a pipe and on a terminal."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a stage hands back."""
+"""The report that a stage returns."""
 
 import json
 from pathlib import Path

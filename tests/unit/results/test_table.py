@@ -1,4 +1,4 @@
-"""A table's outputs, letter by letter."""
+"""The exact outputs of a table."""
 
 import json
 import math
