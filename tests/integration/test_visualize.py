@@ -176,7 +176,7 @@ def test_where_the_baseline_would_be_ours_there_is_none(world: World) -> None:
     ("arguments", "says"),
     [
         (("--ids", "7"), "--ids 7 is not a validation image\nValidation images are 2000001, 2000002"),
-        (("--ids", "1000001"), "image 1000001 is one of the selection images"),
+        (("--ids", "1000001"), "image 1000001 is a selection image"),
         (("--baseline", "nowhere"), "the folder of predictions nowhere does not exist"),
         (("--baseline", "mine"), "the predictions in mine have no JSON file"),
         (("--set", "base.tau=0.2"), "was made by another recipe"),
