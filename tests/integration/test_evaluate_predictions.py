@@ -138,7 +138,7 @@ def test_real_labels_predict_themselves(tmp_path: Path, capfd: pytest.CaptureFix
     [
         (("--predictions", "predictions"), "needs --annotations"),
         (("--annotations", "labels.json"), "--annotations labels.json needs --predictions"),
-        (("--unseen", "coco-zps"), "--unseen coco-zps says what"),
+        (("--unseen", "coco-zps"), "--unseen coco-zps needs --predictions"),
     ],
 )
 @pytest.mark.usefixtures("files")
