@@ -96,7 +96,7 @@ def test_a_run_whose_first_node_never_comes_ends_in_time(world: World) -> None:
     [
         (["--nodes", "2"], "nodes is 2, and --node-rank is missing"),
         (["--nodes", "2", "--node-rank", "0"], "--rendezvous is missing"),
-        (["--nodes", "2", "--node-rank", "2", "--rendezvous", "a:1"], "no --node-rank 2 among 2 nodes"),
+        (["--nodes", "2", "--node-rank", "2", "--rendezvous", "a:1"], "--node-rank 2 does not exist among 2 nodes"),
         (["--nodes", "2", "--node-rank", "1", "--rendezvous", "here"], "'here' is not HOST:PORT"),
         (["--node-rank", "1"], "nodes is 1"),
         (["--nodes", "0"], "nodes: should be greater than 0"),
