@@ -26,7 +26,19 @@ _FROM_SCRATCH = "Delete it and start the command again; the stage then starts fr
 
 
 class NotFiniteError(ScasegError):
-    """A tensor with infinite or NaN values was to be written, as after a training that diverged."""
+    """A tensor with infinite or NaN values was about to be written, as after a training that diverged.
+
+    Args:
+        path: the file.
+        tensor: the dotted name of the tensor.
+    """
+
+    def __init__(self, path: Path, tensor: str) -> None:
+        super().__init__(
+            f"{path} was not written: {tensor} has infinite or NaN values",
+            "The training diverged: lower its learning rate. An earlier file is kept.",
+        )
+        self.tensor = tensor
 
 
 def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, Any] | None = None) -> None:
@@ -187,10 +199,7 @@ def shown(name: object) -> str:
 
 def _refuse_not_finite(path: Path, content: Any) -> None:
     if (name := not_finite(content)) is not None:
-        raise NotFiniteError(
-            f"{path} was not written: {name} has infinite or NaN values",
-            "The training diverged: lower its learning rate. An earlier file is kept.",
-        )
+        raise NotFiniteError(path, name)
 
 
 def first_line(error: Exception) -> str:

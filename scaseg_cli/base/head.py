@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from scaseg_cli.base.classifier import CosineClassifier
 
+# What SciPy says of costs with NaN, and of rows that are infinite throughout.
+_NO_MATCHING = {"matrix contains invalid numeric entries", "cost matrix is infeasible"}
 Matches = list[tuple[Tensor, Tensor]]  # per image, indices of matched queries and of their segments
 
 
@@ -57,14 +59,23 @@ class CosineHead(Mask2FormerHead):
         return super()._forward_head(decoder_out, mask_feature, attn_mask_target_size)
 
     def _get_targets_single(self, *args: Any, **kwargs: Any) -> Any:
-        targets = super()._get_targets_single(*args, **kwargs)
+        try:
+            targets = super()._get_targets_single(*args, **kwargs)
+        except ValueError as error:
+            if str(error) not in _NO_MATCHING:
+                raise
+            raise FloatingPointError("the matching costs have infinite or NaN values") from error
         labels_Q, weights_Q, sampled = targets[0], targets[1], targets[-1]
         self._matches.append((sampled.pos_inds, sampled.pos_assigned_gt_inds))
         self._null.append(((labels_Q == self.num_classes) & (weights_Q > 0)).nonzero()[:, 0])
         return targets
 
     def loss(self, *features_and_samples: Any) -> dict[str, Tensor]:
-        """Compute Mask2Former's losses of all decoder layers, from the arguments of the host's head."""
+        """Compute Mask2Former's losses of all decoder layers, from the arguments of the host's head.
+
+        Raises:
+            FloatingPointError: the network's outputs are not finite, or so large that matching costs are not.
+        """
         self._matches, self._null = [], []
         return super().loss(*features_and_samples)
 
@@ -91,7 +102,11 @@ class CosineHead(Mask2FormerHead):
         return self._null[-num_images:]
 
     def match(self, x: tuple[Tensor, ...], samples: list[Any]) -> Matches:
-        """Match queries to segments without losses: forward pass, then Hungarian matching of the last layer."""
+        """Match queries to segments without losses: forward pass, then Hungarian matching of the last layer.
+
+        Raises:
+            FloatingPointError: the network's outputs are not finite, or so large that matching costs are not.
+        """
         class_logits, mask_logits = self(x, samples)
         self._matches, self._null = [], []
         self.get_targets(list(class_logits[-1]), list(mask_logits[-1]), *self.annotated(samples))

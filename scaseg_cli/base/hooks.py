@@ -12,7 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
 
 from scaseg_cli.base.device import memory_gib
-from scaseg_cli.checkpoints import save_state
+from scaseg_cli.checkpoints import NotFiniteError, resuming, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import replaced
 from scaseg_cli.results.console import Meter
@@ -52,10 +52,17 @@ class ResumableLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def run_iter(self, data_batch: dict[str, list[Any]]) -> None:
-        """Run one optimizer step."""
+        """Run one optimizer step.
+
+        Raises:
+            ScasegError: the network's outputs are no longer finite.
+        """
         self.runner.call_hook("before_train_iter", batch_idx=self._iter, data_batch=data_batch)
         train_step, wrapper = self.runner.model.train_step, self.runner.optim_wrapper
-        losses = [train_step(part, optim_wrapper=wrapper) for part in in_parts(data_batch, self._accumulate)]
+        try:
+            losses = [train_step(part, optim_wrapper=wrapper) for part in in_parts(data_batch, self._accumulate)]
+        except FloatingPointError as error:
+            raise _diverged(self.runner, self._iter, str(error)) from error
         outputs = losses[0] if len(losses) == 1 else _means(losses)
         self.runner.call_hook("after_train_iter", batch_idx=self._iter, data_batch=data_batch, outputs=outputs)
         self._iter += 1
@@ -122,6 +129,7 @@ class Losses(Hook):
         self.first = world.rank == 0
         self.meter: Meter | None = None
         self._begun = False
+        self._last: tuple[int, float] | None = None  # iteration and value of the last loss that was read
 
     def before_train(self, runner: Any) -> None:
         """Open the progress bar."""
@@ -139,15 +147,29 @@ class Losses(Hook):
             return
         values = {name: float(value.detach()) for name, value in (outputs or {}).items()}
         if not math.isfinite(values["loss"]):
-            raise ScasegError(
-                f"the loss is {values['loss']} at iteration {batch_idx}",
-                "Lower the learning rate with --set base.learning_rate=...; the last checkpoint is kept.",
-            )
+            raise self.diverged(batch_idx, f"the loss is {values['loss']}")
+        self._last = batch_idx, values["loss"]
         if self.first:
             self._write({"iteration": batch_idx, **{name: f"{value:.5g}" for name, value in values.items()}})
         v2c = f" v2c {values['loss_v2c']:.2f}" if "loss_v2c" in values else ""
         memory = f"{memory_gib(self.world.device):.1f} GiB"
         self._advance(f"loss {values['loss']:.2f} class {values['loss_cls']:.2f}{v2c}, {memory}")
+
+    def diverged(self, iteration: int, what: str) -> ScasegError:
+        """The error for a training in which ``what`` was found at ``iteration``."""
+        base, last = self.base, self._last or _last_before(self.path, self.start)
+        earlier = f"the last finite loss is {last[1]:.5g} at iteration {last[0]}" if last else "no loss was read before"
+        ways = [f"lower the learning rate, now {base.learning_rate:g} (--set base.learning_rate=...)"]
+        if not base.clip_grad:
+            ways.append("limit the gradients, now without a limit (--set base.clip_grad=0.01)")
+        if base.amp != "off":
+            ways.append(f"compute in 32 bits instead of {base.amp} (--set base.amp=off)")
+        hint = (
+            f"{', or '.join(ways)}. The last checkpoint is kept; with a changed recipe the stage starts from scratch."
+        )
+        return ScasegError(
+            f"the training diverged: {what} at iteration {iteration}; {earlier}", hint[0].upper() + hint[1:]
+        )
 
     def after_run(self, runner: Any) -> None:
         """Close the progress bar."""
@@ -182,6 +204,12 @@ def read_losses(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _last_before(path: Path, start: int) -> tuple[int, float] | None:
+    """Iteration and value of the last loss in losses.csv before iteration ``start``."""
+    rows = [(int(row["iteration"]), float(row["loss"])) for row in read_losses(path)]
+    return max((row for row in rows if row[0] < start), default=None)
+
+
 def last_losses(path: Path) -> dict[str, float]:
     """Read the losses in the last line of losses.csv."""
     rows = read_losses(path)
@@ -207,11 +235,12 @@ class Progress(Hook):
         if self.state is None:
             return
         network = _network_of(runner)
-        network.load_state_dict(self.state["network"])
-        runner.optim_wrapper.load_state_dict(self.state.get("optimizer", self.state.get("optimiser")))
-        if network.v2c is not None:
-            banks = self.state["banks"]
-            network.v2c.bank.load_state_dict(banks[self.world.rank % len(banks)])
+        with resuming(self.path):
+            network.load_state_dict(self.state["network"])
+            runner.optim_wrapper.load_state_dict(self.state.get("optimizer", self.state.get("optimiser")))
+            if network.v2c is not None:
+                banks = self.state["banks"]
+                network.v2c.bank.load_state_dict(banks[self.world.rank % len(banks)])
         self.state = None
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -230,7 +259,10 @@ class Progress(Hook):
                 "optimizer": runner.optim_wrapper.state_dict(),
                 "banks": banks,
             }
-            save_state(self.path, state)
+            try:
+                save_state(self.path, state)
+            except NotFiniteError as error:
+                raise _diverged(runner, batch_idx, f"{error.tensor} has infinite or NaN values") from error
 
     def _banks(self, network: Any) -> list[dict[str, torch.Tensor]]:
         if network.v2c is None:
@@ -241,6 +273,10 @@ class Progress(Hook):
         gathered: list[Any] = [None] * self.world.size
         torch.distributed.all_gather_object(gathered, own)
         return gathered
+
+
+def _diverged(runner: Any, iteration: int, what: str) -> ScasegError:
+    return next(hook for hook in runner.hooks if isinstance(hook, Losses)).diverged(iteration, what)
 
 
 def _network_of(runner: Any) -> Any:

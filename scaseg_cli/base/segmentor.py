@@ -21,6 +21,7 @@ from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.network import build_network
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
 from scaseg_cli.embeddings.store import load_embeddings
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.split import read_classes
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import task_of
@@ -80,6 +81,8 @@ class Segmentor:
         batch = _padded(resized)
         with self.lock:
             visual, masks = self.network.encode(normalised(self.network, batch))
+        if not bool(visual.isfinite().all()):
+            raise _not_finite()
         masks = F.interpolate(masks, batch.shape[-2:], mode="bilinear", align_corners=False)
         return [
             Encoded(visual[i].cpu(), masks[i, :, : image.shape[0], : image.shape[1]]) for i, image in enumerate(resized)
@@ -106,12 +109,22 @@ class Segmentor:
         samples = [sample.to(self.device) for sample in batch["data_samples"]]
         head = self.network.head
         with self.lock:
-            matches = head.match(self.network.extract_feat(inputs), samples)
+            try:
+                matches = head.match(self.network.extract_feat(inputs), samples)
+            except FloatingPointError as error:
+                raise _not_finite() from error
             nulls, visual = head.last_null(len(samples)), head.last_visual()
         found = zip(matches, nulls, samples, strict=True)
         return visual, [
             (query, head.segments(sample).labels[segment], null) for (query, segment), null, sample in found
         ]
+
+
+def _not_finite() -> ScasegError:
+    return ScasegError(
+        "the base model's outputs for an image are infinite or NaN, although its weights are finite",
+        "Train it again with a lower base.learning_rate: `scaseg train-base`.",
+    )
 
 
 def enlarged(logits_Qhw: Tensor, size: tuple[int, ...]) -> Tensor:

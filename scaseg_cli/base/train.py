@@ -17,7 +17,7 @@ from scaseg_cli.base.network import build_network, load_backbone, synchronise_no
 from scaseg_cli.base.precision import check_precision
 from scaseg_cli.base.runner import build_runner
 from scaseg_cli.base.segmentor import save_base
-from scaseg_cli.checkpoints import load_state
+from scaseg_cli.checkpoints import load_state, resuming
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.embeddings.store import check_clip, load_embeddings
 from scaseg_cli.errors import ScasegError
@@ -116,7 +116,7 @@ def train(recipe: Recipe, run: RunDir) -> None:
     network = _network(recipe, run, world).to(world.device)
     key = stage_key(recipe, "base")
     state = load_state(state_file(run), key)
-    start = 0 if state is None else state["iteration"]
+    start = 0 if state is None else _iteration(state, state_file(run), recipe.base.iterations)
     _check_agreement(recipe, world, key, start)
     if world.rank == 0 and start:
         say(f"base: resuming from iteration {start}")
@@ -130,6 +130,15 @@ def train(recipe: Recipe, run: RunDir) -> None:
             raise
     if world.rank == 0:
         save_base(run, network, recipe)
+
+
+def _iteration(state: dict[str, Any], path: Path, iterations: int) -> int:
+    """The number of completed iterations in the progress that ``path`` holds."""
+    with resuming(path):
+        done = int(state["iteration"])
+        if not 0 < done <= iterations:
+            raise ValueError(f"{done} of {iterations} iterations")
+    return done
 
 
 def _check_agreement(recipe: Recipe, world: World, key: str, start: int) -> None:

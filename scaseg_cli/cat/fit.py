@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scaseg_cli.cat.network import VariationalGenerator
 from scaseg_cli.cat.objective import CatObjective
-from scaseg_cli.checkpoints import load_state, save_state
+from scaseg_cli.checkpoints import NotFiniteError, load_state, not_finite, resuming, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import meter, say
 from scaseg_cli.seeds import seeded
@@ -42,7 +42,7 @@ class Curve:
         """Add the terms of ``iteration`` (from 0); returns True if that completes a window.
 
         Raises:
-            ScasegError: a loss is no longer finite.
+            FloatingPointError: a loss is no longer finite.
         """
         for name, term in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + term.detach()
@@ -52,10 +52,7 @@ class Curve:
         means = {name: float(total) / self.count for name, total in self.sums.items()}
         bad = [name for name, value in means.items() if not math.isfinite(value)]
         if bad:
-            raise ScasegError(
-                f"the generator's {bad[0]} loss is {means[bad[0]]} by iteration {iteration + 1}",
-                "Lower cat.learning_rate in the recipe.",
-            )
+            raise FloatingPointError(f"its {bad[0]} loss is {means[bad[0]]}")
         self.rows.append({"iteration": iteration + 1, **means})
         self.sums, self.count = {}, 0
         return True
@@ -121,11 +118,27 @@ class GeneratorTraining:
         state = load_state(path, key)
         if state is None:
             return 0
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.curve.load(state["curve"])
-        say(f"generator: resuming from iteration {state['iteration']}")
-        return int(state["iteration"])
+        with resuming(path):
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.curve.load(state["curve"])
+            done = int(state["iteration"])
+            if not 0 < done <= self.config.iterations:
+                raise ValueError(f"{done} of {self.config.iterations} iterations")
+        say(f"generator: resuming from iteration {done}")
+        return done
+
+    def diverged(self, iteration: int, what: str) -> ScasegError:
+        """The error for a training in which ``what`` was found by ``iteration``."""
+        rows = self.curve.rows
+        earlier = "no loss was read before"
+        if rows:
+            earlier = f"the last finite total loss is {rows[-1]['total']:.5g} at iteration {rows[-1]['iteration']}"
+        return ScasegError(
+            f"the generator's training diverged: {what} by iteration {iteration}; {earlier}",
+            f"Lower the learning rate, now {self.config.learning_rate:g}: --set cat.learning_rate=... The last "
+            "checkpoint is kept; with a changed recipe the stage starts from scratch.",
+        )
 
 
 def fit_vae(training: GeneratorTraining, batches: BatchSource, state_file: Path, key: str) -> None:
@@ -144,10 +157,17 @@ def fit_vae(training: GeneratorTraining, batches: BatchSource, state_file: Path,
     done = training.resume(state_file, key)
     with meter("generator", total, done) as shown:
         for iteration in range(done, total):
-            new_point = training.step(iteration, batches(iteration))
+            try:
+                new_point = training.step(iteration, batches(iteration))
+                if (iteration + 1) % every == 0 and iteration + 1 < total:
+                    training.save(state_file, key, iteration + 1)
+            except FloatingPointError as error:
+                raise training.diverged(iteration + 1, str(error)) from error
+            except NotFiniteError as error:
+                raise training.diverged(iteration + 1, f"{error.tensor} has infinite or NaN values") from error
             shown.advance(note=_note(training.curve.rows[-1]) if new_point else "")
-            if (iteration + 1) % every == 0 and iteration + 1 < total:
-                training.save(state_file, key, iteration + 1)
+    if (bad := not_finite(training.network.state_dict())) is not None:
+        raise training.diverged(total, f"{bad} has infinite or NaN values")
 
 
 def _note(row: dict[str, float]) -> str:

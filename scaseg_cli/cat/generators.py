@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from scaseg_cli.cat.network import VariationalGenerator
 from scaseg_cli.cat.ridge import RidgeGaussian
-from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
+from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors, shown
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.stages import require
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 KIND = "generator"
+_MAX_DIM = 2**16  # of a semantic embedding; far above any CLIP's
 _REMEDY = "Run `scaseg train-cat` again: it rebuilds the generator."
 
 
@@ -79,11 +80,19 @@ def load_generator(recipe: Recipe, run: RunDir) -> Generator:
         return NoGenerator()
     tensors, meta = load_tensors(run.generator_file, KIND, _REMEDY)
     if meta.get("generator") != recipe.cat.generator:
-        raise ScasegError(f"{run.generator_file} contains a {meta.get('generator')} generator", _REMEDY)
+        raise ScasegError(f"{run.generator_file} contains a {shown(meta.get('generator'))} generator", _REMEDY)
+    width, embedding_dim = recipe.base.channels, meta.get("embedding_dim")
+    if meta.get("visual_dim") != width or type(embedding_dim) is not int or not 0 < embedding_dim <= _MAX_DIM:
+        stated = shown((meta.get("visual_dim"), embedding_dim))
+        raise ScasegError(f"{run.generator_file} states the widths {stated}; the visual one is {width}", _REMEDY)
     if recipe.cat.generator == "ridge":
         if set(tensors) != {"weight", "intercept", "factor"}:
             raise ScasegError(f"{run.generator_file} has the tensors {sorted(tensors)}", _REMEDY)
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        wanted = {"weight": (embedding_dim, width), "intercept": (width,), "factor": (width, width)}
+        if shapes != wanted or not isinstance(meta.get("strength"), float):
+            raise ScasegError(f"{run.generator_file} has other shapes for a ridge generator: {shapes}", _REMEDY)
         return RidgeGaussian(tensors["weight"], tensors["intercept"], tensors["factor"], meta["strength"])
-    network = VariationalGenerator(meta["visual_dim"], meta["embedding_dim"], recipe.cat.hidden, recipe.cat.latent)
+    network = VariationalGenerator(width, embedding_dim, recipe.cat.hidden, recipe.cat.latent)
     load_module(network, tensors, run.generator_file, _REMEDY)
     return network.eval()

@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.split import read_classes
 from scaseg_cli.stages import require
 
 if TYPE_CHECKING:
@@ -47,10 +50,24 @@ def load_queries(recipe: Recipe, run: RunDir) -> QueryStore:
     """Read the store of this recipe.
 
     Raises:
-        ScasegError: it is missing, damaged or from another recipe, or has unexpected tensors.
+        ScasegError: it is missing, damaged or from another recipe, or has unexpected tensors, or class ids that the
+            split does not have among its seen classes.
     """
     require(recipe, run, "queries")
     tensors, _ = load_tensors(run.queries_file, KIND, _REMEDY)
     if set(tensors) != {"matched", "class_ids", "null"}:
         raise ScasegError(f"{run.queries_file} has the tensors {sorted(tensors)}", _REMEDY)
-    return QueryStore(tensors["matched"].float(), tensors["class_ids"], tensors["null"].float())
+    matched, class_ids, null = (tensors[name] for name in ("matched", "class_ids", "null"))
+    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    dims, width = [matched.ndim, null.ndim, class_ids.ndim], recipe.base.channels
+    fits = dims == [2, 2, 1] and matched.shape == (len(class_ids), width) and null.shape[1] == width
+    if not fits or class_ids.dtype != torch.int64:
+        raise ScasegError(f"{run.queries_file} has tensors of other shapes or types: {shapes}", _REMEDY)
+    num_seen = read_classes(run).num_seen
+    beyond = class_ids[(class_ids < 0) | (class_ids >= num_seen)]
+    if len(beyond):
+        raise ScasegError(
+            f"{run.queries_file} has the class id {int(beyond[0])}, and the seen classes are 0 to {num_seen - 1}",
+            _REMEDY,
+        )
+    return QueryStore(matched.float(), class_ids, null.float())

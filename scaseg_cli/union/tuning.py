@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.base.projector import Snapshot
-from scaseg_cli.checkpoints import load_state, save_state
+from scaseg_cli.checkpoints import NotFiniteError, load_state, resuming, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import meter, say
 from scaseg_cli.seeds import seeded
@@ -63,6 +63,7 @@ class FineTuning:
         self.steps = snapshot_steps(config.iterations, config.candidates)
         self.snapshots: list[Snapshot] = []
         self.done = 0
+        self.last: tuple[int, float] | None = None  # step and value of the last loss that was read
 
     def step(self) -> Tensor:
         """Train for one step and return its loss, detached."""
@@ -104,10 +105,27 @@ class FineTuning:
         state = load_state(path, key)
         if state is None:
             return
-        self.classifier.load_state_dict(state["classifier"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.snapshots = [Snapshot(item["step"], item["tensors"]) for item in state["snapshots"]]
-        self.done = state["done"]
+        with resuming(path):
+            self.classifier.load_state_dict(state["classifier"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.snapshots = [Snapshot(item["step"], item["tensors"]) for item in state["snapshots"]]
+            self.done = int(state["done"])
+            found, wanted = [snapshot.step for snapshot in self.snapshots], [s for s in self.steps if s <= self.done]
+            if not 0 < self.done <= self.config.iterations or found != wanted:
+                raise ValueError(f"{self.done} of {self.config.iterations} steps, snapshots at {found}")
+            for snapshot in self.snapshots:
+                snapshot.classifier(self.classifier)
+
+    def diverged(self, what: str) -> ScasegError:
+        """The error for a fine-tuning in which ``what`` was found after the last step."""
+        earlier = (
+            f"the last finite loss is {self.last[1]:.5g} at step {self.last[0]}" if self.last else "no loss was read"
+        )
+        return ScasegError(
+            f"the fine-tuning diverged: {what} at step {self.done}; {earlier}",
+            f"Lower the learning rate, now {self.config.learning_rate:g}: --set union.learning_rate=... The last "
+            "checkpoint is kept; with a changed recipe the stage starts from scratch.",
+        )
 
 
 def tune(tuning: FineTuning, label: str, state_file: Path, key: str) -> list[Snapshot]:
@@ -129,15 +147,19 @@ def tune(tuning: FineTuning, label: str, state_file: Path, key: str) -> list[Sna
     with meter(label, total, tuning.done) as shown:
         while tuning.done < total:
             loss = tuning.step()
-            note = _note(loss, tuning.done) if tuning.done % NOTE_EVERY == 0 or tuning.done == total else ""
-            shown.advance(note=note)
-            if tuning.done % every == 0 or tuning.done == total:
-                tuning.save(state_file, key)
+            saves = tuning.done % every == 0 or tuning.done == total
+            shown.advance(note=_note(tuning, loss) if saves or tuning.done % NOTE_EVERY == 0 else "")
+            if saves:
+                try:
+                    tuning.save(state_file, key)
+                except NotFiniteError as error:
+                    raise tuning.diverged(f"{error.tensor} has infinite or NaN values") from error
     return tuning.snapshots
 
 
-def _note(loss: Tensor, step: int) -> str:
+def _note(tuning: FineTuning, loss: Tensor) -> str:
     value = float(loss)
     if not math.isfinite(value):
-        raise ScasegError(f"the fine-tuning's loss is {value} at step {step}", "Lower union.learning_rate.")
+        raise tuning.diverged(f"its loss is {value}")
+    tuning.last = tuning.done, value
     return f"loss {value:.3g}"

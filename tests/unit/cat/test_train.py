@@ -15,10 +15,10 @@ from scaseg_cli.cat.batches import StoredBatches
 from scaseg_cli.cat.generators import load_generator
 from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.cat.train import train_generator
-from scaseg_cli.checkpoints import load_tensors, save_tensors
+from scaseg_cli.checkpoints import load_state, load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore, save_queries
-from scaseg_cli.stages import is_done, recording
+from scaseg_cli.stages import is_done, recording, stage_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,3 +229,47 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         save_tensors(run.generator_file, "generator", tensors, {**meta, "generator": "ridge"})
     with pytest.raises(ScasegError, match="contains a ridge generator"):
         load_generator(recipe, run)
+
+
+def test_a_training_that_diverges_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the step before a save, and at the last one: the losses are finite, the weights are not."""
+    recipe = query_recipe("cat.checkpoint_every=6")
+    step = fit.GeneratorTraining.step
+    for at, kept in ((11, 6), (19, 18)):
+        run = query_run(tmp_path / str(at), recipe)
+
+        def spoiled(self: fit.GeneratorTraining, iteration: int, batch: Batch, last: int = at) -> bool:
+            new = step(self, iteration, batch)
+            if iteration == last:
+                with torch.no_grad():
+                    next(self.network.parameters()).view(-1)[0] = torch.nan
+            return new
+
+        monkeypatch.setattr(fit.GeneratorTraining, "step", spoiled)
+        said = rf"diverged: \S+ has infinite or NaN values by iteration {at + 1}; the last finite total loss is "
+        with pytest.raises(ScasegError, match=said) as caught:
+            train_generator(recipe, run)
+        assert "now 0.001: --set cat.learning_rate=" in str(caught.value.hint)
+        assert not run.generator_file.exists()
+        state = load_state(run.path / "cat" / "progress.pt", stage_key(recipe, "cat"))
+        assert state is not None
+        assert state["iteration"] == kept
+
+
+def test_a_generator_that_states_other_widths_is_refused(tmp_path: Path) -> None:
+    for kind in ("vae", "ridge"):
+        recipe = query_recipe(f"cat.generator={kind}")
+        run = query_run(tmp_path / kind, recipe)
+        train_generator(recipe, run)
+        tensors, meta = load_tensors(run.generator_file, "generator", "")
+        meta.pop("kind")
+        for wrong in ({"visual_dim": 10**9}, {"embedding_dim": 10**9}, {"embedding_dim": "x"}, {"visual_dim": None}):
+            with recording(recipe, run, "cat", run.generator_file):
+                save_tensors(run.generator_file, "generator", tensors, {**meta, **wrong})
+            with pytest.raises(ScasegError, match="states the widths"):
+                load_generator(recipe, run)
+    for changed in ({"factor": tensors["factor"][:-1]}, {"intercept": tensors["factor"].clone()}):
+        with recording(recipe, run, "cat", run.generator_file):
+            save_tensors(run.generator_file, "generator", {**tensors, **changed}, meta)
+        with pytest.raises(ScasegError, match="has other shapes for a ridge generator"):
+            load_generator(recipe, run)

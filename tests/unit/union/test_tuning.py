@@ -10,6 +10,7 @@ from query_world import query_recipe, query_world
 from torch import Tensor
 
 from scaseg_cli.cat.ridge import RidgeGaussian
+from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore
 from scaseg_cli.recipe.schema import Union
@@ -169,3 +170,39 @@ def test_a_margin_raises_unseen_logits_after_training(tmp_path: Path) -> None:
         tuned = tune(tuning, f"margin {margin}", tmp_path / f"{margin}.pt", "key")[-1].classifier(world.classifier)
         unseen.append(world.accuracy(tuned)[1])
     assert unseen[0] < unseen[1]
+
+
+def test_a_tuning_whose_weights_diverge_keeps_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the step before a save, and at the last one: the loss is finite, the weights are not."""
+    step = FineTuning.step
+    for at, kept in ((15, 10), (20, 15)):
+        path = tmp_path / f"{at}.pt"
+
+        def spoiled(self: FineTuning, last: int = at) -> torch.Tensor:
+            loss = step(self)
+            if self.done == last:
+                with torch.no_grad():
+                    self.classifier.no_object[0] = torch.nan
+            return loss
+
+        monkeypatch.setattr(FineTuning, "step", spoiled)
+        said = rf"the fine-tuning diverged: classifier\.\S+ has infinite or NaN values at step {at}; "
+        with pytest.raises(ScasegError, match=said) as caught:
+            tune(_tuning(_config(iterations=20, checkpoint_every=5, candidates=4), None), "control", path, "key")
+        assert "--set union.learning_rate=" in str(caught.value.hint)
+        state = load_state(path, "key")
+        assert state is not None
+        assert state["done"] == kept
+
+
+@pytest.mark.parametrize("change", [{"done": 0}, {"done": 10**6}, {"done": "x"}, {"snapshots": []}, {"classifier": {}}])
+def test_progress_that_was_changed_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    path, config = tmp_path / "state.pt", _config(iterations=20, checkpoint_every=5, candidates=4)
+    tune(_tuning(config, None), "control", path, "key")
+    state = load_state(path, "key")
+    assert state is not None
+    save_state(path, {**state, **change})
+    with pytest.raises(ScasegError, match=r"state\.pt does not hold the progress of this training"):
+        tune(_tuning(config, None), "control", path, "key")
