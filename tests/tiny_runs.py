@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ SMALL_SEMANTIC = (
     "base.iterations=10", "base.batch_size=4", "base.warmup=0", "evaluation.setting=inductive",
     "evaluation.batch_size=4",
 )  # fmt: skip
+TRAIN_IN_TWO = ("train-base", "-r", "tiny.yaml", "--processes", "2")
 STAGES = ("split", "embeddings", "base", "queries", "cat", "union", "evaluation")
 _LIMIT = 240.0  # seconds that one command may take here
 
@@ -61,6 +63,13 @@ def write_recipe(folder: Path) -> Path:
     path = folder / "tiny.yaml"
     path.write_text(RECIPE, encoding="utf-8")
     return path
+
+
+def copy_before_base(tiny_run: TinyRun, folder: Path) -> None:
+    """A copy of the tiny run in ``folder`` in which the base is not trained yet."""
+    shutil.copytree(tiny_run.folder, folder, dirs_exist_ok=True)
+    shutil.rmtree(folder / "runs" / "tiny" / "base")
+    (folder / "stderr.txt").unlink()
 
 
 def start(folder: Path, *arguments: str) -> WarmCommand:

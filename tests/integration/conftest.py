@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from damaged_world import World, finish_run
 from shared_folders import shared_folder
-from tiny_runs import SMALL_SEMANTIC, TinyRun, scaseg_json, start_python, write_recipe
+from tiny_runs import (
+    SMALL_SEMANTIC,
+    TRAIN_IN_TWO,
+    TinyRun,
+    copy_before_base,
+    scaseg,
+    scaseg_json,
+    start_python,
+    write_recipe,
+)
 
 from scaseg_cli import pipeline
 from scaseg_cli.recipe import load_recipe
@@ -26,6 +35,18 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
 
     folder = shared_folder(tmp_path_factory, "tiny", make)
     return TinyRun(folder, folder / "runs" / "tiny", json.loads((folder / "report.json").read_text()))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The tiny run's base as two processes train it when nothing happens to them."""
+
+    def make(folder: Path) -> None:
+        copy_before_base(tiny_run, folder)
+        scaseg(folder, *TRAIN_IN_TWO)
+
+    folder = shared_folder(tmp_path_factory, "undisturbed", make)
+    return (folder / "runs" / "tiny" / "base" / "base.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="session")

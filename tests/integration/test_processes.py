@@ -1,28 +1,20 @@
 """Training of the base in two processes: it ends well, ends all of them, goes on, and tells what is wrong."""
 
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from tiny_runs import TinyRun, scaseg, signal_when, start
-
-TRAIN = ("train-base", "-r", "tiny.yaml", "--processes", "2")
+from tiny_runs import TRAIN_IN_TWO as TRAIN
+from tiny_runs import TinyRun, copy_before_base, scaseg, signal_when, start
 
 
 @pytest.fixture
 def before_base(tiny_run: TinyRun, tmp_path: Path) -> Path:
     """A folder with a run in which the base is not trained yet."""
-    _copy_before_base(tiny_run, tmp_path)
+    copy_before_base(tiny_run, tmp_path)
     return tmp_path
-
-
-def _copy_before_base(tiny_run: TinyRun, folder: Path) -> None:
-    shutil.copytree(tiny_run.folder, folder, dirs_exist_ok=True)
-    shutil.rmtree(folder / "runs" / "tiny" / "base")
-    (folder / "stderr.txt").unlink()
 
 
 def processes_of(folder: Path) -> list[int]:
@@ -35,15 +27,6 @@ def processes_of(folder: Path) -> list[int]:
         except OSError:
             continue  # it has ended in the meantime, or is not ours
     return found
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The base that two processes train when nothing happens to them."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    _copy_before_base(tiny_run, folder)
-    scaseg(folder, *TRAIN)
-    return (folder / "runs" / "tiny" / "base" / "base.safetensors").read_bytes()
 
 
 def workers_of(folder: Path) -> list[int]:
