@@ -118,5 +118,5 @@ def _evaluate_predictions(
     if unseen is None and options.recipe is not None:
         names = load_recipe(options.recipe, options.assignments).split.unseen
     with stdout_as_stderr(), quiet(options.debug):
-        report = score_predictions(predictions, annotations, labels, names).report(per_class)
+        report = score_predictions(predictions, annotations, labels, names).stage_report(per_class)
     show(report, options, {})

@@ -53,7 +53,7 @@ class PredictionScore:
     is_split: bool
     notes: tuple[str, ...]
 
-    def report(self, per_class: bool = False) -> StageReport:
+    def stage_report(self, per_class: bool = False) -> StageReport:
         """Make the result table and, with ``per_class``, the table by class."""
         first, *others = self.notes
         notes = [f"{first} Th: things, St: stuff.", *others]
