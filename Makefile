@@ -14,8 +14,9 @@ demo: install
 	$(BIN)/scaseg run
 
 # In two processes of one thread each, file by file: a file's tests share what they made.
+# Without compiled files each of the processes that tests start would compile the package again.
 test: install-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile
 
 check: install-dev
 	$(BIN)/ruff check
