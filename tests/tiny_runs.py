@@ -95,7 +95,7 @@ def start_python(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 def scaseg(folder: Path, *arguments: str, starting: Callable[..., Any] = start) -> str:
     """Run `scaseg` in ``folder`` to a good end; returns what it wrote to stdout."""
     process = starting(folder, *arguments)
-    out: str = process.communicate(timeout=_LIMIT)[0]
+    out, _ = process.communicate(timeout=_LIMIT)
     assert process.returncode == 0, (folder / "stderr.txt").read_text(encoding="utf-8")
     return out
 
@@ -105,11 +105,9 @@ def scaseg_json(folder: Path, *arguments: str, starting: Callable[..., Any] = st
     return json.loads(scaseg(folder, *arguments, "--json", starting=starting))
 
 
-def signal_when(
-    path: Path, number: signal.Signals, folder: Path, *arguments: str, starting: Callable[..., Any] = start
-) -> int:
+def signal_when(path: Path, number: signal.Signals, folder: Path, *arguments: str) -> int:
     """Start `scaseg`, wait until ``path`` is there, send the signal; returns the exit code."""
-    process = starting(folder, *arguments)
+    process = start(folder, *arguments)
     latest = time.monotonic() + _LIMIT
     while not path.exists():
         if process.poll() is not None or time.monotonic() > latest:
@@ -118,8 +116,7 @@ def signal_when(
         time.sleep(0.01)
     process.send_signal(number)
     process.communicate(timeout=_LIMIT)
-    code: int = process.returncode
-    return code
+    return process.returncode
 
 
 def hashes(run: Path) -> dict[str, str]:

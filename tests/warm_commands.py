@@ -1,16 +1,12 @@
 """`python -m scaseg_cli` in processes that start with torch and the network already imported.
 
 Importing them takes most of the CPU time of a short command. A server imports them once and forks for each command.
-Each command is a process of its own, in a session of its own; only the import is not repeated. The same holds for the
-processes that it starts with `python -m`: workers, their launcher, and jobs. Their command lines in /proc are the
-server's; tests that look for processes by name start a new Python instead.
+Each command is a process of its own, in a session of its own; only the import is not repeated.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import contextvars
 import gc
 import importlib
 import json
@@ -23,12 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 _PRELOADED = (
@@ -38,8 +32,6 @@ _PRELOADED = (
     "scaseg_cli.base.hosts.panoptic",
     "scaseg_cli.evaluation.evaluate",
     "scaseg_cli.pipeline",
-    "scaseg_cli.launch.worker",
-    "torch.distributed.run",
     "torch._dynamo",  # imported by the first optimizer
     "torch.utils.tensorboard",
 )
@@ -182,73 +174,7 @@ def _become(request: dict[str, Any], stdout: int, stderr: int) -> None:
         os.close(number)
     sys.argv = ["scaseg", *request["arguments"]]
     sys.path[0] = ""  # as with -m, in place of the server's folder
-    _popen._fork_exec = _fork_module
     runpy.run_module("scaseg_cli", run_name="__main__", alter_sys=True)
-
-
-_popen: Any = subprocess
-_fork_exec: Callable[..., int] = _popen._fork_exec  # what Popen calls
-_inherited: dict[str, Any] = {}
-
-
-def _fork_module(*given: Any) -> int:
-    """Fork for `python -m`, and execute any other program; returns the process's number."""
-    words = [os.fsdecode(word) for word in given[0]]
-    if words[0] != sys.executable or "-m" not in words[:3]:
-        return _fork_exec(*given)
-    number = os.fork()
-    if number:
-        return number
-    code = 1
-    try:
-        code = contextvars.Context().run(_run_module, words[words.index("-m") + 1 :], given)
-    finally:  # nothing of the parent's frames may go on here
-        os._exit(code)
-
-
-def _run_module(words: list[str], given: tuple[Any, ...]) -> int:
-    """In a process forked from a command: become what Popen was asked for, and run a module; returns the exit code."""
-    gc.freeze()
-    _, _, _, kept, folder, env, stdin, _, _, stdout, _, stderr, _, ready, _, session, *_, before, _ = given
-    atexit._clear()
-    for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-        if callable(signal.getsignal(signal.Signals[name])):  # what is ignored stays so
-            signal.signal(signal.Signals[name], signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    if session:
-        os.setsid()
-    if before is not None:
-        before()
-    for number, standard in ((stdin, 0), (stdout, 1), (stderr, 2)):
-        if number != -1:
-            os.dup2(number, standard)
-    os.close(ready)  # which tells Popen that it has started
-    for number in map(int, os.listdir("/proc/self/fd")):
-        if number > 2 and number not in kept:
-            with contextlib.suppress(OSError):
-                os.close(number)
-    if folder is not None:
-        os.chdir(folder)
-    if env is not None:
-        os.environ.clear()
-        for line in env:
-            name, _, value = os.fsdecode(line).partition("=")
-            os.environ[name] = value
-    sys.stdout, sys.stderr = (open(number, "w", buffering=1) for number in (1, 2))  # noqa: SIM115  # until it ends
-    sys.argv = words
-    # The package begins anew, without what the command has set in it; what that holds open must not be closed.
-    _inherited.update({name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "scaseg_cli"})
-    try:
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    finally:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file
-from tiny_runs import scaseg
 
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.queries.collect import collect_shards
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
     from damaged_world import World
 
 CHANGES = ("queries.images_per_shard=5", "queries.batch_size=3")  # the last batch of a shard is short
-OPTIONS = tuple(word for change in CHANGES for word in ("--set", change))
-TWO = ("train-cat", "-r", "tiny.yaml", "-w", "run", "--processes", "2", *OPTIONS)
+TWO = ("train-cat", "--processes", "2", *(word for change in CHANGES for word in ("--set", change)))
 
 
 def test_the_file_of_two_processes_is_that_of_one(world: World) -> None:
     run = RunDir(Path("run"))
-    assert world.scaseg("train-cat", *OPTIONS).code == 0
+    assert world.scaseg("train-cat", *TWO[3:]).code == 0
     alone = run.queries_file.read_bytes()
     shutil.rmtree(run.path / "queries")
-    scaseg(world.folder, *TWO)
+    outcome = world.scaseg(*TWO)
+    assert outcome.code == 0, outcome.err
     assert run.queries_file.read_bytes() == alone
     assert {path.name for path in run.queries_file.parent.iterdir()} == {
         "queries.safetensors",
@@ -47,7 +46,7 @@ def test_a_pass_that_was_cut_short_keeps_its_whole_shards(world: World) -> None:
     kept = load_state(first, key)
     assert kept is not None
     save_state(first, {**kept, "matched": kept["matched"] + 100.0})  # to be told from what is read anew
-    scaseg(world.folder, *TWO)
+    assert world.scaseg(*TWO).code == 0
     matched = load_file(run.queries_file)["matched"]
     assert (matched[: len(kept["matched"])] > 50).all()
     assert (matched[len(kept["matched"]) :] < 50).all()
