@@ -95,7 +95,7 @@ def start_python(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 def scaseg(folder: Path, *arguments: str, starting: Callable[..., Any] = start) -> str:
     """Run `scaseg` in ``folder`` to a good end; returns what it wrote to stdout."""
     process = starting(folder, *arguments)
-    out, _ = process.communicate(timeout=_LIMIT)
+    out: str = process.communicate(timeout=_LIMIT)[0]
     assert process.returncode == 0, (folder / "stderr.txt").read_text(encoding="utf-8")
     return out
 
@@ -116,6 +116,7 @@ def signal_when(path: Path, number: signal.Signals, folder: Path, *arguments: st
         time.sleep(0.01)
     process.send_signal(number)
     process.communicate(timeout=_LIMIT)
+    assert process.returncode is not None
     return process.returncode
 
 
