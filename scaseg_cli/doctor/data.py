@@ -81,18 +81,18 @@ def folder_row(
     what: str, folder: Path, expected: int | None, fetch: str | None, key: str, suffixes: tuple[str, ...] = ()
 ) -> Finding:
     """Check that ``folder`` has the expected number of files, counting only ``suffixes`` if there are any."""
-    mend = fetch or f"Put the files there, or set data.root or {key} to their folder."
+    fix = fetch or f"Put the files there, or set data.root or {key} to their folder."
     try:
         with os.scandir(folder) as entries:
             found = sum(_counts(entry, suffixes) for entry in entries)
     except FileNotFoundError:
-        return missing(what, f"{folder} does not exist", mend)
+        return missing(what, f"{folder} does not exist", fix)
     except OSError as error:
-        return missing(what, f"{folder} cannot be read: {error.strerror}", mend)
+        return missing(what, f"{folder} cannot be read: {error.strerror}", fix)
     if expected is not None and found < expected:
-        return missing(what, f"{folder}: {found:,} of {expected:,} files", mend)
+        return missing(what, f"{folder}: {found:,} of {expected:,} files", fix)
     if not found:
-        return missing(what, f"{folder} is empty", mend)
+        return missing(what, f"{folder} is empty", fix)
     return ready(what, f"{folder}: {found:,} files")
 
 
@@ -103,20 +103,20 @@ def _counts(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
 def annotation_finding(part: str, path: Path) -> tuple[Finding, int | None]:
     """The row of the annotation file, and its number of annotated images; None if that is unknown."""
     what = f"{part} annotations"
-    mend = fetch_annotations(path) or f"Put the panoptic JSON there, or set data.root or data.{part}.annotations."
+    fix = fetch_annotations(path) or f"Put the panoptic JSON there, or set data.root or data.{part}.annotations."
     if not path.is_file():
-        return missing(what, f"{path} does not exist", mend), None
+        return missing(what, f"{path} does not exist", fix), None
     try:
         seen = scan_annotations(path)
     except OSError as error:
-        return missing(what, f"{path} cannot be read: {error.strerror}", mend), None
+        return missing(what, f"{path} cannot be read: {error.strerror}", fix), None
     if seen.problem is not None:
-        return missing(what, f"{path} {seen.problem}", f"Delete it, then {mend}"), None
+        return missing(what, f"{path} {seen.problem}", f"Delete it, then {fix}"), None
     counts = f"{path}: {seen.annotations:,} images, {len(seen.category_names)} categories"
     published = published_count(path)
     if published is not None and (seen.annotations, len(seen.category_names)) != (published, NUM_CLASSES):
         found = f"{counts}; COCO's original has {published:,} images and {NUM_CLASSES} categories"
-        return warning(what, found, f"If it should be COCO's original, delete it, then {mend}"), seen.annotations
+        return warning(what, found, f"If it should be COCO's original, delete it, then {fix}"), seen.annotations
     return ready(what, counts), seen.annotations
 
 

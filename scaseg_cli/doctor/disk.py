@@ -77,8 +77,8 @@ def shared_memory_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     found = f"{_gigabytes(free)} free in {SHARED_MEMORY}; the data loaders need about {_gigabytes(needed)}"
     if free >= needed:
         return [ready("shared memory", found)]
-    mend = "Give the container more (docker run --shm-size=8g), or use no loader processes: --set base.workers=0"
-    return [warning("shared memory", found, mend)]
+    fix = "Give the container more (docker run --shm-size=8g), or use no loader processes: --set base.workers=0"
+    return [warning("shared memory", found, fix)]
 
 
 def shared_memory_needed(recipe: Recipe) -> int:

@@ -108,16 +108,16 @@ def count_and_memory(recipe: Recipe, gpus: list[Gpu]) -> list[Finding]:
     names = sorted({gpu.name for gpu in gpus})
     found = f"{len(gpus)} x {' / '.join(names)}" if gpus else "none that PyTorch can use"
     if len(gpus) < recipe.gpus:
-        mend = "Run `nvidia-smi` to see the driver's GPUs, or use the CPU with --gpus 0."
-        mend = f"Use the available GPUs: --gpus {len(gpus)}" if gpus else mend
-        return [missing("GPUs", f"{found}; the recipe requires {recipe.gpus}", mend)]
+        fix = "Run `nvidia-smi` to see the driver's GPUs, or use the CPU with --gpus 0."
+        fix = f"Use the available GPUs: --gpus {len(gpus)}" if gpus else fix
+        return [missing("GPUs", f"{found}; the recipe requires {recipe.gpus}", fix)]
     needed = gpu_memory(recipe)
     least = min(gpu.free for gpu in gpus[: recipe.gpus])
     memory = f"{least / 1e9:.1f} GB free on the fullest; training needs about {needed / 1e9:.1f} GB"
     if least >= needed:
         return [ready("GPUs", found), ready("GPU memory", memory)]
-    mend = "Halve the images at once with --set base.accumulate=2, or use --set base.amp=bf16 or more GPUs."
-    return [ready("GPUs", found), warning("GPU memory", memory, mend)]
+    fix = "Halve the images at once with --set base.accumulate=2, or use --set base.amp=bf16 or more GPUs."
+    return [ready("GPUs", found), warning("GPU memory", memory, fix)]
 
 
 def gpu_memory(recipe: Recipe) -> int:
@@ -137,8 +137,8 @@ def batch_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
         divided += f" x {recipe.base.accumulate} parts"
     if images % parts == 0:
         return [ready("batch", f"{images} images per step, {images // parts} at once: {divided}")]
-    mend = f"Use --set base.batch_size={parts * -(-images // parts)}, or another number of GPUs."
-    return [missing("batch", f"{images} images per step are not divisible by {parts}: {divided}", mend)]
+    fix = f"Use --set base.batch_size={parts * -(-images // parts)}, or another number of GPUs."
+    return [missing("batch", f"{images} images per step are not divisible by {parts}: {divided}", fix)]
 
 
 def precision_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:

@@ -36,8 +36,8 @@ def clip_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     found = cached_tag(name, checkpoint)
     if found is not None:
         return [file_finding(what, found, f"Delete it, then {tag_by_hand(name, checkpoint)}", f"{name} {checkpoint}")]
-    mend = f"{tag_by_hand(name, checkpoint)}\nor name a file: --set clip.checkpoint=PATH"
-    return [missing(what, f"{name} {checkpoint!r} is not on this machine; {_DOWNLOADED}", mend)]
+    fix = f"{tag_by_hand(name, checkpoint)}\nor name a file: --set clip.checkpoint=PATH"
+    return [missing(what, f"{name} {checkpoint!r} is not on this machine; {_DOWNLOADED}", fix)]
 
 
 def prompt_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
@@ -54,8 +54,8 @@ def backbone_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
 
     what, checkpoint = "backbone weights", recipe.base.backbone.checkpoint
     if checkpoint is None:
-        mend = "For ImageNet's: --set base.backbone.checkpoint=torchvision://resnet50"
-        return [warning(what, "random weights", mend)]
+        fix = "For ImageNet's: --set base.backbone.checkpoint=torchvision://resnet50"
+        return [warning(what, "random weights", fix)]
     if checkpoint == SHIPPED_BACKBONE:
         return [file_finding(what, SHIPPED_FILE, _REINSTALL, "shipped")]
     if not checkpoint.startswith(TORCHVISION):
@@ -64,18 +64,18 @@ def backbone_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     fetch = by_hand(url, path)
     if path.is_file():
         return [file_finding(what, path, f"Delete it, then {fetch}", checkpoint)]
-    mend = f"{fetch}\nor name a file: --set base.backbone.checkpoint=PATH"
-    return [missing(what, f"{checkpoint} is not in {path.parent}; {_DOWNLOADED}", mend)]
+    fix = f"{fetch}\nor name a file: --set base.backbone.checkpoint=PATH"
+    return [missing(what, f"{checkpoint} is not in {path.parent}; {_DOWNLOADED}", fix)]
 
 
-def file_finding(what: str, path: Path, mend: str, label: str = "") -> Finding:
+def file_finding(what: str, path: Path, fix: str, label: str = "") -> Finding:
     """Check that a weight file exists and is complete, without reading all of it."""
     named = f"{label}: {path}" if label else str(path)
     if not path.is_file():
-        return missing(what, f"{named} does not exist", mend)
+        return missing(what, f"{named} does not exist", fix)
     problem = weights_problem(path)
     if problem is not None:
-        return missing(what, f"{named} {problem}", mend)
+        return missing(what, f"{named} {problem}", fix)
     return ready(what, f"{named}, {path.stat().st_size / 1e6:.0f} MB")
 
 

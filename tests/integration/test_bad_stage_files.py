@@ -125,7 +125,7 @@ def test_a_file_of_another_stage_or_with_tensors_missing(world: World, stage: st
 
 
 def test_query_embeddings_changed_in_place_are_made_anew(world: World) -> None:
-    """train-cat writes the file itself: what it tells others to run must mend it."""
+    """train-cat writes the file itself: what it tells others to run must fix it."""
     file = world.folder / "run" / "queries" / "queries.safetensors"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -159,7 +159,7 @@ def test_a_base_model_of_another_recipe(world: World) -> None:
 
 
 PROGRESS = {
-    # a progress file, the command that goes on from it, and what makes the command begin the stage anew
+    # a progress file, the command that resumes from it, and what makes the command start the stage again
     "base/progress.pt": ("train-base", ()),
     "queries/shard-00000.pt": ("train-cat", ("--set", "queries.views=2")),
     "cat/progress.pt": ("train-cat", ()),

@@ -49,7 +49,7 @@ def copied(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.fixture(scope="module")
 def evaluated(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy whose run/ was evaluated anew, with another increment; other/ is what it was before."""
+    """A copy whose run/ was evaluated again, with another increment; other/ is what it was before."""
     folder = tmp_path_factory.mktemp("evaluated") / "world"
     shutil.copytree(reported, folder)
     shutil.copytree(folder / "run", folder / "other")

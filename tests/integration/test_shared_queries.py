@@ -45,7 +45,7 @@ def test_a_pass_that_was_cut_short_keeps_its_whole_shards(world: World) -> None:
     others[1].unlink()
     kept = load_state(first, key)
     assert kept is not None
-    save_state(first, {**kept, "matched": kept["matched"] + 100.0})  # to be told from what is read anew
+    save_state(first, {**kept, "matched": kept["matched"] + 100.0})  # to be told from what is read again
     assert world.scaseg(*TWO).code == 0
     matched = load_file(run.queries_file)["matched"]
     assert (matched[: len(kept["matched"])] > 50).all()
