@@ -46,12 +46,12 @@ class Segments(NamedTuple):
 
     Attributes:
         map_HW: 1 + the index of each pixel's segment; 0 without a segment.
-        places: index of each segment's class in the vocabulary [S].
+        class_index_S: index of each segment's class in the vocabulary [S].
         scores: largest probability of the segment's class over the queries [S].
     """
 
     map_HW: NDArray[np.int32]
-    places: NDArray[np.int64]
+    class_index_S: NDArray[np.int64]
     scores: NDArray[np.float64]
 
 
@@ -114,9 +114,11 @@ class Model:
 
     def _semantic(self, logits_Qhw: Tensor, probabilities_QK1: Tensor, size: tuple[int, int]) -> Segments:
         parts = [pixel_classes(probabilities_QK1, masks_QhW.flatten(1)) for masks_QhW in mask_blocks(logits_Qhw, size)]
-        places, index_X = np.unique(np.concatenate(parts), return_inverse=True)
+        class_index_S, index_X = np.unique(np.concatenate(parts), return_inverse=True)
         best_K = probabilities_QK1[:, :-1].amax(0).double().numpy()
-        return Segments((index_X + 1).astype(np.int32).reshape(size), places.astype(np.int64), best_K[places])
+        return Segments(
+            (index_X + 1).astype(np.int32).reshape(size), class_index_S.astype(np.int64), best_K[class_index_S]
+        )
 
 
 def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK_BYTES) -> Iterator[Tensor]:

@@ -60,14 +60,14 @@ def segments_info(segments: Segments, vocabulary: Vocabulary, semantic: bool) ->
         semantic: uses category ids as ids, as in a label map, instead of 1, 2 and so on.
     """
     found = []
-    for number, (area, box) in enumerate(_extents(segments.map_HW, len(segments.places)), start=1):
-        sought = vocabulary.classes[segments.places[number - 1]]
+    for number, (area, box) in enumerate(_extents(segments.map_HW, len(segments.class_index_S)), start=1):
+        item = vocabulary.classes[segments.class_index_S[number - 1]]
         found.append(
             {
-                "id": sought.category_id if semantic else number,
-                "category_id": sought.category_id,
-                "category": sought.name,
-                "isthing": int(sought.isthing),
+                "id": item.category_id if semantic else number,
+                "category_id": item.category_id,
+                "category": item.name,
+                "isthing": int(item.isthing),
                 "score": float(segments.scores[number - 1]),
                 "area": area,
                 "bbox": box,
@@ -131,7 +131,7 @@ def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, styles: Seque
         size = max(1, round(width * factor)), max(1, round(height * factor))
         image_HW3 = np.asarray(cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA), np.uint8)
         map_hw = np.asarray(cv2.resize(map_hw, size, interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
-    regions = [Region(map_hw == number, styles[place]) for number, place in enumerate(segments.places, start=1)]
+    regions = [Region(map_hw == number, styles[index]) for number, index in enumerate(segments.class_index_S, start=1)]
     return draw_regions(image_HW3, regions, max(*map_hw.shape, _SMALL))
 
 

@@ -38,7 +38,7 @@ _KEPT_NAMES = 4096  # embeddings of names kept in memory, a few KB each
 
 
 @dataclass(frozen=True)
-class Sought:
+class VocabularyClass:
     """One class of a vocabulary.
 
     Attributes:
@@ -60,7 +60,7 @@ class Sought:
 class Vocabulary:
     """All classes of a prediction, seen ones first."""
 
-    classes: tuple[Sought, ...]
+    classes: tuple[VocabularyClass, ...]
 
     @cached_property
     def num_seen(self) -> int:
@@ -91,7 +91,7 @@ def vocabulary_among(known: ClassList, names: Names | None, together: bool = Fal
     """
     if names is None:
         own = {
-            class_id: Sought(item.name, item.isthing and not together, item.category_id, class_id, item.seen)
+            class_id: VocabularyClass(item.name, item.isthing and not together, item.category_id, class_id, item.seen)
             for class_id, item in enumerate(known.classes)
         }
         return Vocabulary(tuple(own.values()))
@@ -103,9 +103,12 @@ def vocabulary_among(known: ClassList, names: Names | None, together: bool = Fal
             others[key_of(name)] = name, isthing
         else:
             found = known.classes[class_id]
-            own[class_id] = Sought(name, isthing, found.category_id, class_id, found.seen)
+            own[class_id] = VocabularyClass(name, isthing, found.category_id, class_id, found.seen)
     numbers = _free_numbers(known, len(others))
-    new = [Sought(*others[key], number, None, seen=False) for key, number in zip(sorted(others), numbers, strict=True)]
+    new = [
+        VocabularyClass(*others[key], number, None, seen=False)
+        for key, number in zip(sorted(others), numbers, strict=True)
+    ]
     return Vocabulary((*(own[class_id] for class_id in sorted(own)), *new))
 
 

@@ -13,6 +13,8 @@ from prediction_files import strips, write_pairs
 
 import scaseg_cli
 from scaseg_cli import api
+from scaseg_cli.api.images import pixels_of
+from scaseg_cli.api.segmentation import _names
 from scaseg_cli.version import __version__
 
 CAT, DOG, COW, GRASS = 1, 3, 7, 100
@@ -103,18 +105,18 @@ def test_every_kind_of_image_becomes_the_same_pixels(tmp_path: Path) -> None:
         str(tmp_path / "image.png"),
         np.asfortranarray(RGB),
     ):
-        pixels = api._pixels(image, "the image")
+        pixels = pixels_of(image, "the image")
         assert pixels.dtype == np.uint8
         assert pixels.flags.c_contiguous
         assert pixels.tolist() == RGB.tolist()
     grey = RGB[..., 0]
-    assert api._pixels(grey, "the image").tolist() == np.stack([grey] * 3, -1).tolist()
-    assert api._pixels(Image.fromarray(grey), "the image").tolist() == np.stack([grey] * 3, -1).tolist()
+    assert pixels_of(grey, "the image").tolist() == np.stack([grey] * 3, -1).tolist()
+    assert pixels_of(Image.fromarray(grey), "the image").tolist() == np.stack([grey] * 3, -1).tolist()
 
 
 def test_an_array_is_copied() -> None:
     frame = RGB.copy()
-    pixels = api._pixels(frame, "the image")
+    pixels = pixels_of(frame, "the image")
     frame[:] = 0
     assert pixels.tolist() == RGB.tolist()
 
@@ -124,7 +126,7 @@ def test_a_pillow_image_is_turned_as_its_file_is(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.fromarray(RGB).save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as image:
-        assert api._pixels(image, "the image").shape == (7, 5, 3)
+        assert pixels_of(image, "the image").shape == (7, 5, 3)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_a_pillow_image_is_turned_as_its_file_is(tmp_path: Path) -> None:
 )
 def test_what_is_no_image_is_refused(image: object, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        api._pixels(image, "images[2]")
+        pixels_of(image, "images[2]")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_what_is_no_image_is_refused(image: object, error: type[Exception], says
     ],
 )
 def test_names_come_as_a_list_or_as_the_text_of_classes(names: object, stuff: object, meant: object) -> None:
-    assert api._names(names, stuff) == meant  # type: ignore[arg-type]
+    assert _names(names, stuff) == meant  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_names_come_as_a_list_or_as_the_text_of_classes(names: object, stuff: ob
 )
 def test_what_is_no_name_is_refused(names: object, stuff: object, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        api._names(names, stuff)  # type: ignore[arg-type]
+        _names(names, stuff)  # type: ignore[arg-type]
 
 
 def test_a_segments_mask_is_where_its_id_is() -> None:

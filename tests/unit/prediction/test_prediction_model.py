@@ -14,12 +14,12 @@ from scaseg_cli.measures.fusion import fuse
 from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.prediction import model as prediction_model
 from scaseg_cli.prediction.model import Model, choose_setting, mask_blocks
-from scaseg_cli.prediction.vocabulary import Sought, Vocabulary
+from scaseg_cli.prediction.vocabulary import Vocabulary, VocabularyClass
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split import SegmentArrays
 
-VOCABULARY = Vocabulary(tuple(Sought(f"class {k}", k % 2 == 0, k + 1, k, seen=k < 3) for k in range(5)))
+VOCABULARY = Vocabulary(tuple(VocabularyClass(f"class {k}", k % 2 == 0, k + 1, k, seen=k < 3) for k in range(5)))
 QUERIES = 12
 
 
@@ -84,13 +84,13 @@ IMAGE = np.zeros((24, 30, 3), np.uint8)
 def test_segments_do_not_depend_on_the_blocks(task, monkeypatch):
     model = model_of(task, object_threshold=0.2, overlap_threshold=0.1)
     (whole,) = model.segment([IMAGE])
-    assert len(whole.places) > 2
+    assert len(whole.class_index_S) > 2
     assert whole.map_HW.shape == (24, 30)
     blocks = prediction_model.mask_blocks
     monkeypatch.setattr(prediction_model, "mask_blocks", lambda given, size: blocks(given, size, at_most=9000))
     (parts,) = model.segment([IMAGE])
     assert parts.map_HW.tolist() == whole.map_HW.tolist()
-    assert parts.places.tolist() == whole.places.tolist()
+    assert parts.class_index_S.tolist() == whole.class_index_S.tolist()
     assert parts.scores.tolist() == whole.scores.tolist()
 
 
@@ -103,7 +103,7 @@ def test_panoptic_segments_are_those_of_the_evaluation():
     masks = enlarged(model.segmentor.logits_Qhw, (24, 30)).sigmoid().numpy()
     expected = fuse(scores.numpy(), labels.numpy(), masks, VOCABULARY.isthing, 0.2, 0.1, 5)
     assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
-    assert found.places.tolist() == expected.class_ids.tolist()
+    assert found.class_index_S.tolist() == expected.class_ids.tolist()
     assert found.scores.tolist() == expected.scores.tolist()
 
 
@@ -118,9 +118,9 @@ def test_semantic_segments_are_those_of_the_evaluation():
     image = inference.prepare(np.ones((24, 30), np.int32), segments, masks)
     expected = image.predict(class_logits.softmax(-1), ())
     assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
-    assert found.places.tolist() == expected.class_ids.tolist()
+    assert found.class_index_S.tolist() == expected.class_ids.tolist()
     assert found.map_HW.min() == 1
-    assert found.scores.tolist() == class_logits.softmax(-1)[:, :-1].amax(0).double()[found.places].tolist()
+    assert found.scores.tolist() == class_logits.softmax(-1)[:, :-1].amax(0).double()[found.class_index_S].tolist()
 
 
 @pytest.mark.parametrize("task", ["zps", "zss"])
@@ -129,19 +129,19 @@ def test_a_class_that_no_query_resembles_changes_nothing(task):
     (found,) = model.segment([IMAGE])
     visual = model.segmentor.visual_QD
     far = torch.full((QUERIES, 1), -60.0)
-    classes = (*model.vocabulary.classes, Sought("made up", task == "zps", 99, None, seen=False))
+    classes = (*model.vocabulary.classes, VocabularyClass("made up", task == "zps", 99, None, seen=False))
     segmentor = FixedSegmentor(model.segmentor.logits_Qhw, torch.cat([visual[:, :5], far, visual[:, 5:]], 1))
     (more,) = replace(model, segmentor=segmentor, vocabulary=Vocabulary(classes)).segment([IMAGE])
     assert more.map_HW.tolist() == found.map_HW.tolist()
-    assert more.places.tolist() == found.places.tolist()
+    assert more.class_index_S.tolist() == found.class_index_S.tolist()
     assert more.scores == pytest.approx(found.scores, abs=1e-6)
-    assert len(found.places) > 2
+    assert len(found.class_index_S) > 2
 
 
 def test_without_a_query_above_the_threshold_nothing_is_found():
     (found,) = model_of("zps", object_threshold=1.0).segment([IMAGE])
     assert not found.map_HW.any()
-    assert len(found.places) == len(found.scores) == 0
+    assert len(found.class_index_S) == len(found.scores) == 0
 
 
 def test_the_default_setting_is_transductive_if_there_is_a_projector(tmp_path):

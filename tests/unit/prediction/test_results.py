@@ -11,11 +11,15 @@ from scaseg_cli.data.images import rgb_to_ids
 from scaseg_cli.drawing.class_styles import palette_colour
 from scaseg_cli.prediction.model import Segments
 from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, segments_info, styles_of
-from scaseg_cli.prediction.vocabulary import Sought, Vocabulary
+from scaseg_cli.prediction.vocabulary import Vocabulary, VocabularyClass
 from scaseg_cli.shapes.world import CLASSES
 
 VOCABULARY = Vocabulary(
-    (Sought("zebra", True, 24, 5, True), Sought("lawn", False, 201, None, False), Sought("road", False, 149, 9, False))
+    (
+        VocabularyClass("zebra", True, 24, 5, True),
+        VocabularyClass("lawn", False, 201, None, False),
+        VocabularyClass("road", False, 149, 9, False),
+    )
 )
 
 
@@ -96,7 +100,9 @@ def test_an_overlay_has_a_viewable_size(size, drawn):
 
 def test_known_classes_have_their_own_colour_whatever_the_run():
     names = ["zebra", "Sky", "red ring", "nothing that anybody knows"]
-    styles = styles_of(Vocabulary(tuple(Sought(name, True, 300 + k, None, False) for k, name in enumerate(names))))
+    styles = styles_of(
+        Vocabulary(tuple(VocabularyClass(name, True, 300 + k, None, False) for k, name in enumerate(names)))
+    )
     coco = {item.name: item.colour for item in coco_panoptic()}
     world = {item.name: item.label_colour for item in CLASSES}
     assert [style.colour for style in styles] == [
@@ -106,7 +112,9 @@ def test_known_classes_have_their_own_colour_whatever_the_run():
 
 def test_with_label_maps_cocos_classes_have_coco_stuffs_colours():
     names = ["zebra", "clouds"]
-    styles = styles_of(Vocabulary(tuple(Sought(name, False, k, None, False) for k, name in enumerate(names))), True)
+    styles = styles_of(
+        Vocabulary(tuple(VocabularyClass(name, False, k, None, False) for k, name in enumerate(names))), True
+    )
     coco = {item.name: item.colour for item in coco_stuff()}
     assert [style.colour for style in styles] == [coco[name] for name in names]
 

@@ -1,38 +1,32 @@
-"""scaseg from Python: a finished run that segments images, and the score of predictions in files.
-
-`scaseg_cli` exports all of this. The network's packages are imported by the first call that needs them. Shapes: H W
-image.
-"""
+"""A finished run that segments images, for Python programs. Shapes: H W image."""
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
+from scaseg_cli.api.images import AnyImage, AnyPath, read_all
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import silent
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.tasks import SETTINGS, Setting, task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import torch
+    from numpy.typing import NDArray
+    from PIL import Image
 
     from scaseg_cli.drawing.class_styles import ClassStyle
     from scaseg_cli.prediction.model import Model, Predictor, Segments
     from scaseg_cli.recipe.schema import Recipe
 
-AnyPath: TypeAlias = str | os.PathLike[str]
-AnyImage: TypeAlias = NDArray[np.uint8] | Image.Image | AnyPath
 ImageT = TypeVar("ImageT", bound=AnyImage)
 
 _KEPT_VOCABULARIES = 64  # lists of names whose classifiers stay in memory, each about a MB
@@ -226,7 +220,7 @@ class SegmentationModel:
         images: Sequence[Any] = image if isinstance(image, (list, tuple)) else [image]
         with silent():
             model = self._model(_names(names, stuff), object_threshold)
-            read = _read_all(images, many)
+            read = read_all(images, many)
             found = model.segment_all(read, batch_size or self.recipe.evaluation.batch_size)
             results = [_segmentation(model, pixels, segments) for _, pixels, segments in found]
         return results if many else results[0]
@@ -238,73 +232,6 @@ class SegmentationModel:
             check_threshold(self.recipe, object_threshold, "object_threshold")
         model = self._over(names)
         return model if object_threshold is None else model.with_threshold(object_threshold)
-
-
-@dataclass(frozen=True)
-class GroupScore:
-    """The means over a group of classes, as fractions; NaN where no class of the group has a value.
-
-    Attributes:
-        pq: panoptic quality.
-        sq: segmentation quality.
-        rq: recognition quality.
-    """
-
-    pq: float
-    sq: float
-    rq: float
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """What was measured of one class.
-
-    Attributes:
-        name: its name in the annotations.
-        seen: whether it is not among the unseen classes.
-        isthing: whether it is a thing.
-        pq: panoptic quality, a fraction; NaN where neither labels nor predictions contain the class.
-        sq: segmentation quality, a fraction.
-        rq: recognition quality, a fraction.
-        tp: matched segments.
-        fp: predicted segments that match none.
-        fn: labelled segments that none matches.
-    """
-
-    name: str
-    seen: bool
-    isthing: bool
-    pq: float
-    sq: float
-    rq: float
-    tp: int
-    fp: int
-    fn: int
-
-
-@dataclass(frozen=True)
-class Score:
-    """The score of predictions: means over groups of classes, and the values of each class.
-
-    Attributes:
-        seen: over the seen classes; over all where no unseen classes were named.
-        unseen: over the unseen classes.
-        harmonic: the harmonic mean of `seen` and `unseen`.
-        all: over all classes.
-        things: over the things.
-        stuff: over the stuff.
-        classes: of each class, seen ones first.
-        notes: how many images were scored, and what is unusual in the files.
-    """
-
-    seen: GroupScore
-    unseen: GroupScore
-    harmonic: GroupScore
-    all: GroupScore
-    things: GroupScore
-    stuff: GroupScore
-    classes: tuple[ClassScore, ...]
-    notes: tuple[str, ...]
 
 
 def load(
@@ -345,36 +272,6 @@ def load(
         return SegmentationModel(run.path, load_predictor(recipe, run, choose_setting(run, setting), device))
 
 
-def score(
-    predictions: AnyPath,
-    annotations: AnyPath,
-    labels: AnyPath | None = None,
-    unseen: str | Sequence[str] | None = None,
-) -> Score:
-    """Score predictions in COCO's panoptic format, as `scaseg evaluate --predictions` does; writes nothing.
-
-    Args:
-        predictions: the folder of the predictions' PNGs. Their JSON is beside it under the folder's name, or the only
-            JSON file in it.
-        annotations: COCO's panoptic JSON of the labels.
-        labels: the folder of the labels' PNGs; None: the annotation file's name without ``.json``.
-        unseen: the unseen classes: a known split such as ``coco-zps``, a file of names, or names; None: all classes
-            count as seen.
-
-    Raises:
-        ScasegError: the annotations or the unseen names are wrong, or the predictions are, with every image named.
-    """
-    from scaseg_cli.external.evaluate_predictions import score_predictions
-
-    folder = Path(labels) if labels is not None else None
-    with silent():
-        found = score_predictions(Path(predictions), Path(annotations), folder, unseen)
-    groups = {name: GroupScore(**values) for name, values in found.summary.groups.items()}
-    rows = found.summary.rows(found.classes.names)
-    classes = tuple(ClassScore(row.pop("class"), **row) for row in rows)
-    return Score(**groups, classes=classes, notes=found.notes)
-
-
 def _names(
     names: str | Sequence[str] | None, stuff: Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -400,55 +297,6 @@ def _names(
     return tuple(map(tidy, things)), tuple(map(tidy, others))
 
 
-def _read_all(images: Sequence[Any], many: bool) -> Iterator[tuple[None, NDArray[np.uint8]]]:
-    for place, image in enumerate(images):
-        yield None, _pixels(image, f"images[{place}]" if many else "the image")
-
-
-def _pixels(image: Any, called: str) -> NDArray[np.uint8]:
-    """The image as uint8 RGB [H, W, 3], a copy.
-
-    Args:
-        image: what `SegmentationModel.segment` takes.
-        called: its name in errors.
-
-    Raises:
-        ScasegError: it cannot be read.
-        ValueError: an array of another type or shape, or without pixels.
-        TypeError: it is no image.
-    """
-    from scaseg_cli.prediction.read_image import read_any_image, rgb_of
-
-    if isinstance(image, str | os.PathLike):
-        return read_any_image(Path(image))
-    if isinstance(image, np.ndarray):
-        return _checked(image, called)
-    if isinstance(image, Image.Image):
-        if not all(image.size):
-            raise ValueError(f"{called} has no pixels: its size is {image.width} x {image.height}.")
-        return rgb_of(image)
-    kinds = "a uint8 array [H, W, 3] or [H, W], a Pillow image, or a path"
-    raise TypeError(f"{called} is of type {type(image).__name__}, and must be {kinds}.")
-
-
-def _checked(image: NDArray[Any], called: str) -> NDArray[np.uint8]:
-    """An array as uint8 RGB [H, W, 3], a copy.
-
-    Raises:
-        ValueError: another type or shape, or no pixels.
-    """
-    if image.dtype != np.uint8:
-        hint = " For values 0..1: (image * 255).round().astype(numpy.uint8)." if image.dtype.kind == "f" else ""
-        raise ValueError(f"{called} has values of type {image.dtype}, and must have uint8, 0..255.{hint}")
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-        raise ValueError(
-            f"{called} has shape {list(image.shape)}, and must have [H, W, 3] (RGB) or [H, W] (grayscale)."
-        )
-    if not image.size:
-        raise ValueError(f"{called} has no pixels: its shape is {list(image.shape)}.")
-    return np.array(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2), order="C")
-
-
 def _segmentation(model: Model, image_HW3: NDArray[np.uint8], found: Segments) -> Segmentation:
     """What the network found in an image, in the words of `scaseg predict`'s files."""
     from scaseg_cli.prediction.results import id_map, segments_info, styles_of
@@ -462,12 +310,12 @@ def _segmentation(model: Model, image_HW3: NDArray[np.uint8], found: Segments) -
             name=item["category"],
             category_id=item["category_id"],
             isthing=bool(item["isthing"]),
-            seen=model.vocabulary.classes[place].seen,
+            seen=model.vocabulary.classes[index].seen,
             score=item["score"],
             box=tuple(item["bbox"]),
             area=item["area"],
             _ids=ids,
         )
-        for item, place in zip(info, found.places.tolist(), strict=True)
+        for item, index in zip(info, found.class_index_S.tolist(), strict=True)
     )
     return Segmentation(ids, segments, image_HW3, found, styles_of(model.vocabulary, semantic))

@@ -1,0 +1,19 @@
+"""scaseg from Python: a finished run that segments images, and the score of predictions in files.
+
+`scaseg_cli` exports all of this. The network's packages are imported by the first call that needs them.
+"""
+
+from scaseg_cli.api.scores import ClassScore, GroupScore, Score, score
+from scaseg_cli.api.segmentation import ClassInfo, Segment, Segmentation, SegmentationModel, load
+
+__all__ = [
+    "ClassInfo",
+    "ClassScore",
+    "GroupScore",
+    "Score",
+    "Segment",
+    "Segmentation",
+    "SegmentationModel",
+    "load",
+    "score",
+]
