@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ def replaced(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # what is there may be a link
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
@@ -46,6 +49,32 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def own_file(name: str, flags: int) -> int:
+    """Open a file that scaseg writes in place, as the ``opener`` of `open`; never through a link.
+
+    Raises:
+        ScasegError: at ``name`` is a link, or something else that is not a regular file.
+        OSError: the file cannot be opened.
+    """
+    try:
+        # O_NONBLOCK: a named pipe without a reader fails at once; it has no effect on regular files.
+        number = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP and os.path.islink(name):
+            raise ScasegError(f"{name} is a link, and scaseg writes only to files of its own", "Delete it.") from None
+        if error.errno == errno.ENXIO:
+            raise _not_regular(name) from None
+        raise
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise _not_regular(name)
+    return number
+
+
+def _not_regular(name: str) -> ScasegError:
+    return ScasegError(f"{name} is not a regular file", "Delete it.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -126,6 +126,9 @@ def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
     """
     if this_node().rank:
         return [help_train_base(recipe, run)]
+    for stage in stages_for(recipe):  # now, not after the hours that the stages before it may take
+        if not is_done(recipe, run, stage):
+            run.check_links(stage)
     reports = []
     for stage in stages_for(recipe):
         if stage not in STEPS:

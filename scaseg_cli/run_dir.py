@@ -130,8 +130,9 @@ class RunDir:
         """The folder of ``stage``, created if necessary.
 
         Raises:
-            ScasegError: the run folder cannot be written.
+            ScasegError: the run folder cannot be written, or `check_links` refuses the folder.
         """
+        self.check_links(stage)
         folder = self.path / stage
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -142,6 +143,26 @@ class RunDir:
         if not os.access(folder, os.W_OK):
             raise ScasegError(f"the run folder {folder} cannot be written", "Choose another with --work-dir.")
         return folder
+
+    def check_links(self, stage: str) -> None:
+        """Check that neither the folder of ``stage`` nor a folder in it is a link.
+
+        What is in such a folder is replaced and deleted, and a link would lead to files that are not the run's.
+
+        Raises:
+            ScasegError: one of them is a link.
+        """
+        folder = self.path / stage
+        places = [folder]
+        if folder.is_dir() and not folder.is_symlink():
+            with os.scandir(folder) as entries:
+                places += [folder / entry.name for entry in entries if entry.is_symlink() and entry.is_dir()]
+        for place in places:
+            if place.is_symlink():
+                raise ScasegError(
+                    f"{place} is a link to {os.readlink(place)}, and scaseg would delete and write files there",
+                    "Remove the link. The run folder itself may be a link, and --work-dir may name any folder.",
+                )
 
     def record_file(self, stage: str) -> Path:
         """The file of the record of ``stage``."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
 
 State = Literal["there", "shared", "missing"]
+_STAGES = "stages"
 _ORIGIN = "shared.json"  # marks a shared stage and names the work folder that it came from
 
 
@@ -71,7 +72,7 @@ class Store:
 
     def run(self, node: StageNode) -> RunDir:
         """Return the run folder of a stage."""
-        return RunDir(self.folder / "stages" / node.id)
+        return RunDir(self.folder / _STAGES / node.id)
 
     def state(self, node: StageNode) -> State:
         """Tell whether a stage is there, can be shared from the work folder, or is missing. Nothing is written."""
@@ -91,8 +92,10 @@ class Store:
             states: states by id.
 
         Raises:
-            ScasegError: a folder cannot be written.
+            ScasegError: a folder cannot be written, or is a link that ablations did not make.
         """
+        self.work.check_links(self.folder.name)
+        RunDir(self.folder).check_links(_STAGES)
         for node in nodes.values():
             run = self.run(node)
             run.folder(node.stage)

@@ -14,7 +14,7 @@ from mmengine.runner import IterBasedTrainLoop
 from scaseg_cli.base.device import memory_gib
 from scaseg_cli.checkpoints import NotFiniteError, resuming, save_state
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import replaced
+from scaseg_cli.files import own_file, replaced
 from scaseg_cli.results.console import Meter
 from scaseg_cli.seeds import drawn_seed
 
@@ -181,7 +181,7 @@ class Losses(Hook):
         """Add a line. The first call also removes lines of iterations that run again; doing it earlier would lose them
         if the first batch cannot be read."""
         if self._begun:
-            with open(self.path, "a", newline="") as file:
+            with open(self.path, "a", newline="", opener=own_file) as file:
                 csv.DictWriter(file, list(row)).writerow(row)
             return
         rows = [earlier for earlier in read_losses(self.path) if int(earlier["iteration"]) < self.start]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from scaseg_cli.cli.options import LauncherOption, NodeOptions, Options, StageOptions, arguments, without_launcher
 from scaseg_cli.cli.output import print_json, stdout_as_stderr
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import own_file
 
 if TYPE_CHECKING:
     from scaseg_cli.launch import Node
@@ -110,12 +111,12 @@ def occupied(run: RunDir) -> Iterator[None]:
     """Lock the run folder while the block runs. The lock ends with the process in every case.
 
     Raises:
-        ScasegError: the folder cannot be written, or another command runs in it.
+        ScasegError: the folder cannot be written, its lock is a link, or another command runs in it.
     """
     path = run.path / ".lock"
     try:
         run.path.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  # closed below
+        file = open(path, "a+", encoding="utf-8", opener=own_file)  # noqa: SIM115  # closed below
     except OSError as error:
         raise ScasegError(
             f"the run folder {run.path} cannot be written: {error.strerror}", "Choose another with --work-dir."

@@ -71,6 +71,7 @@ def keep_survey(finished: FinishedRun, survey: Survey) -> None:
     meta = {"key": finished.evaluation_key, "version": _VERSION, "images": survey.num_images, "there": survey.num_there}
     meta["seen"] = survey.num_seen
     try:
+        finished.run.check_links("report")
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         save_tensors(finished.run.survey_file, KIND, tensors, meta)
     except ScasegError as error:

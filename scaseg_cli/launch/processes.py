@@ -15,6 +15,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from scaseg_cli.files import own_file
 from scaseg_cli.launch.listener import Listener
 from scaseg_cli.launch.nodes import this_node
 from scaseg_cli.recipe import save_recipe
@@ -103,7 +104,7 @@ def _start(command: list[str], threads: int) -> subprocess.Popen[str]:
 def _listen(process: subprocess.Popen[str], listener: Listener) -> None:
     """Process the launcher's output until it ends."""
     assert process.stdout is not None
-    with open(listener.log_file, "w", encoding="utf-8") as log:
+    with open(listener.log_file, "w", encoding="utf-8", opener=own_file) as log:
         for line in process.stdout:
             if listener.hear(line.rstrip("\n")):
                 log.write(line)

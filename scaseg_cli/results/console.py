@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from scaseg_cli.files import own_file
 from scaseg_cli.results.table import Table, header
 
 if TYPE_CHECKING:
@@ -74,10 +75,13 @@ def logging_to(path: Path) -> Iterator[None]:
     """Append all messages to the file ``path`` while the block runs, without colours.
 
     An inner block replaces the log of an outer one.
+
+    Raises:
+        ScasegError: ``path`` is a link.
     """
     global _log
     outer = _log
-    with open(path, "a", encoding="utf-8", buffering=1) as file:
+    with open(path, "a", encoding="utf-8", buffering=1, opener=own_file) as file:
         _log = Console(file=file, highlight=False, no_color=True, force_terminal=False)
         try:
             yield

@@ -59,6 +59,8 @@ def visualize(
             predictions are missing or broken, or a file cannot be written.
     """
     paths = _checked(outputs or [run.visualization_file(choice.stem, suffix) for suffix in SUFFIXES])
+    if not outputs:
+        run.check_links("visualization")
     chosen = choose_setting(run, setting)
     require(recipe, run, *needs_of_setting(chosen))
     scored = ScoredSet(recipe, run, "validation")

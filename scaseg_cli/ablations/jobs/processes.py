@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from scaseg_cli.ablations.jobs.job_files import read_outcome, write_job
 from scaseg_cli.ablations.jobs.launcher import COMMAND, Failures, RunningJob
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import own_file
 from scaseg_cli.launch import end_with_parent
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Processes:
         """Start the job's process; its messages go to its log only."""
         write_job(path, stage, list(cells))
         own = self.devices[slot * self.gpus : (slot + 1) * self.gpus]
-        with open(output_file(path), "wb") as output:
+        with open(output_file(path), "wb", opener=own_file) as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "scaseg_cli", COMMAND, str(path)],
                 stdin=subprocess.DEVNULL,
