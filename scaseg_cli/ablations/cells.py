@@ -10,7 +10,7 @@ import yaml
 from scaseg_cli.ablations.published import PublishedTable, label_of, published_tables
 from scaseg_cli.ablations.rows import AblationRow, Change, RowMaker
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.yaml_text import read_yaml
+from scaseg_cli.recipe.yaml_text import problem_of, read_yaml
 from scaseg_cli.tasks import SETTINGS, Setting, task_of
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def parse_values(text: str) -> list[Any]:
         values: list[Any] = read_yaml(f"[{text}]")
     except yaml.YAMLError as error:
         raise ScasegError(
-            f"--values {text!r} cannot be read", "Separate YAML values by commas, as in --values 16,32"
+            f"--values {text!r:.200} cannot be read: {problem_of(error)}",
+            "Separate YAML values by commas, as in --values 16,32",
         ) from error
     if not values:
         raise ScasegError("--values names no value", "Give at least one value, as in --values 16,32")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.load import shipped_folder
-from scaseg_cli.recipe.mistakes import mistakes, not_finite
+from scaseg_cli.recipe.mistakes import in_all, mistakes, not_finite
 from scaseg_cli.recipe.yaml_text import read_mapping
 
 LOCAL = Path("sweeps")
@@ -68,8 +68,4 @@ def read_sweep(path: Path) -> Sweep:
             found = mistakes(error, Sweep)
         except TypeError as error:
             found = [str(error)]
-    count = f"{len(found)} mistake{'s' if len(found) > 1 else ''}"
-    raise ScasegError(
-        f"sweep {path} has {count}:\n" + "\n".join(f"  {line}" for line in found),
-        "See docs/ablations.md for the keys of a sweep file.",
-    )
+    raise ScasegError(in_all(f"sweep {path}", found), "See docs/ablations.md for the keys of a sweep file.")

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
-from scaseg_cli.recipe.mistakes import mistakes, not_finite
+from scaseg_cli.recipe.mistakes import in_all, mistakes, not_finite
 from scaseg_cli.recipe.schema import Recipe
-from scaseg_cli.recipe.yaml_text import read_mapping, read_yaml, write_yaml
+from scaseg_cli.recipe.yaml_text import MAX_DEPTH, problem_of, read_mapping, read_yaml, write_yaml
 from scaseg_cli.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "shapes-zps"
 LOCAL = Path("scaseg.yaml")
+_LONGEST_CHAIN = 20  # recipes that extend each other
 
 
 def shipped_folder(name: str = "recipes") -> Path:
@@ -71,6 +72,11 @@ def _merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
 
 def _resolve(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     path = path.resolve()
+    if len(seen) == _LONGEST_CHAIN:
+        raise ScasegError(
+            f"recipe {seen[0]} extends recipes that extend others, more than {_LONGEST_CHAIN} in a row",
+            "Extend fewer; `scaseg recipe show -r FILE` shows the result of an `extends:`.",
+        )
     if path in seen:
         chain = " -> ".join(p.name for p in (*seen, path))
         raise ScasegError(f"recipes extend each other in a circle: {chain}", "Remove one `extends:`.")
@@ -79,7 +85,7 @@ def _resolve(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if parent is None:
         return content
     if not isinstance(parent, str):
-        raise ScasegError(f"recipe {path}: extends is {parent!r}", "Set it to the name or file of one recipe.")
+        raise ScasegError(f"recipe {path}: extends is {parent!r:.80}", "Set it to the name or file of one recipe.")
     return _merged(_resolve(_find(parent, path), (*seen, path)), content)
 
 
@@ -87,12 +93,16 @@ def _apply(content: dict[str, Any], assignment: str) -> None:
     """Apply one `--set a.b=value` to ``content``."""
     dotted, equals, text = assignment.partition("=")
     keys = [key.strip() for key in dotted.split(".")]
-    if not equals or not all(keys):
-        raise ScasegError(f"--set {assignment!r} is not of the form key=value", "For example --set base.v2c.gamma=3")
+    if not equals or not all(keys) or len(keys) > MAX_DEPTH:
+        raise ScasegError(
+            f"--set {assignment!r:.200} is not of the form key=value", "For example --set base.v2c.gamma=3"
+        )
     try:
         value = read_yaml(text)
     except yaml.YAMLError as error:
-        raise ScasegError(f"--set {assignment!r}: the value is not valid YAML", "Quote the value.") from error
+        raise ScasegError(
+            f"--set {assignment!r:.200}: the value is not valid YAML: {problem_of(error)}", "Quote the value."
+        ) from error
     for key in keys[:-1]:
         deeper = content.get(key)
         content[key] = dict(deeper) if isinstance(deeper, dict) else {}
@@ -113,11 +123,7 @@ def check_recipe(content: dict[str, Any], origin: str) -> Recipe:
             return Recipe.model_validate_json(_as_json(content, origin))
         except ValidationError as error:
             found = mistakes(error)
-    count = f"{len(found)} mistake{'s' if len(found) > 1 else ''}"
-    raise ScasegError(
-        f"{origin} has {count}:\n" + "\n".join(f"  {line}" for line in found),
-        "Run `scaseg recipe show` to see every key with its value.",
-    )
+    raise ScasegError(in_all(origin, found), "Run `scaseg recipe show` to see every key with its value.")
 
 
 def _as_json(content: dict[str, Any], origin: str) -> bytes:
@@ -127,7 +133,8 @@ def _as_json(content: dict[str, Any], origin: str) -> bytes:
         return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
         raise ScasegError(
-            f"{origin} has a value that JSON cannot represent: {error}", "Use numbers of at most 64 bits."
+            f"{origin} has a value that JSON cannot represent: {error}",
+            "Use numbers of at most 64 bits, and keys of Unicode text.",
         ) from error
 
 
@@ -144,13 +151,10 @@ def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> R
     if name is None:
         name = str(LOCAL) if LOCAL.is_file() else DEFAULT
     path = _find(name)
-    try:
-        content = _resolve(path)
-        for assignment in assignments:
-            _apply(content, assignment)
-        return check_recipe(content, f"recipe {path}")
-    except RecursionError:
-        raise ScasegError(f"recipe {path} is nested without end", "Look for a YAML alias inside itself.") from None
+    content = _resolve(path)
+    for assignment in assignments:
+        _apply(content, assignment)
+    return check_recipe(content, f"recipe {path}")
 
 
 def recipe_text(recipe: Recipe) -> str:

@@ -15,16 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 60  # characters shown of a wrong value
+_LISTED = 20  # mistakes that are worded and shown; further ones are counted
+
+
+def in_all(origin: str, found: list[str]) -> str:
+    """The message about the file ``origin`` that counts the mistakes ``found`` and lists the first of them."""
+    lines = [f"{origin} has {len(found)} mistake{'s' if len(found) > 1 else ''}:", *(f"  {line}" for line in found)]
+    if len(found) > _LISTED:
+        lines[_LISTED + 1 :] = [f"  and {len(found) - _LISTED} more"]
+    return "\n".join(lines)
 
 
 def mistakes(error: ValidationError, whole: type[BaseModel] = Recipe) -> list[str]:
-    """One line for each wrong key, in the order of ``whole``, the model that was validated."""
+    """One line for each wrong key, in the order of ``whole``, the model that was validated.
+
+    The lines after those that `in_all` shows have the key alone, since looking for similar keys takes time.
+    """
     lines: dict[str, list[str]] = {}
     inputs: dict[str, str] = {}
     for problem in error.errors():
         model, names = _walk(problem["loc"], whole)
-        dotted = ".".join(names)
-        lines.setdefault(dotted, [])
+        dotted = _cut(".".join(names))
+        if lines.setdefault(dotted, []) == [] and len(lines) > _LISTED:
+            continue
         match problem["type"]:
             case "extra_forbidden":
                 text = "unknown key" + _nearest(names[-1], model)
@@ -83,5 +96,8 @@ def _nearest(name: str, model: type[BaseModel] | None) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -6,13 +6,30 @@ Mask2Former, our reading of the paper, or ours. An unknown key is an error.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
+_LARGEST = 2**31 - 1  # what the libraries take everywhere
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095  # bytes, of Linux
+
+
+def _fits_the_system(text: str) -> str:
+    if (
+        len(os.fsencode(text)) > _LONGEST_PATH
+        or max(len(os.fsencode(part)) for part in text.split("/")) > _LONGEST_NAME
+    ):
+        raise ValueError(
+            f"is too long for a path ({_LONGEST_PATH} bytes, of which {_LONGEST_NAME} for each name between slashes)"
+        )
+    return text
+
+
+FilePath = Annotated[str, AfterValidator(_fits_the_system)]  # of a file or folder, or the name of a built-in choice
+Count = Annotated[int, Field(ge=0, le=_LARGEST)]
+Positive = Annotated[int, Field(gt=0, le=_LARGEST)]
 PositiveReal = Annotated[float, Field(gt=0)]
 NonNegativeReal = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]  # AdamW changes a weight by about the rate in each step
@@ -28,9 +45,9 @@ class Section(BaseModel):
 class ImageSet(Section):
     """The paths of one set of labelled images, relative to ``data.root``."""
 
-    images: str = Field(description="folder of the images")
-    annotations: str | None = Field(None, description="zps: the panoptic JSON; zss has none")
-    labels: str = Field(description="folder of the PNGs: zps panoptic PNGs, zss maps with one class id per pixel")
+    images: FilePath = Field(description="folder of the images")
+    annotations: FilePath | None = Field(None, description="zps: the panoptic JSON; zss has none")
+    labels: FilePath = Field(description="folder of the PNGs: zps panoptic PNGs, zss maps with one class id per pixel")
 
 
 class ShapesData(Section):
@@ -47,10 +64,10 @@ class ShapesData(Section):
 class Data(Section):
     """The images and their labels."""
 
-    categories: str | None = Field(
+    categories: FilePath | None = Field(
         None, description="zss: the classes of the label maps: coco-stuff, or a JSON file of ids and names"
     )
-    root: str | None = Field(None, description="data folder; the embedded world is generated in the run folder")
+    root: FilePath | None = Field(None, description="data folder; the embedded world is generated in the run folder")
     shapes: ShapesData | None = Field(None, description="generate the embedded world instead of reading data")
     train: ImageSet
     selection: ImageSet | None = Field(None, description="images for selection; null: a part of validation")
@@ -69,7 +86,7 @@ class Data(Section):
 class Split(Section):
     """The unseen classes."""
 
-    unseen: str | list[str] = Field(
+    unseen: FilePath | list[str] = Field(
         description="the name of a known split, a file of names (one per line), or the names"
     )
 
@@ -78,13 +95,15 @@ class Clip(Section):
     """The CLIP model, from open_clip."""
 
     model: str = Field("ViT-B-16", description="an open_clip model name, or shapes-clip")
-    checkpoint: str | None = Field("openai", description="an open_clip tag or a file; null: random weights")
+    checkpoint: FilePath | None = Field("openai", description="an open_clip tag or a file; null: random weights")
 
 
 class Embeddings(Section):
     """The semantic embeddings of class names."""
 
-    templates: str = Field("vild", description="single, vild, padding8, zegclip15, imagenet80, or a file of templates")
+    templates: FilePath = Field(
+        "vild", description="single, vild, padding8, zegclip15, imagenet80, or a file of templates"
+    )
     batch_size: Positive = 256
 
 
@@ -97,7 +116,7 @@ class Backbone(Section):
     frozen_stages: Annotated[int, Field(ge=-1, le=4)] = -1
     frozen_norm: bool = Field(True, description="keep BatchNorm as loaded, neither trained nor updated")
     sync_norm: bool = Field(False, description="BatchNorm statistics over all processes; needs GPUs")
-    checkpoint: str | None = Field("torchvision://resnet50", description="pre-trained weights; null: random")
+    checkpoint: FilePath | None = Field("torchvision://resnet50", description="pre-trained weights; null: random")
 
     @model_validator(mode="after")
     def _synchronises_what_is_trained(self) -> Backbone:
@@ -267,7 +286,7 @@ class Slurm(Section):
 class Recipe(Section):
     """The definition of a run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[FilePath, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
     task: Literal["zps", "zss"] = Field("zps", description="zero-shot panoptic or semantic segmentation")
     seed: Count = 0

@@ -1,7 +1,8 @@
-"""YAML 1.2's scalars for recipes, without duplicate keys.
+"""YAML 1.2's scalars for recipes, without duplicate keys, and with limits that are checked while reading.
 
 PyYAML reads version 1.1, where ``amp: off`` is false, ``1e-4`` is text, ``010`` is eight and the later of two equal
-keys wins. A recipe misread in this way would train something else.
+keys wins. A recipe misread in this way would train something else. It also has no limits: a few lines of aliases of
+aliases stand for more values than fit into memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from scaseg_cli.errors import ScasegError
 if TYPE_CHECKING:
     from pathlib import Path
 
+MAX_DEPTH = 50  # mappings and lists inside each other; recipes need five
+MAX_SIZE = 2**20  # characters of a file; and characters plus values, where an alias counts as what it repeats
+_LONGEST_NUMBER = 100  # characters
 _TAG = "tag:yaml.org,2002:"
 _INT = re.compile(r"[-+]?[0-9]+$|0x[0-9a-fA-F]+$|0o[0-7]+$")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
@@ -26,26 +30,78 @@ _CORE = (
     ("float", _FLOAT, list("-+.0123456789")),
     ("merge", re.compile(r"<<$"), ["<"]),
 )
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # no file name can hold them
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads scalars by YAML 1.2's core schema."""
+    """Reads the core schema of YAML 1.2: no other tags, and no text that is not of the type of its tag."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  # PyYAML's name; drops its 1.1 rules
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._size = 0
+        self._sizes: dict[str, int] = {}  # by anchor
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose one node, which costs its length, or for an alias what the anchored node cost."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in self.anchors and event.anchor not in self._sizes:
+                raise _refused(event, f"the alias *{event.anchor} is inside the value that it repeats")
+            self._count(event, self._sizes.get(str(event.anchor), 0))
+            return super().compose_node(parent, index)
+        before = self._size
+        self._count(event, 1 + len(getattr(event, "value", "")))
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _refused(event, f"values are nested more than {MAX_DEPTH} deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if event.anchor is not None:
+            self._sizes[event.anchor] = self._size - before
+        return node
+
+    def _count(self, event: Any, size: int) -> None:
+        self._size += size
+        if self._size > MAX_SIZE:
+            raise _refused(event, f"values and the aliases that repeat them come to more than {MAX_SIZE} characters")
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                problem = f"the key {key.value!r} occurs twice"
-                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
-            seen.add(str(key.value))
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise _refused(key, f"the key {key.value!r:.80} occurs twice")
+                seen.add(key.value)
         return node
 
-    def construct_core_int(self, node: yaml.ScalarNode) -> int:
-        text = self.construct_scalar(node)
-        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+    def construct_core(self, node: yaml.ScalarNode) -> Any:
+        """Construct a scalar whose tag, written or implied, is one of the core schema."""
+        text, kind = self.construct_scalar(node), node.tag.removeprefix(_TAG)
+        if kind == "str":
+            if _NO_TEXT.search(text):
+                raise _refused(node, f"the text {text!r:.80} has a character that no file name can hold")
+            return text
+        pattern = next(pattern for name, pattern, _ in _CORE if name == kind)
+        if not pattern.match(text) and not (kind == "float" and _INT.match(text)):
+            raise _refused(node, f"{text!r:.80} is not of the type !!{kind}")
+        if kind in ("int", "float") and len(text) > _LONGEST_NUMBER:
+            raise _refused(node, f"the number {text:.20}... has {len(text)} characters, more than {_LONGEST_NUMBER}")
+        match kind:
+            case "int":
+                return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+            case "float":
+                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            case "bool":
+                return text.lower() == "true"
+        return None
+
+
+def _refused(where: Any, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -56,16 +112,29 @@ for _name, _pattern, _first in _CORE:
     _Loader.add_implicit_resolver(_TAG + _name, _pattern, _first)
 for _name, _pattern in (("float", _FLOAT), ("int", _INT)):
     _Dumper.add_implicit_resolver(_TAG + _name, _pattern, list("-+.0123456789"))
-_Loader.add_constructor(_TAG + "int", _Loader.construct_core_int)
+_Loader.yaml_constructors = {  # drops dates, sets and bytes
+    None: yaml.SafeLoader.construct_undefined,
+    **{_TAG + name: yaml.SafeLoader.yaml_constructors[_TAG + name] for name in ("seq", "map")},
+    **{_TAG + name: _Loader.construct_core for name in ("null", "bool", "int", "float", "str")},
+}
 
 
 def read_yaml(text: str) -> Any:
     """Parse ``text`` as YAML.
 
     Raises:
-        yaml.YAMLError: the text is not YAML, or a mapping has a key twice.
+        yaml.YAMLError: the text is not YAML, a mapping has a key twice, a value is not of the core schema, or a limit
+            is exceeded.
     """
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader, which creates only plain values
+    try:
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader, which creates only plain values
+    except (ValueError, OverflowError) as error:  # PyYAML's own, for "\UFFFFFFFF"
+        raise yaml.YAMLError(f"a value cannot be converted: {error}") from error
+
+
+def problem_of(error: yaml.YAMLError) -> str:
+    """What is wrong with a YAML text, in a phrase without its place."""
+    return getattr(error, "problem", None) or str(error).partition("\n")[0] or "it cannot be read as YAML"
 
 
 def read_mapping(path: Path, what: str, advice: str) -> dict[str, Any]:
@@ -77,15 +146,18 @@ def read_mapping(path: Path, what: str, advice: str) -> dict[str, Any]:
         advice: hint for a file without a mapping.
 
     Raises:
-        ScasegError: the file cannot be read, is not YAML, or is not a mapping.
+        ScasegError: the file cannot be read, is not YAML, exceeds a limit, or is not a mapping.
     """
     try:
-        content = read_yaml(path.read_text(encoding="utf-8-sig"))
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(MAX_SIZE + 1)
+        if len(text) > MAX_SIZE:
+            raise ScasegError(f"{what} {path} has more than {MAX_SIZE} characters", f"Is this the {what}?")
+        content = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read as YAML"
-        raise ScasegError(f"{what} {path}{where}: {problem}", "Fix the YAML there.") from error
+        raise ScasegError(f"{what} {path}{where}: {problem_of(error)}", "Fix the YAML there.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ScasegError(f"{what} {path} cannot be read: {error}", "Use UTF-8 text.") from error
     if not isinstance(content, dict):

@@ -114,7 +114,28 @@ def test_bytes_that_are_not_text(here: Path) -> None:
 
 
 def test_an_alias_inside_itself(here: Path) -> None:
-    assert "nested without end" in message(write(here / "bad.yaml", "extends: shapes-zps\nsplit: &a {unseen: [*a]}\n"))
+    told = message(write(here / "bad.yaml", "extends: shapes-zps\nsplit: &a {unseen: [*a]}\n"))
+    assert told.endswith("line 2: the alias *a is inside the value that it repeats")
+
+
+def test_a_chain_of_extends_has_a_limit(here: Path) -> None:
+    for place in range(21):
+        write(here / f"r{place}.yaml", f"extends: {f'r{place + 1}' if place < 20 else 'shapes-zps'}\nseed: {place}\n")
+    assert load_recipe("r2.yaml").seed == 2
+    assert "extends recipes that extend others, more than 20 in a row" in message("r1.yaml")
+
+
+def test_a_file_that_is_no_recipe_is_not_read_whole(here: Path) -> None:
+    (here / "long.yaml").write_text("extends: shapes-zps\n" + "#\n" * 2**19)
+    assert "long.yaml has more than 1048576 characters" in message("long.yaml")
+
+
+def test_many_mistakes_are_counted() -> None:
+    told = message(None, "base={" + ", ".join(f"key{place}: 1" for place in range(500)) + "}").splitlines()
+    assert told[0].endswith("has 500 mistakes:")
+    assert len(told) == 22
+    assert told[1] == "  base.key0: unknown key"
+    assert told[-1] == "  and 480 more"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -160,6 +181,20 @@ def test_all_mistakes_are_told_at_once_by_their_keys(here: Path) -> None:
         ("base.backbone.depth=20", "base.backbone.depth: should be 18, 34, 50 or 101 (it is 20)"),
         ("base.scale=[1.0]", "base.scale.1: is missing"),
         ("name=../out", "name: String should match pattern"),
+        ("name=" + "x" * 256, "name: is too long for a path (4095 bytes, of which 255 for each name between slashes)"),
+        ("data.root=" + "a/" * 2100, "data.root: is too long for a path"),
+        ("clip.checkpoint=" + "é" * 128, "clip.checkpoint: is too long for a path"),
+        ("split.unseen=" + "x" * 256, "split.unseen: is too long for a path"),
+        ('data.root="a\\0b"', "the text 'a\\x00b' has a character that no file name can hold"),
+        ("seed=4294967296", "seed: should be less than or equal to 2147483647 (it is 4294967296)"),
+        ("seed=1e999", "seed: is not a finite number"),
+        ("seed=" + "9" * 5000, "the number 99999999999999999999... has 5000 characters"),
+        ("seed=!!int abc", "the value is not valid YAML: 'abc' is not of the type !!int"),
+        ("name=!!timestamp 2020-01-01", "could not determine a constructor for the tag 'tag:yaml.org,2002:timestamp'"),
+        ("base.v2c.tau=" + "[" * 51 + "]" * 51, "the value is not valid YAML: values are nested more than 50 deep"),
+        (".".join("a" * 51) + "=1", "is not of the form key=value"),
+        ("x" * 5000 + "=1", "x...: unknown key"),
+        ("\udcff=1", "has a value that JSON cannot represent"),
         ("extends=coco", "extends: unknown key"),
         ("seed=99999999999999999999999999", "has a value that JSON cannot represent: Integer exceeds 64-bit range"),
         ("description=" + "[x, " * 40 + "]" * 40, "description: should be a valid string (it is ['x', ["),
