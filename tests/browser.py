@@ -26,7 +26,7 @@ addEventListener("load", () => {
   const fetched = performance.getEntriesByType("resource").filter((one) => !one.name.startsWith("data:"));
   const broken = [...document.images].filter((image) => !image.complete || !image.naturalWidth);
   const width = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
-  parent.postMessage([innerWidth, width, broken.length, fetched.length].join(" "), "*");
+  parent.postMessage([innerWidth, width, broken.length, fetched.length, frames.length].join(" "), "*");
 });
 </script>"""
 
@@ -41,6 +41,7 @@ class Opened:
         page_width: of what the page takes, overflow included.
         broken: images that are not there.
         fetched: resources that were asked for, data: URIs not among them.
+        frames: pages within it.
     """
 
     console: list[str]
@@ -48,6 +49,7 @@ class Opened:
     page_width: int
     broken: int
     fetched: int
+    frames: int
 
 
 def open_page(page: Path, folder: Path, width: int) -> Opened:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from scaseg_cli.errors import ScasegError
+from scaseg_cli.html_report.svg_cleaning import clean_svg, parse_svg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,6 @@ _SETTINGS: Any = {
     "legend.frameon": False,
     "path.simplify_threshold": 0.3,
 }
-_DROPPED = {"style", "metadata", "script", "foreignObject", "title", "a"}
-_REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
 @contextmanager
@@ -61,7 +59,7 @@ def as_svg(figure: Figure) -> str:
 
 
 def inlined(text: str, prefix: str, label: str) -> Markup:
-    """Turn an SVG document into an element of an HTML page.
+    """Turn an SVG document into an element of an HTML page, with what `svg_cleaning` allows of it.
 
     Args:
         text: the document.
@@ -69,43 +67,13 @@ def inlined(text: str, prefix: str, label: str) -> Markup:
         label: text alternative of the picture.
 
     Raises:
-        ScasegError: the text is not SVG.
+        ScasegError: the text is not SVG, or `parse_svg` refuses it.
     """
-    try:
-        root = ET.fromstring(text)
-    except ET.ParseError as error:
-        raise ScasegError(f"a picture is not valid SVG: {error}") from error
-    if _local(root.tag) != "svg":
-        raise ScasegError(f"a picture is <{_local(root.tag)}>, not <svg>")
-    _clean(root, prefix)
+    root = clean_svg(parse_svg(text), prefix)
     width = root.attrib.pop("width", "")
-    for name in ("height", "version", "preserveAspectRatio"):
-        root.attrib.pop(name, None)
+    root.attrib.pop("height", None)
     root.set("role", "img")
     root.set("aria-label", label)
-    if match := re.fullmatch(r"([\d.]+)(pt)?", width):
+    if match := re.fullmatch(r"(\d{1,5}(?:\.\d+)?)(pt)?", width):
         root.set("style", f"max-width:{float(match[1]) * 1.5:.0f}px")
     return Markup(ET.tostring(root, encoding="unicode"))
-
-
-def _clean(element: ET.Element, prefix: str) -> None:
-    """Remove namespaces, scripts and external references, and prefix the ids."""
-    element.tag = _local(element.tag)
-    attributes, element.attrib = element.attrib, {}
-    for name, value in attributes.items():
-        name = _local(name)
-        if name.startswith("on") or (name == "href" and not value.startswith(("#", "data:image/"))):
-            continue
-        if name == "id" or (name == "href" and value.startswith("#")):
-            value = f"#{prefix}{value[1:]}" if name == "href" else prefix + value
-        element.set(name, _REFERENCE.sub(rf"url(#{prefix}\1)", value))
-    for child in list(element):
-        if _local(child.tag) in _DROPPED:
-            element.remove(child)
-        else:
-            _clean(child, prefix)
-
-
-def _local(name: str) -> str:
-    """A tag's or attribute's name without its namespace."""
-    return name.rpartition("}")[2]
