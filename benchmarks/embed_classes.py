@@ -16,7 +16,7 @@ from measuring import Outcome, in_turns, machine_of, prepare, run_benchmark, sec
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.data.class_lists import coco_stuff
 from scaseg_cli.embeddings.encode import encode_classes
-from scaseg_cli.embeddings.prompts import fill, read_templates, spoken_names
+from scaseg_cli.embeddings.prompts import fill, prompt_names, read_templates
 from scaseg_cli.recipe.schema import Clip, Embeddings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def measure(options: argparse.Namespace, model: str = "ViT-B-16", templates: str
     clip = load_clip(Clip(model=model, checkpoint=None)).to(options.device)
     names = [category.name for category in coco_stuff()][: NUM_CLASSES[options.size]]
     texts = read_templates(templates)
-    prompts = [fill(template, name) for name in spoken_names(names) for template in texts]
+    prompts = [fill(template, name) for (name,) in prompt_names(names) for template in texts]
     looped = prompts[:: max(1, len(prompts) // NUM_LOOPED[options.size])]
 
     def in_batches() -> None:

@@ -199,7 +199,7 @@ class SegmentationModel:
                 rotated by their EXIF entry. A list or tuple of such images gives a list of results.
             names: names of things; or a text of things, a semicolon and stuff, such as ``"zebra, lamp; grass, sky"``;
                 None: the run's classes. Names that are not among the run's seen classes count as unseen. The order of
-                the names does not matter.
+                the names does not matter. ``"person|human"`` is one class with two names.
             stuff: names of stuff, whose instances are not told apart.
             object_threshold: the least class probability of a segment, 0..1; None: the recipe's. Semantic
                 segmentation has none.

@@ -5,6 +5,7 @@ Shapes: D visual width (decoder channels), C embedding width (CLIP), K number of
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,12 +17,14 @@ from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.stages import require
 
 if TYPE_CHECKING:
+    from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 BASE_KIND = "base model"
 BASE_REMEDY = "Run `scaseg train-base` again with this recipe."
 _IN_NETWORK = ".cls_embed."  # follows the host's name of the head
+_CLASSES = ("embeddings", "names", "names_of_class")
 
 
 class ClassProjector(nn.Sequential):
@@ -42,17 +45,35 @@ class CosineClassifier(nn.Module):
         projector: the class projector P.
         embeddings_KC: unit semantic embeddings of the classes.
         tau: temperature.
+        synonyms: the vectors of all names; a class's logit is then that of its best name (``embeddings.synonyms: max``,
+            as FC-CLIP does), and ``embeddings`` serves the generator alone. None: the logit of a_k.
     """
 
     embeddings: Tensor
+    names: Tensor | None  # [M, C]
+    names_of_class: Tensor | None  # rows of `names`, [K, n]
 
-    def __init__(self, projector: ClassProjector, embeddings_KC: Tensor, tau: float) -> None:
+    def __init__(
+        self, projector: ClassProjector, embeddings_KC: Tensor, tau: float, synonyms: SynonymVectors | None = None
+    ) -> None:
         super().__init__()
         self.projector = projector
         self.tau = tau
         self.no_object = nn.Parameter(F.normalize(torch.randn(embeddings_KC.shape[1]), dim=0))
         # not saved: the class embeddings have their own file and hash
-        self.register_buffer("embeddings", embeddings_KC.clone(), persistent=False)
+        for name in _CLASSES:
+            self.register_buffer(name, None, persistent=False)
+        self._set_classes(embeddings_KC, synonyms)
+
+    def _set_classes(self, embeddings_KC: Tensor, synonyms: SynonymVectors | None) -> None:
+        device = self.no_object.device
+        self.embeddings = embeddings_KC.clone().to(device)
+        self.names = synonyms.vectors_MC.clone().to(device) if synonyms is not None else None
+        self.names_of_class = synonyms.table().to(device) if synonyms is not None else None
+
+    def classes(self) -> list[tuple[str, Tensor]]:
+        """Return the tensors that define the classes, which `state_dict` lacks, by attribute."""
+        return [(name, tensor) for name in _CLASSES if (tensor := getattr(self, name)) is not None]
 
     def project(self, v: Tensor) -> Tensor:
         """Project f = P(v): [..., D] -> [..., C]."""
@@ -64,16 +85,20 @@ class CosineClassifier(nn.Module):
 
     def logits_of_projected(self, f: Tensor) -> Tensor:
         """Compute logits [..., K + 1] of projected embeddings [..., C], always in float32."""
-        classes = torch.cat([self.embeddings, F.normalize(self.no_object, dim=0)[None]])
+        rows = self.embeddings if self.names is None else self.names
+        rows = torch.cat([rows, F.normalize(self.no_object, dim=0)[None]])
         with torch.autocast(f.device.type, enabled=False):
-            return F.normalize(f.float(), dim=-1) @ classes.T / self.tau
+            logits = F.normalize(f.float(), dim=-1) @ rows.T / self.tau
+        if self.names_of_class is None:
+            return logits
+        best = logits[..., self.names_of_class].amax(-1)  # a name repeated in the table changes no maximum
+        return torch.cat([best, logits[..., -1:]], dim=-1)
 
-    def over(self, embeddings_KC: Tensor) -> CosineClassifier:
-        """Make a classifier over other classes with copies of this one's P and a_0."""
-        projector = ClassProjector(self.projector.visual_dim, self.projector.embedding_dim)
-        other = CosineClassifier(projector, embeddings_KC, self.tau)
-        other.load_state_dict(self.state_dict())
-        return other.to(self.no_object.device)
+    def over(self, embeddings_KC: Tensor, synonyms: SynonymVectors | None = None) -> CosineClassifier:
+        """Make a copy of this classifier over other classes."""
+        other = copy.deepcopy(self)  # a new one would draw random weights
+        other._set_classes(embeddings_KC, synonyms)
+        return other
 
 
 def load_classifier(recipe: Recipe, run: RunDir) -> CosineClassifier:
@@ -87,7 +112,9 @@ def load_classifier(recipe: Recipe, run: RunDir) -> CosineClassifier:
     require(recipe, run, "base")
     tensors, _ = load_tensors(run.base_file, BASE_KIND, BASE_REMEDY)
     own = {name.partition(_IN_NETWORK)[2]: tensor for name, tensor in tensors.items() if _IN_NETWORK in name}
-    vectors = load_embeddings(recipe, run).vectors_NC
-    classifier = CosineClassifier(ClassProjector(recipe.base.channels, vectors.shape[1]), vectors, recipe.base.tau)
+    found = load_embeddings(recipe, run)
+    vectors = found.vectors_NC
+    projector = ClassProjector(recipe.base.channels, vectors.shape[1])
+    classifier = CosineClassifier(projector, vectors, recipe.base.tau, found.synonyms)
     load_module(classifier, own, run.base_file, BASE_REMEDY)
     return classifier

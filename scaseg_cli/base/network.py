@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.base.aligned_network import AlignedNetwork
     from scaseg_cli.clip.model import ClipModel
+    from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
     from scaseg_cli.recipe.schema import Backbone, Base
     from scaseg_cli.tasks import Task
 
@@ -41,7 +42,9 @@ def _without_max_pool(resnet: nn.Module, backbone: Backbone) -> None:
         resnet.maxpool = nn.Identity()
 
 
-def build_network(base: Base, seen_SC: Tensor, clip: ClipModel | None, task: Task) -> AlignedNetwork:
+def build_network(
+    base: Base, seen_SC: Tensor, clip: ClipModel | None, task: Task, synonyms: SynonymVectors | None = None
+) -> AlignedNetwork:
     """Build the segmentor of stage 1 with new random weights.
 
     Args:
@@ -49,9 +52,10 @@ def build_network(base: Base, seen_SC: Tensor, clip: ClipModel | None, task: Tas
         seen_SC: unit embeddings of the seen classes.
         clip: the frozen CLIP for V2C; None builds no alignment (for inference, or if V2C is off).
         task: the task; its kind of labels determines the host.
+        synonyms: the vectors of all names of the seen classes, as for `CosineClassifier`.
     """
     num_seen, embedding_dim = seen_SC.shape
-    classifier = CosineClassifier(ClassProjector(base.channels, embedding_dim), seen_SC, base.tau)
+    classifier = CosineClassifier(ClassProjector(base.channels, embedding_dim), seen_SC, base.tau, synonyms)
     network: AlignedNetwork = _host(task).build(base, classifier, num_seen)
     _initialise(network)
     _without_max_pool(network.backbone, base.backbone)

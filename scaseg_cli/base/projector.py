@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class Snapshot:
 
     def classifier(self, base: CosineClassifier) -> CosineClassifier:
         """Make a classifier over ``base``'s classes with this P and a_0."""
-        tuned = base.over(base.embeddings)
+        tuned = copy.deepcopy(base)
         tuned.load_state_dict(self.tensors)
         return tuned.requires_grad_(False).eval()
 

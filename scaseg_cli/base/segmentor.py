@@ -158,8 +158,8 @@ def load_segmentor(recipe: Recipe, run: RunDir, named: str | torch.device | None
     require(recipe, run, "base")
     device = choose_device(recipe, named)
     tensors, _ = load_tensors(run.base_file, BASE_KIND, BASE_REMEDY)
-    seen = load_embeddings(recipe, run).vectors_NC[: read_classes(run).num_seen]
-    network = build_network(recipe.base, seen, None, task_of(recipe))
+    seen_SC, synonyms = load_embeddings(recipe, run).first(read_classes(run).num_seen)
+    network = build_network(recipe.base, seen_SC, None, task_of(recipe), synonyms)
     load_module(network, tensors, run.base_file, BASE_REMEDY)
     network.requires_grad_(False).eval().to(device)
     return Segmentor(network, device, recipe.base.eval_size, recipe.base.eval_max_size)

@@ -176,7 +176,8 @@ def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
         clip = load_clip(recipe.clip).to(world.device)
         check_clip(embeddings, clip)
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.base, embeddings.vectors_NC[:num_seen], clip, task_of(recipe))
+    seen_SC, synonyms = embeddings.first(num_seen)
+    network = build_network(recipe.base, seen_SC, clip, task_of(recipe), synonyms)
     load_backbone(network.backbone, recipe.base.backbone.checkpoint)
     if recipe.base.backbone.sync_norm:
         synchronise_norms(network, world.device)

@@ -35,7 +35,8 @@ def predict(
         str | None,
         typer.Option(
             "--classes", "-c", metavar="NAMES", show_default=False,
-            help="Any names: things, then a semicolon, then stuff. Default: the run's classes.",
+            help="Any names: things, then a semicolon, then stuff. 'person|human' is one class with two names. "
+            "Default: the run's classes.",
         ),
     ] = None,
     output: Annotated[

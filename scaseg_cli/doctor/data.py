@@ -20,7 +20,7 @@ from scaseg_cli.doctor.coco import (
 )
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.split.unseen import check_unseen, unseen_names
+from scaseg_cli.split.unseen import find_unseen, unseen_names
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def split_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     known = _class_names(recipe, data_root(recipe, run))
     if not known:
         return [ready("unseen classes", f"{len(names)}; `scaseg split-dataset` compares them with the data's classes")]
-    check_unseen(recipe.split.unseen, names, [Category(place, name, False) for place, name in enumerate(known)])
+    find_unseen(recipe.split.unseen, names, [Category(place, name, False) for place, name in enumerate(known)])
     return [ready("unseen classes", f"{len(names)} of {len(known)} classes")]
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.clip.load import load_clip
-from scaseg_cli.embeddings.encode import encode_classes
+from scaseg_cli.embeddings.encode import Naming, encode_classes
 from scaseg_cli.embeddings.prompts import read_templates
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.results.stage_report import StageReport
@@ -17,6 +17,7 @@ from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import recording, require
 
 if TYPE_CHECKING:
+    from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
@@ -51,10 +52,13 @@ def embed_classes(recipe: Recipe, run: RunDir) -> StageReport:
         torch.set_num_threads(recipe.threads)
     clip = load_clip(recipe.clip)  # before the record of an earlier result is removed
     with recording(recipe, run, "embeddings", run.embeddings_file) as summary:
-        vectors_NC = encode_classes(clip, classes.names, templates, recipe.embeddings.batch_size)
-        embeddings = ClassEmbeddings(classes.names, vectors_NC, clip.fingerprint, recipe.clip, templates)
+        naming = Naming(recipe.data.names, recipe.embeddings.names)
+        found = encode_classes(clip, classes.names, templates, recipe.embeddings.batch_size, naming)
+        kept = found if found.several and recipe.embeddings.synonyms == "max" else None
+        embeddings = ClassEmbeddings(classes.names, found.means(), clip.fingerprint, recipe.clip, templates, kept)
         save_embeddings(run.embeddings_file, embeddings)
         tables = _tables(embeddings, classes.num_seen)
+        tables[0].notes.extend(_notes(found, recipe.embeddings.synonyms))
         summary.update({**tables[0].rows[0], "clip_fingerprint": clip.fingerprint})
     return StageReport("embeddings", tables, [run.embeddings_file], "scaseg train-base", dict(summary))
 
@@ -79,6 +83,17 @@ def _tables(embeddings: ClassEmbeddings, num_seen: int) -> list[Table]:
         for i, (k, cosine) in enumerate(zip(nearest, cosines, strict=True))
     ]
     return [Table("Class embeddings", _COLUMNS, [row]), Table("Nearest seen class by text", _NEAREST, rows)]
+
+
+def _notes(found: SynonymVectors, synonyms: str) -> list[str]:
+    if not found.several:
+        return []
+    several = sum(count > 1 for count in found.counts)
+    how = {
+        "mean": "a class's vector is the mean of its names'",
+        "max": "a class's logit is that of its best name; the generator takes the mean of the names",
+    }
+    return [f"Classes with several names: {several}, with {len(found.vectors_MC)} names in all; {how[synonyms]}."]
 
 
 def _mean_of_pairs(units_SC: Tensor) -> float:

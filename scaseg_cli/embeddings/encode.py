@@ -1,40 +1,62 @@
-"""Computes one unit vector per class from the prompts of all templates (method.md, Notation)."""
+"""Computes unit vectors of class names from the prompts of all templates (method.md, Class embeddings)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from scaseg_cli.embeddings.prompts import fill, spoken_names
+from scaseg_cli.embeddings.prompts import Wording, fill, prompt_names
+from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
 from scaseg_cli.results.console import meter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scaseg_cli.clip.model import ClipModel
+    from scaseg_cli.data.class_names import Choice
 
 
-def encode_classes(clip: ClipModel, names: list[str], templates: tuple[str, ...], batch_size: int) -> Tensor:
-    """Encode the classes to semantic embeddings a_k, unit, float32 [N, C].
+class Naming(NamedTuple):
+    """How class names become names in prompts: the recipe's ``data.names`` and ``embeddings.names``."""
+
+    choice: Choice = "all"
+    wording: Wording = "spoken"
+
+
+DEFAULT = Naming()
+
+
+def encode_classes(
+    clip: ClipModel,
+    classes: Sequence[str],
+    templates: tuple[str, ...],
+    batch_size: int,
+    naming: Naming = DEFAULT,
+) -> SynonymVectors:
+    """Encode all names of the classes.
 
     Each prompt embedding is normalised; the mean over the templates is normalised again.
 
     Args:
         clip: the text encoder.
-        names: the class names of the data; prompts use their `spoken_name`.
+        classes: the class names of the data, each with one name or several.
         templates: templates with one ``{}`` each.
         batch_size: prompts per forward pass of the text encoder.
+        naming: how they become names in prompts.
 
     Raises:
-        ScasegError: two names give the same prompts, or a prompt is too long for the text encoder.
+        ScasegError: two classes give the same prompts, or a prompt is too long for the text encoder.
     """
-    prompts = [fill(template, name) for name in spoken_names(names) for template in templates]
+    names = prompt_names(classes, *naming)
+    prompts = [fill(template, name) for name in chain.from_iterable(names) for template in templates]
     parts = []
     with meter("class embeddings, prompts", len(prompts)) as shown:
         for start in range(0, len(prompts), batch_size):
             batch = prompts[start : start + batch_size]
             parts.append(clip.encode_text(batch).cpu())
             shown.advance(len(batch))
-    units_NTC = torch.cat(parts).view(len(names), len(templates), clip.dim)
-    return F.normalize(units_NTC.mean(dim=1), dim=1)
+    units_MTC = torch.cat(parts).view(-1, len(templates), clip.dim)
+    return SynonymVectors(F.normalize(units_MTC.mean(dim=1), dim=1), tuple(map(len, names)))

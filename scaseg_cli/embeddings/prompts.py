@@ -1,12 +1,18 @@
-"""Prompt templates by name or from a file, and class names in natural language."""
+"""Prompt templates by name or from a file, and the names that go into them."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from scaseg_cli.data.class_names import Choice, names_in, spoken_name
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Wording = Literal["spoken", "raw"]  # the recipe's embeddings.names
 
 SLOT = "{}"
 
@@ -109,33 +115,30 @@ def _templates_in(path: Path) -> tuple[str, ...]:
     return tuple(templates)
 
 
-def spoken_name(name: str) -> str:
-    """Convert a class name for use in a prompt: "sky-other-merged" to "sky", "wall-brick" to "wall brick".
-
-    Ours: the publication does not say whether the prompts keep COCO's suffixes. "-merged", "-other" and "-stuff"
-    describe how the dataset was made and occur in no caption. Results keep the names of the data.
-    """
-    bare = re.sub(r"(-(merged|other|stuff))+$", "", name.strip())
-    words = re.sub(r"[-_\s]+", " ", bare).strip()
-    return "playing field" if words == "playingfield" else words
-
-
 def fill(template: str, name: str) -> str:
     """Insert the class ``name`` into the template; other braces have no meaning."""
     return template.replace(SLOT, name)
 
 
-def spoken_names(names: list[str]) -> list[str]:
-    """`spoken_name` of each class.
+def prompt_names(classes: Sequence[str], choice: Choice = "all", wording: Wording = "spoken") -> list[tuple[str, ...]]:
+    """Return the names of each class as they go into prompts.
+
+    Args:
+        classes: the class names of the data.
+        choice: the recipe's ``data.names``: the first name of a class, or all.
+        wording: the recipe's ``embeddings.names``: `spoken_name`, or the names as they are.
 
     Raises:
         ScasegError: two classes get the same prompts, which nothing can tell apart, or a class gets an empty name.
     """
-    spoken: dict[str, str] = {}
-    for name in names:
-        words = spoken_name(name)
-        if not words or words in spoken:
-            other = f"the same prompts as {spoken[words]!r}" if words else "an empty name in its prompts"
-            raise ScasegError(f"the class {name!r} would get {other}", "Rename it in the annotations' categories.")
-        spoken[words] = name
-    return list(spoken)
+    found: dict[frozenset[str], str] = {}
+    names = []
+    for text in classes:
+        plain = names_in(text, choice)
+        words = tuple(dict.fromkeys(filter(None, map(spoken_name, plain)))) if wording == "spoken" else plain
+        if not words or frozenset(words) in found:
+            other = f"the same prompts as {found[frozenset(words)]!r}" if words else "an empty name in its prompts"
+            raise ScasegError(f"the class {text!r} would get {other}", "Rename it in the data's list of classes.")
+        found[frozenset(words)] = text
+        names.append(words)
+    return names

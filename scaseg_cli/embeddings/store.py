@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.checkpoints import load_tensors, save_tensors
+from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Clip, Recipe
 from scaseg_cli.split.classes import read_classes
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 KIND = "class embeddings"
+_NAMES = "name_vectors"  # the tensor of all names
 REMEDY = "Run `scaseg embed-classes` with this recipe (`scaseg run` does all in order)."
 
 
@@ -32,6 +34,7 @@ class ClassEmbeddings:
         fingerprint: the fingerprint of the CLIP that made them.
         clip: the recipe's model and checkpoint.
         templates: the prompt templates.
+        synonyms: the vectors of all names, if ``embeddings.synonyms`` is ``max`` and a class has several; else None.
     """
 
     names: list[str]
@@ -39,17 +42,26 @@ class ClassEmbeddings:
     fingerprint: str
     clip: Clip
     templates: tuple[str, ...]
+    synonyms: SynonymVectors | None = None
+
+    def first(self, number: int) -> tuple[Tensor, SynonymVectors | None]:
+        """Return the embeddings of the first classes, such as the seen ones, and the vectors of their names."""
+        return self.vectors_NC[:number], self.synonyms.of(range(number)) if self.synonyms is not None else None
 
 
 def save_embeddings(path: Path, embeddings: ClassEmbeddings) -> None:
     """Write ``embeddings`` to ``path`` atomically."""
-    meta = {
+    meta: dict[str, Any] = {
         "names": embeddings.names,
         "fingerprint": embeddings.fingerprint,
         "clip": embeddings.clip.model_dump(),
         "templates": list(embeddings.templates),
     }
-    save_tensors(path, KIND, {"vectors": embeddings.vectors_NC}, meta)
+    tensors = {"vectors": embeddings.vectors_NC}
+    if embeddings.synonyms is not None:
+        tensors[_NAMES] = embeddings.synonyms.vectors_MC
+        meta["names_per_class"] = list(embeddings.synonyms.counts)
+    save_tensors(path, KIND, tensors, meta)
 
 
 def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
@@ -61,13 +73,16 @@ def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
     """
     path = run.embeddings_file
     tensors, meta = load_tensors(path, KIND, REMEDY)
-    if set(tensors) != {"vectors"}:
+    if set(tensors) not in ({"vectors"}, {"vectors", _NAMES}):
         raise ScasegError(f"{path} has the tensors {sorted(tensors)}", REMEDY)
     _check_names(path, meta.get("names", []), read_classes(run).names)
     clip = Clip(**meta["clip"])
     if clip != recipe.clip:
         raise ScasegError(f"{path} was made by {_named(clip)}, and the recipe has {_named(recipe.clip)}", REMEDY)
-    return ClassEmbeddings(meta["names"], tensors["vectors"], meta["fingerprint"], clip, tuple(meta["templates"]))
+    synonyms = SynonymVectors(tensors[_NAMES], tuple(meta["names_per_class"])) if _NAMES in tensors else None
+    return ClassEmbeddings(
+        meta["names"], tensors["vectors"], meta["fingerprint"], clip, tuple(meta["templates"]), synonyms
+    )
 
 
 def check_clip(embeddings: ClassEmbeddings, clip: ClipModel) -> None:

@@ -95,7 +95,7 @@ class CandidateSet:
     def as_state(self) -> dict[str, Any]:
         """Return tensors, numbers and lists only, from which `from_state` rebuilds the set in another process."""
         classifiers = [
-            {"tensors": dict(c.state_dict()), "embeddings": c.embeddings, "tau": c.tau} for c in self.classifiers
+            {"tensors": dict(c.state_dict()), "classes": dict(c.classes()), "tau": c.tau} for c in self.classifiers
         ]
         entries = [[entry.classifier, entry.increment, list(entry.rule)] for entry in self.entries]
         return {"classifiers": classifiers, "entries": entries}
@@ -123,14 +123,16 @@ def _probabilities(logits_BQN1: Tensor, increment: float, num_seen: int) -> Tens
 def _digest(classifier: CosineClassifier) -> str:
     """A hash of everything that the logits depend on."""
     found = hashlib.sha256(repr(classifier.tau).encode())
-    for name, tensor in [*sorted(classifier.state_dict().items()), ("embeddings", classifier.embeddings)]:
+    for name, tensor in [*sorted(classifier.state_dict().items()), *classifier.classes()]:
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
 
 
-def _classifier(tensors: dict[str, Tensor], embeddings: Tensor, tau: float) -> CosineClassifier:
+def _classifier(tensors: dict[str, Tensor], classes: dict[str, Tensor], tau: float) -> CosineClassifier:
     embedding_dim, visual_dim = tensors["projector.2.weight"].shape
-    classifier = CosineClassifier(ClassProjector(visual_dim, embedding_dim), embeddings, tau)
+    classifier = CosineClassifier(ClassProjector(visual_dim, embedding_dim), classes["embeddings"], tau)
+    for name, tensor in classes.items():
+        setattr(classifier, name, tensor)
     classifier.load_state_dict(tensors)
     return classifier.requires_grad_(False).eval()

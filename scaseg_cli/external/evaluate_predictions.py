@@ -19,7 +19,7 @@ from scaseg_cli.recipe.schema import ImageSet
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.classes import class_list
-from scaseg_cli.split.unseen import check_unseen, unseen_names
+from scaseg_cli.split.unseen import find_unseen, unseen_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,9 +85,7 @@ def score_predictions(
     """
     where = ImageSet(images=".", annotations=str(annotations), labels=str(labels or annotations.with_suffix("")))
     labelled = read_panoptic_set(Path(), where)
-    hidden = unseen_names(unseen) if unseen is not None else ()
-    if unseen is not None:
-        check_unseen(unseen, hidden, labelled.categories)
+    hidden = find_unseen(unseen, unseen_names(unseen), labelled.categories) if unseen is not None else ()
     classes = class_list(labelled.categories, hidden)
     predicted = read_predictions(folder, labelled)
     scored = score_files(labelled, predicted, classes.class_ids, len(classes), num_cores())

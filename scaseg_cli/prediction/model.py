@@ -6,7 +6,6 @@ little more memory than the image itself. Shapes: Q queries, K classes, D visual
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -223,8 +222,7 @@ class Predictor:
                 CLIP cannot be read or has changed.
         """
         vocabulary = vocabulary_among(self.known, names, together=task_of(self.recipe).labels == "semantic")
-        over = copy.deepcopy(self.classifier)  # a new one would draw random weights
-        over.embeddings = self.vectors.of(vocabulary)
+        over = self.classifier.over(*self.vectors.of(vocabulary))
         increment = self.recipe.evaluation.inductive_increment if self.setting == "inductive" else 0.0
         return Model(self.recipe, self.segmentor, Candidate(self.setting, over, increment), vocabulary)
 

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
+from scaseg_cli.data.class_names import key_of, names_in
 from scaseg_cli.drawing.class_styles import ClassStyle, palette_colour
 from scaseg_cli.drawing.regions import Region, draw_regions
-from scaseg_cli.prediction.vocabulary import Vocabulary, key_of
 from scaseg_cli.shapes.world import CLASSES
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scaseg_cli.prediction.model import Segments
+    from scaseg_cli.prediction.vocabulary import Vocabulary
 
 _LARGE, _SMALL = 1024, 512  # maximum and minimum length of an overlay's longer side, in pixels
 
@@ -38,7 +39,9 @@ def styles_of(vocabulary: Vocabulary, semantic: bool = False) -> list[ClassStyle
     known = {key_of(item.name): item.colour for item in (coco_stuff() if semantic else coco_panoptic())}
     known |= {key_of(item.name): item.label_colour for item in CLASSES}
     return [
-        ClassStyle(item.name, known.get(key_of(item.name)) or palette_colour(item.category_id), not item.seen)
+        ClassStyle(
+            item.name, known.get(key_of(names_in(item.name)[0])) or palette_colour(item.category_id), not item.seen
+        )
         for item in vocabulary.classes
     ]
 

@@ -16,17 +16,18 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.clip.load import load_clip
+from scaseg_cli.data.class_names import key_of, names_in
 from scaseg_cli.data.records import IGNORED
-from scaseg_cli.embeddings.encode import encode_classes
-from scaseg_cli.embeddings.prompts import spoken_name
+from scaseg_cli.embeddings.encode import Naming, encode_classes
 from scaseg_cli.embeddings.store import check_clip, load_embeddings
+from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.prediction.names import EXAMPLE, Names
 from scaseg_cli.results.console import say
 from scaseg_cli.split.classes import ClassList, read_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -100,7 +101,7 @@ def vocabulary_among(known: ClassList, names: Names | None, together: bool = Fal
     given = [(name, not together) for name in names[0]] + [(name, False) for name in names[1]]
     for (name, isthing), class_id in zip(given, _class_ids(known, [name for name, _ in given]), strict=True):
         if class_id is None:
-            others[key_of(name)] = name, isthing
+            others[_key(name)] = name, isthing
         else:
             found = known.classes[class_id]
             own[class_id] = VocabularyClass(name, isthing, found.category_id, class_id, found.seen)
@@ -118,27 +119,50 @@ def _class_ids(known: ClassList, names: Sequence[str]) -> list[int | None]:
     Raises:
         ScasegError: two names mean the same class, or a name is empty in prompts.
     """
-    exact = {name: class_id for class_id, name in enumerate(known.names)}
-    by_key = {key_of(name): class_id for name, class_id in exact.items()}
+    find = _finder(known)
     meant: dict[int | str, str] = {}
     found = []
     for name in names:
-        key = key_of(name)
+        key = _key(name)
         if not key:
             raise ScasegError(f"the list of classes has the name {name!r}, which is empty in prompts", EXAMPLE)
-        class_id = exact.get(name, by_key.get(key))
+        class_id = find(name)
         meaning = key if class_id is None else class_id
         if meaning in meant:
-            same = "twice" if meant[meaning] == name else f"and {meant[meaning]!r}, which give the same prompts"
+            same = "twice" if meant[meaning] == name else f"and {meant[meaning]!r}, which mean the same class"
             raise ScasegError(f"the list of classes names {name!r} {same}", "Remove one of them.")
         meant[meaning] = name
         found.append(class_id)
     return found
 
 
-def key_of(name: str) -> str:
-    """Return the words that go into prompts; names with the same key mean the same class."""
-    return spoken_name(name).casefold()
+def _finder(known: ClassList) -> Callable[[str], int | None]:
+    """A function from a name to the run's class: the one that has all the names that it lists.
+
+    The name as in the data comes first, then a class whose first name it is. Where several classes are left, the name
+    is a class of its own.
+    """
+    exact = {name: class_id for class_id, name in enumerate(known.names)}
+    keys = [_keys(name) for name in known.names]
+
+    def find(name: str) -> int | None:
+        if name in exact:
+            return exact[name]
+        wanted = _keys(name)
+        having = [class_id for class_id, own in enumerate(keys) if set(wanted) <= set(own)]
+        first = [class_id for class_id in having if keys[class_id][0] == wanted[0]]
+        return next((ids[0] for ids in (first, having) if len(ids) == 1), None)
+
+    return find
+
+
+def _keys(name: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(key_of, names_in(name)))) or ("",)
+
+
+def _key(name: str) -> str:
+    """What identifies a class of one name or several; empty if it would be in prompts."""
+    return ", ".join(sorted(_keys(name)))
 
 
 def _free_numbers(known: ClassList, number: int) -> list[int]:
@@ -169,8 +193,8 @@ class NameVectors:
         self._encoded = lru_cache(_KEPT_NAMES)(self._encode)
         self._lock = threading.Lock()
 
-    def of(self, vocabulary: Vocabulary) -> Tensor:
-        """Return the embeddings of the classes, float32 [K, C].
+    def of(self, vocabulary: Vocabulary) -> tuple[Tensor, SynonymVectors | None]:
+        """Return the embeddings of the classes, float32 [K, C], and of their names, as in `ClassEmbeddings`.
 
         Raises:
             ScasegError: the CLIP cannot be read or has changed, or a name is too long for it.
@@ -182,13 +206,21 @@ class NameVectors:
                 clip = load_clip(self._recipe.clip)
                 check_clip(self._stored, clip)
                 self._clip = clip
-            return torch.stack(
-                [
-                    self._encoded(item.name) if item.class_id is None else self._stored.vectors_NC[item.class_id]
-                    for item in vocabulary.classes
-                ]
-            )
+            found = [
+                self._encoded(item.name) if item.class_id is None else self._own(item.class_id)
+                for item in vocabulary.classes
+            ]
+        names = SynonymVectors.joined(vectors for _, vectors in found)
+        kept = names if names.several and self._recipe.embeddings.synonyms == "max" else None
+        return torch.cat([mean_1C for mean_1C, _ in found]), kept
 
-    def _encode(self, name: str) -> Tensor:
+    def _own(self, class_id: int) -> tuple[Tensor, SynonymVectors]:
+        mean_1C, synonyms = self._stored.vectors_NC[class_id : class_id + 1], self._stored.synonyms
+        return mean_1C, SynonymVectors(mean_1C, (1,)) if synonyms is None else synonyms.of([class_id])
+
+    def _encode(self, name: str) -> tuple[Tensor, SynonymVectors]:
         assert self._clip is not None, "the CLIP is loaded first"
-        return encode_classes(self._clip, [name], self._stored.templates, self._recipe.embeddings.batch_size)[0]
+        naming = Naming(wording=self._recipe.embeddings.names)  # all names that the user lists
+        batch_size = self._recipe.embeddings.batch_size
+        found = encode_classes(self._clip, [name], self._stored.templates, batch_size, naming)
+        return found.means(), found

@@ -64,6 +64,9 @@ class ShapesData(Section):
 class Data(Section):
     """The images and their labels."""
 
+    names: Literal["first", "all"] = Field(
+        "all", description='names that a class has: the first of "person, individual, someone", or all of them'
+    )
     categories: FilePath | None = Field(
         None, description="zss: the classes of the label maps: coco-stuff, or a JSON file of ids and names"
     )
@@ -103,6 +106,12 @@ class Embeddings(Section):
 
     templates: FilePath = Field(
         "vild", description="single, vild, padding8, zegclip15, imagenet80, or a file of templates"
+    )
+    names: Literal["spoken", "raw"] = Field(
+        "spoken", description="names in prompts: without COCO's -merged, -other and -stuff, or as in the data"
+    )
+    synonyms: Literal["mean", "max"] = Field(
+        "mean", description="a class with several names: the mean of their vectors, or the logit of the best name"
     )
     batch_size: Positive = 256
 

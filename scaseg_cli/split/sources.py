@@ -12,7 +12,7 @@ from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import scan_semantic_set
 from scaseg_cli.split.lists import PARTS, Part, part_source
 from scaseg_cli.split.rules import check_same_categories
-from scaseg_cli.split.unseen import check_unseen, unseen_names
+from scaseg_cli.split.unseen import find_unseen, unseen_names
 from scaseg_cli.stages import is_done, recording
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read_sets(recipe: Recipe, run: RunDir) -> Sets:
 
 def _check_before_scan(recipe: Recipe, root: Path, categories: str) -> None:
     """Check what can be checked before reading a hundred thousand label maps."""
-    check_unseen(recipe.split.unseen, unseen_names(recipe.split.unseen), read_class_list(root, categories))
+    find_unseen(recipe.split.unseen, unseen_names(recipe.split.unseen), read_class_list(root, categories))
     for source in dict.fromkeys(part_source(recipe, part) for part in PARTS):
         pair_files(root / source.images, root / source.labels)
 

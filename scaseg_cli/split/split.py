@@ -15,7 +15,7 @@ from scaseg_cli.split.lists import PARTS, Part, label_indexes
 from scaseg_cli.split.rules import check_apart, parted_validation, training_ids
 from scaseg_cli.split.sources import Sets, make_embedded_world, read_sets, share_labels
 from scaseg_cli.split.table import ignored_share, split_table
-from scaseg_cli.split.unseen import check_unseen, unseen_names
+from scaseg_cli.split.unseen import find_unseen, unseen_names
 from scaseg_cli.stages import recording
 from scaseg_cli.tasks import task_of
 
@@ -42,9 +42,10 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> 
     outputs = [run.classes_file, run.images_file, *dict.fromkeys(indexes.values())]
     with recording(recipe, run, "split", *outputs) as summary:
         whole = read_sets(recipe, run)
-        names = unseen_names(recipe.split.unseen)
-        check_unseen(recipe.split.unseen, names, whole["train"].categories)
-        classes = class_list(whole["train"].categories, names)
+        categories = whole["train"].categories
+        classes = class_list(
+            categories, find_unseen(recipe.split.unseen, unseen_names(recipe.split.unseen), categories)
+        )
         sets = _choose_images(recipe, whole, classes)
         _check_sets(recipe, run, sets)
         check_label_sample(sets, check_png)

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaseg_cli.data.class_names import names_in
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -65,34 +66,49 @@ def _names_in(path: Path) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def check_unseen(unseen: str | Sequence[str], names: Sequence[str], categories: Iterable[Category]) -> None:
-    """Check that ``names`` splits the data's categories into seen and unseen ones.
+def find_unseen(unseen: str | Sequence[str], names: Sequence[str], categories: Iterable[Category]) -> tuple[str, ...]:
+    """Find the classes of the data that ``names`` means; the others are seen.
+
+    A class is named as in the data, or by one of its names that no other class has.
 
     Args:
         unseen: the value in the recipe, for the error message.
         names: the result of `unseen_names`.
         categories: the categories of the data.
 
+    Returns:
+        The names of the unseen classes as in the data.
+
     Raises:
-        ScasegError: a name is repeated or the data lacks it (lists all such names, each with similar ones), there is no
-            name, or no seen class is left.
+        ScasegError: a class is named twice or the data lacks it (lists all such names, each with similar ones), there
+            is no name, or no seen class is left.
     """
     origin = f"split.unseen ({unseen})" if isinstance(unseen, str) else "split.unseen"
     known = [category.name for category in categories]
     if not names:
         raise ScasegError(f"{origin} names no class", "Name at least one unseen class.")
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    meant = _meanings(known)
+    found = [meant.get(name) for name in names]
+    twice = [name for name, count in Counter(found).items() if count > 1 and name is not None]
     if twice:
         raise ScasegError(f"{origin} names twice: {', '.join(map(repr, twice))}", "Remove the duplicates.")
-    lacking = [name for name in names if name not in set(known)]
+    lacking = [name for name, whole in zip(names, found, strict=True) if whole is None]
     if lacking:
-        lines = "\n".join(f"  {name!r}{_nearest(name, known)}" for name in lacking)
+        lines = "\n".join(f"  {name!r}{_nearest(name, meant)}" for name in lacking)
         raise ScasegError(
             f"{origin} names {len(lacking)} of {len(names)} classes that the data lacks:\n{lines}",
             "Spell the names as in the class list of the data.",
         )
     if len(names) == len(known):
         raise ScasegError(f"{origin} names all {len(known)} classes of the data", "Leave at least one class out of it.")
+    return tuple(name for name in found if name is not None)
+
+
+def _meanings(known: Sequence[str]) -> dict[str, str]:
+    """The class of each name that means one class only; a class as in the data always means itself."""
+    several = Counter(name for whole in known for name in names_in(whole))
+    parts = {name: whole for whole in known for name in names_in(whole) if several[name] == 1}
+    return parts | {whole: whole for whole in known}
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
@@ -102,7 +103,7 @@ def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: lis
     config, device = recipe.union, choose_device(recipe)
     num_seen = read_classes(run).num_seen
     store = _store(recipe, run, device)
-    classifier = base.over(base.embeddings).to(device)
+    classifier = copy.deepcopy(base).to(device)
     loss = FinetuneLoss.of(config, num_seen, len(base.embeddings), recipe.base.no_object_weight)
     generator = load_generator(recipe, run).to(device)
     generated = GeneratedEmbeddings(config, generator, classifier.embeddings, num_seen, store, recipe.seed)

@@ -5,6 +5,7 @@ Shapes: M real matched queries, U real ones without a segment, T embeddings of a
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ class FineTuning:
         generated: GeneratedEmbeddings | None,
     ) -> None:
         self.config, self.seed, self.loss, self.store, self.generated = config, seed, loss, store, generated
-        self.classifier = classifier.over(classifier.embeddings).requires_grad_(True).train()
+        self.classifier = copy.deepcopy(classifier).requires_grad_(True).train()
         self.optimizer = torch.optim.AdamW(
             self.classifier.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )

@@ -19,7 +19,7 @@ def test_the_stage_writes_what_it_reports(recipe, run, classes, clip):
     assert found.names == classes.names
     assert found.fingerprint == clip.fingerprint
     assert found.templates == ("a photo of a {}.",)
-    expected = encode_classes(clip, classes.names, ("a photo of a {}.",), 256)
+    expected = encode_classes(clip, classes.names, ("a photo of a {}.",), 256).means()
     assert torch.equal(found.vectors_NC, expected)
     assert report.next_command == "scaseg train-base"
     assert report.wrote == [run.embeddings_file]
@@ -27,7 +27,7 @@ def test_the_stage_writes_what_it_reports(recipe, run, classes, clip):
 
 def test_the_table_says_how_the_classes_lie(recipe, run, classes, clip):
     report = embed_classes(recipe, run)
-    vectors = encode_classes(clip, classes.names, ("a photo of a {}.",), 256)
+    vectors = encode_classes(clip, classes.names, ("a photo of a {}.",), 256).means()
     num_seen = classes.num_seen
     pairs = [vectors[i] @ vectors[j] for i in range(num_seen) for j in range(num_seen) if i != j]
     across = [vectors[u] @ vectors[s] for u in range(num_seen, len(classes)) for s in range(num_seen)]

@@ -1,6 +1,9 @@
+import re
+
 import pytest
 
-from scaseg_cli.embeddings.prompts import TEMPLATE_SETS, fill, read_templates, spoken_name, spoken_names
+from scaseg_cli.data.class_names import spoken_name
+from scaseg_cli.embeddings.prompts import TEMPLATE_SETS, fill, prompt_names, read_templates
 from scaseg_cli.errors import ScasegError
 
 COUNTS = {"single": 1, "vild": 14, "padding8": 8, "zegclip15": 15, "imagenet80": 80}
@@ -80,4 +83,22 @@ def test_spoken_names(name, spoken):
 @pytest.mark.parametrize("names", [["wall", "sky", "wall-other-merged"], ["sky", "-merged"]])
 def test_names_that_no_network_could_tell_apart_are_refused(names):
     with pytest.raises(ScasegError, match=rf"the class {names[-1]!r} would get"):
-        spoken_names(names)
+        prompt_names(names)
+
+
+@pytest.mark.parametrize(
+    "names", [["cow, ox", "dog", "ox|cow"], ["Wall, wall", "wall,Wall"], ["cow", "cow-stuff, cow"]]
+)
+def test_classes_with_the_same_names_are_refused(names):
+    with pytest.raises(ScasegError, match=rf"the class {re.escape(repr(names[-1]))} would get the same prompts as"):
+        prompt_names(names)
+
+
+def test_a_class_of_several_names_has_prompts_for_each():
+    classes = ["person, individual,  some one", "door-stuff|double-door", "sky", "cow, cow-other, --"]
+    assert prompt_names(classes) == [
+        ("person", "individual", "some one"), ("door", "double door"), ("sky",), ("cow",),
+    ]  # fmt: skip
+    assert prompt_names(classes, "first") == [("person",), ("door",), ("sky",), ("cow",)]
+    assert prompt_names(classes, wording="raw")[1] == ("door-stuff", "double-door")
+    assert prompt_names(["sky-other-merged", "sky"], wording="raw") == [("sky-other-merged",), ("sky",)]

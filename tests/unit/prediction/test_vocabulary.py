@@ -8,7 +8,7 @@ from scaseg_cli.embeddings.encode import encode_classes
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.prediction.names import parse_names
-from scaseg_cli.prediction.vocabulary import NameVectors, vocabulary_of
+from scaseg_cli.prediction.vocabulary import NameVectors, vocabulary_among, vocabulary_of
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import ClassList, SplitClass, write_classes
@@ -42,6 +42,53 @@ def test_things_come_before_the_semicolon():
     assert parse_names("zebra,  street   lamp ; grass,,sky") == (["zebra", "street lamp"], ["grass", "sky"])
     assert parse_names("zebra") == (["zebra"], [])
     assert parse_names("; grass") == ([], ["grass"])
+
+
+@pytest.mark.parametrize(
+    ("text", "things", "stuff"),
+    [
+        ('"person, individual", sky; "a; b"', ["person, individual", "sky"], ["a; b"]),
+        ("'person,individual' ; person|human ", ["person, individual"], ["person, human"]),
+        ("bird's nest, 's-hook", ["bird's nest", "'s-hook"], []),
+    ],
+)
+def test_a_class_of_several_names_is_in_quotes_or_has_bars(text, things, stuff):
+    assert parse_names(text) == (things, stuff)
+
+
+@pytest.mark.parametrize("text", ['"person, individual', '"person" or individual, sky', 'sky, "a'])
+def test_a_quote_without_an_end_is_refused(text):
+    with pytest.raises(ScasegError, match="a quote that does not end before a comma"):
+        parse_names(text)
+
+
+SEVERAL = ClassList(
+    (
+        SplitClass("person, individual, soul", 1, True, True),
+        SplitClass("screen door, screen", 2, True, True),
+        SplitClass("screen", 3, True, False),
+        SplitClass("blind, screen", 4, True, False),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "class_id"),
+    [
+        ("individual", 0), ("Soul, person", 0), ("person, individual, soul", 0),
+        ("person, human", None),  # more than the run's class
+        ("screen", 2), ("Screen", 2), ("screen, blind", 3), ("screen door", 1), ("screen, gauze", None),
+    ],
+)  # fmt: skip
+def test_a_name_means_the_runs_class_that_alone_has_it(name, class_id):
+    (found,) = vocabulary_among(SEVERAL, ([name], [])).classes
+    assert (found.class_id, found.name) == (class_id, name)
+
+
+@pytest.mark.parametrize("names", [["individual", "soul"], ["zebra, quagga", "quagga, zebra"]])
+def test_two_lists_of_names_of_one_class_are_refused(names):
+    with pytest.raises(ScasegError, match="which mean the same class"):
+        vocabulary_among(SEVERAL, (names, []))
 
 
 @pytest.mark.parametrize(
@@ -93,8 +140,8 @@ def test_without_instances_all_classes_are_stuff(run):
     [
         (["zebra", "zebra"], [], "names 'zebra' twice"),
         (["zebra"], ["zebra"], "names 'zebra' twice"),
-        (["Zebra"], ["zebra-stuff"], "names 'zebra-stuff' and 'Zebra', which give the same prompts"),
-        (["sky"], ["sky-other-merged"], "names 'sky-other-merged' and 'sky', which give the same prompts"),
+        (["Zebra"], ["zebra-stuff"], "names 'zebra-stuff' and 'Zebra', which mean the same class"),
+        (["sky"], ["sky-other-merged"], "names 'sky-other-merged' and 'sky', which mean the same class"),
         (["--"], [], "has the name '--', which is empty in prompts"),
     ],
 )
@@ -105,23 +152,23 @@ def test_a_class_may_be_named_only_once(run, things, stuff, says):
 
 def test_the_runs_classes_have_the_stored_vectors_bit_by_bit(run, recipe):
     stored = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(NameVectors(recipe, run).of(vocabulary_of(run, None)), stored)
-    mixed = NameVectors(recipe, run).of(vocabulary_of(run, (["zebra", "sky"], ["blue dots"])))
+    assert torch.equal(NameVectors(recipe, run).of(vocabulary_of(run, None))[0], stored)
+    mixed = NameVectors(recipe, run).of(vocabulary_of(run, (["zebra", "sky"], ["blue dots"])))[0]
     assert torch.equal(mixed[:2], stored[[1, 2]])
 
 
 def test_a_new_names_vector_does_not_depend_on_the_others(run, recipe):
-    alone = NameVectors(recipe, run).of(vocabulary_of(run, (["purple star"], [])))[0]
+    alone = NameVectors(recipe, run).of(vocabulary_of(run, (["purple star"], [])))[0][0]
     among = vocabulary_of(run, (["zebra", "red ring", "a"], ["yellow ring", "purple star"]))
     place = [c.name for c in among.classes].index("purple star")
-    assert torch.equal(NameVectors(recipe, run).of(among)[place], alone)
-    assert torch.equal(encode_classes(load_clip(recipe.clip), ["purple star"], ("a {}",), 7)[0], alone)
+    assert torch.equal(NameVectors(recipe, run).of(among)[0][place], alone)
+    assert torch.equal(encode_classes(load_clip(recipe.clip), ["purple star"], ("a {}",), 7).means()[0], alone)
 
 
 def test_a_clip_other_than_the_runs_is_refused(recipe, tmp_path):
     other = RunDir(tmp_path)
     write_classes(other, "zps", ClassList(CLASSES))
     save_embeddings(other.embeddings_file, ClassEmbeddings(NAMES, torch.eye(4, 64), "0" * 64, recipe.clip, ("a {}",)))
-    assert torch.equal(NameVectors(recipe, other).of(vocabulary_of(other, None)), torch.eye(4, 64))
+    assert torch.equal(NameVectors(recipe, other).of(vocabulary_of(other, None))[0], torch.eye(4, 64))
     with pytest.raises(ScasegError, match="were made by other weights"):
         NameVectors(recipe, other).of(vocabulary_of(other, (["zebra"], [])))

@@ -5,7 +5,7 @@ from scaseg_cli.data.records import Category
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.shapes.world import CATEGORIES as SHAPES_CATEGORIES
 from scaseg_cli.shapes.world import MAP_CATEGORIES
-from scaseg_cli.split.unseen import COCO_ZPS, COCO_ZSS, KNOWN_SPLITS, check_unseen, unseen_names
+from scaseg_cli.split.unseen import COCO_ZPS, COCO_ZSS, KNOWN_SPLITS, find_unseen, unseen_names
 
 CATEGORIES = tuple(
     Category(number, name, True) for number, name in enumerate(("cow", "dog", "playingfield", "grass-merged", "road"))
@@ -14,7 +14,7 @@ CATEGORIES = tuple(
 
 def refusal(unseen, categories=CATEGORIES) -> ScasegError:
     with pytest.raises(ScasegError) as caught:
-        check_unseen(unseen, unseen_names(unseen), categories)
+        find_unseen(unseen, unseen_names(unseen), categories)
     return caught.value
 
 
@@ -29,7 +29,7 @@ ZSS_IDS = {19, 23, 28, 29, 36, 51, 76, 88, 94, 112, 133, 136, 137, 157, 160}
 )
 def test_the_published_splits_are_of_their_class_lists(split, names, ids, categories):
     assert unseen_names(split) == names
-    check_unseen(split, names, categories)
+    find_unseen(split, names, categories)
     assert {category.id for category in categories if category.name in names} == ids
     assert len(names) == len(ids)
 
@@ -45,7 +45,7 @@ def test_the_embedded_worlds_splits_are_one():
     assert len(shapes) == 8
     assert unseen_names("shapes-zss") == shapes
     for listed in (SHAPES_CATEGORIES, MAP_CATEGORIES):
-        check_unseen("shapes-zps", shapes, [Category(c["id"], c["name"], bool(c["isthing"])) for c in listed])
+        find_unseen("shapes-zps", shapes, [Category(c["id"], c["name"], bool(c["isthing"])) for c in listed])
 
 
 def test_each_known_split_is_known():
@@ -54,7 +54,16 @@ def test_each_known_split_is_known():
 
 def test_a_list_is_taken_as_it_is():
     assert unseen_names(["road", "cow"]) == ("road", "cow")
-    check_unseen(["road", "cow"], ("road", "cow"), CATEGORIES)
+    find_unseen(["road", "cow"], ("road", "cow"), CATEGORIES)
+
+
+def test_a_class_of_several_names_is_meant_by_each_that_no_other_has():
+    categories = [Category(1, "person, individual", True), Category(2, "screen, door", True), Category(3, "door", True)]
+    assert find_unseen("x", ("individual", "door"), categories) == ("person, individual", "door")
+    assert find_unseen("x", ("person, individual",), categories) == ("person, individual",)
+    assert refusal(["person", "individual"], categories).message == "split.unseen names twice: 'person, individual'"
+    twins = [Category(1, "screen, telly", True), Category(2, "screen, crt", True)]
+    assert "'screen'" in refusal(["screen"], twins).message
 
 
 def test_a_file_of_names_with_comments_and_blank_lines(tmp_path):
