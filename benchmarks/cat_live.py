@@ -32,7 +32,8 @@ from scaseg_cli.queries.collect import live_batches
 from scaseg_cli.queries.store import QueryStore, load_queries, save_queries
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import ClassList, read_classes, split_dataset
+from scaseg_cli.split.classes import ClassList, read_classes
+from scaseg_cli.split.split import split_dataset
 from scaseg_cli.split.unseen import COCO_ZPS
 from scaseg_cli.stages import recording
 from scaseg_cli.tasks import task_of

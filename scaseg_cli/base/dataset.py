@@ -14,7 +14,8 @@ from torch.utils.data import Dataset, Sampler
 
 from scaseg_cli.base.augmentation import augmented, panoptic_sample, semantic_sample
 from scaseg_cli.data.images import read_image, read_label
-from scaseg_cli.split import open_set, read_classes
+from scaseg_cli.split.classes import read_classes
+from scaseg_cli.split.lists import open_set
 from scaseg_cli.tasks import Task, task_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import LabelledSet
     from scaseg_cli.recipe.schema import Base, Recipe
     from scaseg_cli.run_dir import RunDir
-    from scaseg_cli.split import ClassList
+    from scaseg_cli.split.classes import ClassList
 
 Key = tuple[int, int]  # image index, position in the stream of samples
 

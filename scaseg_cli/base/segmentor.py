@@ -22,7 +22,7 @@ from scaseg_cli.base.network import build_network
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
 from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.split import read_classes
+from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import require
 from scaseg_cli.tasks import task_of
 

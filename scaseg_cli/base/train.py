@@ -24,7 +24,7 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.split import read_classes
+from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.tasks import task_of
 

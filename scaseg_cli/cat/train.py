@@ -15,7 +15,7 @@ from scaseg_cli.files import write_json
 from scaseg_cli.queries.store import QueryStore, load_queries
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.split import read_classes
+from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 
 if TYPE_CHECKING:

@@ -71,16 +71,16 @@ def evaluate(
 
     Example: `scaseg evaluate --predictions theirs/ --annotations panoptic_val2017.json --unseen coco-zps`
     """
-    from scaseg_cli import pipeline
-    from scaseg_cli.cli.running import run_stage
-    from scaseg_cli.results.table import read_table
-
     if predictions is not None:
         _evaluate_predictions(options, predictions, annotations, labels, unseen, per_class)
         return
     for name, value in (("--annotations", annotations), ("--labels", labels), ("--unseen", unseen)):
         if value is not None:
             raise ScasegError(f"{name} {value} needs --predictions", _HINT)
+
+    from scaseg_cli import pipeline
+    from scaseg_cli.cli.running import run_stage
+    from scaseg_cli.results.table import read_table
 
     def work(recipe: Recipe, run: RunDir) -> StageReport:
         report = pipeline.evaluate(recipe, run)
@@ -103,7 +103,6 @@ def _evaluate_predictions(
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import quiet, show
     from scaseg_cli.external.evaluate_predictions import score_predictions
-    from scaseg_cli.recipe import load_recipe
 
     if annotations is None:
         raise ScasegError(f"--predictions {predictions} needs --annotations", _HINT)
@@ -116,6 +115,8 @@ def _evaluate_predictions(
         raise ScasegError(f"--predictions {predictions} cannot be scored as a job", "Leave out --launcher.")
     names: str | list[str] | None = unseen
     if unseen is None and options.recipe is not None:
+        from scaseg_cli.recipe import load_recipe  # slow to import
+
         names = load_recipe(options.recipe, options.assignments).split.unseen
     with stdout_as_stderr(), quiet(options.debug):
         report = score_predictions(predictions, annotations, labels, names).stage_report(per_class)

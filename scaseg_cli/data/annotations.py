@@ -64,7 +64,15 @@ def read_panoptic_set(root: Path, where: ImageSet) -> LabelledSet:
         ScasegError: the file is missing or truncated, or it breaks a rule of the format; names the offending values.
     """
     assert where.annotations is not None  # checked by the recipe
-    path, images_dir, labels_dir = root / where.annotations, root / where.images, root / where.labels
+    return read_panoptic_files(root / where.annotations, root / where.images, root / where.labels)
+
+
+def read_panoptic_files(path: Path, images_dir: Path, labels_dir: Path) -> LabelledSet:
+    """`read_panoptic_set` for files that no recipe names.
+
+    Raises:
+        ScasegError: as `read_panoptic_set` does.
+    """
     with _without_garbage_collection():
         found = _read_quickly(path)
         if found is None:

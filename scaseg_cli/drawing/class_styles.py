@@ -10,7 +10,7 @@ from scaseg_cli.data.class_lists import coco_panoptic, coco_stuff
 
 if TYPE_CHECKING:
     from scaseg_cli.data.records import LabelledSet
-    from scaseg_cli.split import ClassList
+    from scaseg_cli.split.classes import ClassList
 
 _TONES = ((0.85, 0.95), (0.5, 0.85), (0.8, 0.6))  # saturation and value
 _HUE_STEP = 0.7548777  # irrational; with these tones it separates the first forty classes better than the golden ratio

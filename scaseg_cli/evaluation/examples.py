@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scaseg_cli.evaluation.scored_set import ScoredSet
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
-    from scaseg_cli.split import ClassList
+    from scaseg_cli.split.classes import ClassList
 
 NUM_EXAMPLES = 6
 

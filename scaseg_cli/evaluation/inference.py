@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.measures.fusion import Prediction
     from scaseg_cli.recipe.schema import Evaluation, Recipe
-    from scaseg_cli.split import ClassList, SegmentArrays
+    from scaseg_cli.split.classes import ClassList, SegmentArrays
 
 Rule = tuple[float, ...]  # the recipe values, such as thresholds, that change a candidate's figures
 Counted = TypeVar("Counted", bound=Counts, contravariant=True)

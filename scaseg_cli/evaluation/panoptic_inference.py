@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.measures.panoptic import PanopticMeasure
     from scaseg_cli.recipe.schema import Evaluation
-    from scaseg_cli.split import SegmentArrays
+    from scaseg_cli.split.classes import SegmentArrays
 
 
 @dataclass(frozen=True, eq=False)

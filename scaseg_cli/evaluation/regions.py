@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.drawing.class_styles import ClassStyle
     from scaseg_cli.measures.fusion import Prediction
-    from scaseg_cli.split import ClassList
+    from scaseg_cli.split.classes import ClassList
 
 
 def labelled_regions(

@@ -18,7 +18,8 @@ from scaseg_cli.data.images import read_image, read_label
 from scaseg_cli.data.prefetch import prefetched
 from scaseg_cli.evaluation.inference import Inference, PreparedImage, inference_of
 from scaseg_cli.results.console import meter
-from scaseg_cli.split import ClassList, open_set, read_classes
+from scaseg_cli.split.classes import ClassList, read_classes
+from scaseg_cli.split.lists import open_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

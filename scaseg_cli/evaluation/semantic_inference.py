@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.measures.semantic import SemanticMeasure
     from scaseg_cli.recipe.schema import Evaluation
-    from scaseg_cli.split import SegmentArrays
+    from scaseg_cli.split.classes import SegmentArrays
 
 _BLOCK = {"cpu": 2048}  # pixels at a time, so that their class sums stay in a core's cache
 _LARGE_BLOCK = 1 << 19

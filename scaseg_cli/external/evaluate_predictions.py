@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.annotations import read_panoptic_files
 from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.external.predicted_set import PredictedSet, read_predictions
 from scaseg_cli.external.score_files import Scored, score_files
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.measures.panoptic import PanopticMeasure
 from scaseg_cli.measures.result_table import class_table
-from scaseg_cli.recipe.schema import ImageSet
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.classes import class_list
@@ -23,6 +21,7 @@ from scaseg_cli.split.unseen import find_unseen, unseen_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from scaseg_cli.data.records import LabelledSet
     from scaseg_cli.measures.summary import Summary
@@ -83,8 +82,8 @@ def score_predictions(
     Raises:
         ScasegError: annotations, unseen names or predictions are wrong; lists all wrong predictions by image.
     """
-    where = ImageSet(images=".", annotations=str(annotations), labels=str(labels or annotations.with_suffix("")))
-    labelled = read_panoptic_set(Path(), where)
+    labels_dir = labels if labels is not None else annotations.with_suffix("")
+    labelled = read_panoptic_files(annotations, annotations.parent, labels_dir)
     hidden = find_unseen(unseen, unseen_names(unseen), labelled.categories) if unseen is not None else ()
     classes = class_list(labelled.categories, hidden)
     predicted = read_predictions(folder, labelled)

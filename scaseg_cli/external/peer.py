@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scaseg_cli.data.records import ImageRecord, LabelledSet
-    from scaseg_cli.split import ClassList
+    from scaseg_cli.split.classes import ClassList
 
 _SHOWN = 20  # images with mistakes to name; further ones are counted
 _PANOPTIC_HINT = "Provide one prediction per image: a panoptic PNG of the image size, and its segments in the JSON."

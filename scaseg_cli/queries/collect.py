@@ -21,7 +21,7 @@ from scaseg_cli.results.console import Meter, meter, say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.seeds import drawn_seed, seeded
-from scaseg_cli.split import open_set
+from scaseg_cli.split.lists import open_set
 from scaseg_cli.stages import recording, require, stage_key
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.split import read_classes
+from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import require
 
 if TYPE_CHECKING:

@@ -10,18 +10,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import rich.box
-import rich.progress
 import rich.table
 from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from rich.measure import Measurement
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 from scaseg_cli.files import own_file
@@ -30,6 +22,8 @@ from scaseg_cli.results.table import Table, header
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from rich.progress import Progress as Bar
 
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
@@ -133,18 +127,9 @@ class Meter:
         self.unit, self.units_per_step, self.note = unit, units_per_step, ""
         self._begun, self._started = completed, time.monotonic() - seconds
         self._last_line = time.monotonic()
-        self._bar: rich.progress.Progress | None = None
+        self._bar: Bar | None = None
         if console.is_terminal and _tell is None and not _silent.get():
-            self._bar = rich.progress.Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=28),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}", style="dim"),
-                console=console,
-                transient=True,
-            )
+            self._bar = _new_bar()
             self._task = self._bar.add_task(description, total=total, completed=completed, note="")
             self._bar.start()
 
@@ -197,6 +182,21 @@ class Meter:
         """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
+
+
+def _new_bar() -> Bar:
+    from rich import progress  # a tenth of the start of a quick command
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=28),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[note]}", style="dim"),
+        console=console,
+        transient=True,
+    )
 
 
 @contextmanager

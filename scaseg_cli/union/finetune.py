@@ -18,7 +18,7 @@ from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.queries.store import QueryStore, load_queries
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.split import read_classes
+from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.union.choose import Choices, Figure, Model, choose, figures_of, tried_of
 from scaseg_cli.union.generated import GeneratedEmbeddings

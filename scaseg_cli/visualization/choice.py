@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from scaseg_cli.data.records import ImageRecord, LabelledSet
-    from scaseg_cli.split import ClassList
+    from scaseg_cli.split.classes import ClassList
     from scaseg_cli.visualization.scored_images import ScoredImage
 
 Rank = Literal["worst", "best"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
-    from scaseg_cli.split import ClassList
+    from scaseg_cli.split.classes import ClassList
 
 
 def visualize(

@@ -19,7 +19,7 @@ from PIL import Image
 
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.shapes.world import CLASSES
-from scaseg_cli.split import read_image_ids
+from scaseg_cli.split.lists import read_image_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,8 @@ from scaseg_cli.data.images import read_label
 from scaseg_cli.measures.mean_iou import Confusion, semantic_label
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import open_set, read_classes
+from scaseg_cli.split.classes import read_classes
+from scaseg_cli.split.lists import open_set
 
 RUN = ("-r", "shapes-zss", "-w", "run", *(word for change in SMALL_SEMANTIC for word in ("--set", change)))
 

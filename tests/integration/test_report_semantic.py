@@ -13,7 +13,7 @@ from report_page import check_page
 from scaseg_cli.recipe import recipe_of
 from scaseg_cli.results.table import read_table
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import read_classes
+from scaseg_cli.split.classes import read_classes
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from scaseg_cli.evaluation import semantic_inference
 from scaseg_cli.evaluation.semantic_inference import SemanticInference
 from scaseg_cli.measures.result_table import class_table, columns_of
 from scaseg_cli.measures.semantic import SemanticMeasure
-from scaseg_cli.split import SegmentArrays
+from scaseg_cli.split.classes import SegmentArrays
 
 IS_SEEN = np.array([True, True, False])
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from scaseg_cli.prediction.model import Model, choose_setting, mask_blocks
 from scaseg_cli.prediction.vocabulary import Vocabulary, VocabularyClass
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import SegmentArrays
+from scaseg_cli.split.classes import SegmentArrays
 
 VOCABULARY = Vocabulary(tuple(VocabularyClass(f"class {k}", k % 2 == 0, k + 1, k, seen=k < 3) for k in range(5)))
 QUERIES = 12

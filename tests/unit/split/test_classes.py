@@ -6,8 +6,8 @@ import pytest
 from scaseg_cli.data.records import Category
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import read_classes, read_image_ids
-from scaseg_cli.split.classes import class_list, write_classes
+from scaseg_cli.split.classes import class_list, read_classes, write_classes
+from scaseg_cli.split.lists import read_image_ids
 
 # In an order of their own: the model's order depends on ids, not on the file.
 CATEGORIES = [

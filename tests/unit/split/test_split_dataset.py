@@ -9,7 +9,9 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import Recipe, load_recipe
 from scaseg_cli.recipe.schema import ImageSet
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.split import open_set, read_classes, read_image_ids, split_dataset
+from scaseg_cli.split.classes import read_classes
+from scaseg_cli.split.lists import open_set, read_image_ids
+from scaseg_cli.split.split import split_dataset
 from scaseg_cli.stages import require
 
 CAT, DOG, COW, GRASS, SKY = (category["id"] for category in CATEGORIES)
