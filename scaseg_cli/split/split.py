@@ -13,6 +13,7 @@ from scaseg_cli.split.classes import ClassList, class_list, write_classes
 from scaseg_cli.split.label_sample import NUM_CHECKED, check_label_sample
 from scaseg_cli.split.lists import PARTS, Part, label_indexes
 from scaseg_cli.split.rules import check_apart, parted_validation, training_ids
+from scaseg_cli.split.same_images import images_in_two_parts, names_of
 from scaseg_cli.split.sources import Sets, make_embedded_world, read_sets, share_labels
 from scaseg_cli.split.table import ignored_share, split_table
 from scaseg_cli.split.unseen import find_unseen, unseen_names
@@ -49,6 +50,7 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> 
         sets = _choose_images(recipe, whole, classes)
         _check_sets(recipe, run, sets)
         check_label_sample(sets, check_png)
+        twins = images_in_two_parts(sets)
         for index, labelled in {indexes[part]: whole[part] for part in indexes}.items():
             write_index(index, labelled)
         write_classes(run, recipe.task, classes)
@@ -58,8 +60,9 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> 
         summary |= {part: len(sets[part].images) for part in PARTS} | {"dropped": dropped}
         if task_of(recipe).keeps_unseen:
             summary["ignored"] = ignored_share(sets["train"], classes)
-    table = split_table(recipe, sets, classes, dropped)
-    return StageReport("split", [table], outputs, "scaseg embed-classes", dict(summary))
+    table = split_table(recipe, sets, classes, dropped, twins)
+    same = {"same_images": {f"{one}, {other}": names_of(pairs) for (one, other), pairs in twins.items()}}
+    return StageReport("split", [table], outputs, "scaseg embed-classes", dict(summary) | (same if twins else {}))
 
 
 def _choose_images(recipe: Recipe, whole: Sets, classes: ClassList) -> Sets:

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 from scaseg_cli.data.label_maps import is_raw
 from scaseg_cli.data.semantic import ignored_pixels
 from scaseg_cli.results.table import Column, Table
+from scaseg_cli.split.hidden_names import hidden_by_seen, note_of
 from scaseg_cli.split.lists import PARTS, Part
-from scaseg_cli.split.rules import holds_unseen, shared_images
+from scaseg_cli.split.rules import holds_unseen
 from scaseg_cli.tasks import Task, task_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scaseg_cli.data.records import LabelledSet
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.split.classes import ClassList
+    from scaseg_cli.split.same_images import SamePairs
     from scaseg_cli.split.sources import Sets
 
 
-def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) -> Table:
+def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int, twins: SamePairs) -> Table:
     """Tabulate images, segments and what training leaves out, one row per list; `Task` defines a segment."""
     task = task_of(recipe)
     segments = {part: _segments_by_category(sets[part]) for part in PARTS}
@@ -38,7 +42,7 @@ def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int) ->
         rows[0]["ignored"] = ignored_share(sets["train"], classes)
     num_unseen = len(classes) - classes.num_seen
     title = f"{recipe.name}: {classes.num_seen} seen and {num_unseen} unseen classes"
-    return Table(title, columns, rows, _notes(task, sets, segments, classes))
+    return Table(title, columns, rows, _notes(recipe, sets, segments, classes, twins))
 
 
 def ignored_share(train: LabelledSet, classes: ClassList) -> float:
@@ -61,23 +65,35 @@ def _segments_by_category(labelled: LabelledSet) -> Counter[int]:
     return Counter([segment.category_id for record in labelled.images for segment in record.segments])
 
 
-def _notes(task: Task, sets: Sets, segments: dict[Part, Counter[int]], classes: ClassList) -> list[str]:
+def _notes(
+    recipe: Recipe, sets: Sets, segments: dict[Part, Counter[int]], classes: ClassList, twins: SamePairs
+) -> list[str]:
     trained, reported = segments["train"], segments["validation"]
     unlearnt = [item.name for item in classes.classes if item.seen and not trained[item.category_id]]
     unreported = [item.name for item in classes.classes if not item.seen and not reported[item.category_id]]
-    notes = _notes_on_columns(task)
+    notes = _notes_on_columns(task_of(recipe))
     if unlearnt:
         notes.append(f"Seen classes in no training image: {_some(unlearnt)}.")
     if unreported:
         notes.append(f"Unseen classes in no validation image: {_some(unreported)}.")
-    for part in ("selection", "validation"):
-        both = shared_images(sets["train"], sets[part])
-        if both:
-            notes.append(f"Images of {part} that are trained on too: {len(both)}; seen classes will score too high.")
+    notes += [_note_on_twins(parts, pairs) for parts, pairs in twins.items()]
+    seen, unseen = classes.names[: classes.num_seen], classes.names[classes.num_seen :]
+    if hidden := hidden_by_seen(seen, unseen, recipe.data.names):
+        notes.append(note_of(hidden))
     raw = [part for part in PARTS if sets[part].map_values is not None and is_raw(sets[part])]
     if raw:
         notes.append(f"Label maps of COCO-Stuff's own ids, read through a table: {', '.join(raw)}.")
     return notes
+
+
+def _note_on_twins(parts: tuple[Part, Part], pairs: list[tuple[Path, Path]]) -> str:
+    one, other = parts
+    copies = [f"{second.name} is {first.name}" for first, second in pairs if first != second]
+    if one == "train":
+        note = f"Images of {other} that are trained on too: {len(pairs)}; seen classes will score too high."
+    else:
+        note = f"Images of {other} that are in {one} too: {len(pairs)}; choices are made on what is reported."
+    return note + (f" Same bytes: {_some(copies, 3)}." if copies else "")
 
 
 def _notes_on_columns(task: Task) -> list[str]:
