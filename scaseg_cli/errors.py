@@ -34,17 +34,29 @@ _HINTS = {
     errno.EACCES: "Check who owns it and its permissions.",
     errno.EPERM: "Check who owns it and its permissions.",
     errno.EMFILE: "Raise the limit of open files: ulimit -n 4096",
+    errno.ENAMETOOLONG: "Use a shorter path: names have at most 255 bytes, and paths 4095.",
+    errno.ELOOP: "Remove the links that lead to each other.",
+    errno.ENOTDIR: "A part of the path is a file: correct the path.",
+    errno.EIO: "The disk or the network drive fails: check it, and run the command again.",
+    errno.ESTALE: "The disk or the network drive fails: check it, and run the command again.",
 }
+_SHOWN = 200  # characters of a path
+
+
+def hint_of(error: OSError) -> str | None:
+    """What the user can do about a system error; None if nothing is known."""
+    return _HINTS.get(error.errno) if error.errno is not None else None
 
 
 def explained(error: BaseException) -> ScasegError | None:
     """``error`` as a `ScasegError` if the user can fix it: a system error, no memory, a missing library; else None."""
     if isinstance(error, ScasegError):
         return error
-    if isinstance(error, OSError) and error.errno in _HINTS:
-        where = f"{error.filename}: " if error.filename else ""
-        return ScasegError(f"{where}{error.strerror}", _HINTS[error.errno])
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, OSError) and (hint := hint_of(error)) is not None:
+        name = str(error.filename) if error.filename else ""
+        where = f"{name if len(name) <= _SHOWN else f'{name[:_SHOWN]}...'}: " if name else ""
+        return ScasegError(f"{where}{error.strerror}", hint)
+    if _is_memory(error):
         return ScasegError(
             f"out of memory: {str(error).splitlines()[0] if str(error) else 'none is left'}",
             "For train-base, --set base.accumulate=2 or more, or base.amp=bf16. Otherwise use smaller batches.",
@@ -55,3 +67,10 @@ def explained(error: BaseException) -> ScasegError | None:
             "For libGL.so.1, replace opencv-python with opencv-python-headless; `scaseg doctor` shows the commands.",
         )
     return None
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether an allocation failed; torch raises a RuntimeError on the CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

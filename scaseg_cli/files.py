@@ -9,12 +9,16 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from scaseg_cli.errors import DOCTOR, ScasegError
+from scaseg_cli.errors import DOCTOR, ScasegError, hint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+T = TypeVar("T")
+MAX_DEPTH = 100  # lists and mappings inside each other in JSON; annotations need five
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes of a file name and of a path on Linux
 
 
 @contextlib.contextmanager
@@ -38,7 +42,7 @@ def replaced(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ScasegError(
             f"cannot write {path}: {error.strerror or error}",
-            "Free some space, or choose another folder with --work-dir.",
+            hint_of(error) or "Free some space, or choose another folder with --work-dir.",
         ) from error
     finally:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # never created, or already moved to `path`
@@ -94,29 +98,69 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, what: str) -> Any:
-    """Read a JSON file.
+def read_json(path: Path, what: str, hint: str | None = None) -> Any:
+    """Read a JSON file whose values are nested at most `MAX_DEPTH` deep.
 
     Args:
         path: the file.
         what: the file's name in errors ("the annotation file").
+        hint: hint of all errors; None: the path in the recipe, or the file is to be created again.
 
     Raises:
-        ScasegError: the file is missing, cannot be read, or is not valid JSON.
+        ScasegError: the file is missing, cannot be read, is not valid JSON, or is nested too deep.
     """
     import orjson  # three times faster than json on COCO's annotation files
 
-    if not path.is_file():
-        raise ScasegError(f"{what} {path} does not exist", f"Check the path in the recipe. {DOCTOR}")
+    again = hint or "It may be truncated: download or create it again."
     try:
-        return orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise ScasegError(
-            f"{what} {path} is not valid JSON: {error}",
-            "It may be truncated: download or create it again.",
-        ) from error
+        content = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:  # also for numbers out of range, NaN, and more than 1024 levels
+        raise ScasegError(f"{what} {path} is not valid JSON: {error}", again) from error
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise ScasegError(f"{what} {path} does not exist", hint or f"Check the path in the recipe. {DOCTOR}") from error
     except OSError as error:
-        raise ScasegError(f"{what} {path} cannot be read: {error.strerror}") from error
+        raise ScasegError(f"{what} {path} cannot be read: {error.strerror}", hint) from error
+    if _is_deeper(content, MAX_DEPTH):
+        raise ScasegError(f"{what} {path} has values nested more than {MAX_DEPTH} deep", again)
+    return content
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and mappings are nested more than ``depth`` deep; without recursion, level by level."""
+    level: list[Any] = [[value]]
+    for _ in range(depth + 1):
+        items = (inner for outer in level for inner in (outer.values() if type(outer) is dict else outer))
+        level = [item for item in items if type(item) is dict or type(item) is list]
+    return bool(level)
+
+
+def read_own_json(path: Path, what: str, kind: type[T], hint: str) -> T:
+    """Read a JSON file that scaseg wrote, and check every value against ``kind``.
+
+    Args:
+        path: the file.
+        what: the file's name in errors ("the stage's record").
+        kind: a type that msgspec understands, such as a TypedDict; keys that it lacks are ignored.
+        hint: hint of all errors: how to make the file again.
+
+    Raises:
+        ScasegError: the file cannot be read, or is not of this kind; names the place in it.
+    """
+    return of_kind(read_json(path, what, hint), kind, f"{what} {path}", hint)
+
+
+def of_kind(value: Any, kind: type[T], where: str, hint: str) -> T:
+    """Return ``value`` after checking it against ``kind``, a type that msgspec understands.
+
+    Raises:
+        ScasegError: it is of another kind; names the place in it.
+    """
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, ValueError) as error:  # ValueError: a rule of a dataclass
+        raise ScasegError(f"{where} is not what scaseg wrote: {error}", hint) from error
 
 
 def hash_file(path: Path) -> str:
@@ -131,12 +175,39 @@ def hash_value(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def can_be_named(names: Sequence[str]) -> bool:
+    """Whether the system could have files of these names or relative paths: no NUL, and none is too long."""
+    text = "".join(names)
+    if "\0" in text or not _is_unicode(text):
+        return False
+    longest = max(map(len, names), default=0)
+    if longest * (1 if text.isascii() else 4) <= LONGEST_NAME:
+        return True
+    return all(
+        len(name.encode()) <= LONGEST_PATH and max(len(part.encode()) for part in name.split("/")) <= LONGEST_NAME
+        for name in names
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def inside(folder: Path, name: str, what: str) -> Path:
     """Return ``folder / name`` after checking that it is inside ``folder``.
 
     Raises:
-        ScasegError: ``name`` is empty, absolute, or contains "..".
+        ScasegError: ``name`` is empty, absolute, contains "..", or cannot be a name in a file system.
     """
+    if not can_be_named([name]):
+        raise ScasegError(
+            f"{what} has the file name {name!r:.80}, which no file can have: it is too long or contains NUL",
+            "Correct the file name.",
+        )
     parts = Path(name)
     if not name or parts.is_absolute() or ".." in parts.parts:
         raise ScasegError(

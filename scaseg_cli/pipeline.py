@@ -174,19 +174,28 @@ def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def stage_states(recipe: Recipe, run: RunDir) -> Table:
-    """Table of the stages in the run folder: done, stale (made by another recipe), begun or missing."""
+    """Table of the stages in the run folder: done, stale (made by another recipe), begun, missing or damaged.
+
+    A stage is damaged if its record cannot be read; a note below the table names the file.
+    """
     rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     for stage in stages_for(recipe):
         if stage not in STEPS:
             continue
-        record = run.record(stage)
-        if _up_to_date(recipe, run, stage):
-            state = "done"
-        elif record is not None:
-            state = "stale"
-        else:
-            state = "begun" if (run.path / stage).is_dir() else "missing"
-        seconds = record.get("seconds") if record is not None else None
+        record = None
+        try:
+            record = run.record(stage)
+            if _up_to_date(recipe, run, stage):
+                state = "done"
+            elif record is not None:
+                state = "stale"
+            else:
+                state = "begun" if (run.path / stage).is_dir() else "missing"
+        except ScasegError as error:
+            state = "damaged"
+            notes.append(f"{error.message}. {error.hint}")
+        seconds = record["seconds"] if record is not None else None
         rows.append({"stage": stage, "state": state, "seconds": seconds, "command": STAGES[stage].command})
     columns = [
         Column("stage", "stage"),
@@ -194,7 +203,7 @@ def stage_states(recipe: Recipe, run: RunDir) -> Table:
         Column("seconds", "seconds", "number"),
         Column("command", "command"),
     ]
-    return Table(f"{recipe.name} in {run.path}", columns, rows)
+    return Table(f"{recipe.name} in {run.path}", columns, rows, notes)
 
 
 def _up_to_date(recipe: Recipe, run: RunDir, stage: str) -> bool:

@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import read_json, write_json
+from scaseg_cli.files import inside, of_kind, read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class Output(TypedDict):
+    """A file that a stage wrote."""
+
+    sha256: str
+    bytes: int
+
+
+class Record(TypedDict):
+    """The record of a finished stage, which `stages.recording` writes."""
+
+    key: str
+    seed: int
+    gpus: int
+    processes: int
+    nodes: int
+    seconds: float
+    summary: dict[str, Any]
+    needs: dict[str, str | None]
+    outputs: dict[str, Output]  # by their path in the run folder
+    outside_files: dict[str, str]
+    versions: dict[str, str]
+    commit: str | None
 
 
 @dataclass(frozen=True)
@@ -177,11 +201,11 @@ class RunDir:
         path = self.record_file(stage)
         if not path.is_file():
             return None
-        try:
-            content = read_json(path, "the stage's record")
-        except ScasegError as error:
-            raise ScasegError(error.message, f"Delete it; the {stage} stage then counts as not done.") from error
-        return content if isinstance(content, dict) else None
+        again = f"Delete it; the {stage} stage then counts as not done."
+        content: dict[str, Any] = read_json(path, "the stage's record", again)
+        for name in of_kind(content, Record, f"the stage's record {path}", again)["outputs"]:
+            inside(self.path, name, f"the stage's record {path}")
+        return content
 
     def write_record(self, stage: str, content: dict[str, Any]) -> None:
         """Write the record that marks ``stage`` as finished, atomically."""

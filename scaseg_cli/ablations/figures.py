@@ -7,6 +7,8 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from scaseg_cli.ablations.published import GROUPS
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import of_kind
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.tasks import Setting, task_of
 
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     from scaseg_cli.ablations.jobs.stage_job import Failure
     from scaseg_cli.ablations.plan import AblationCell, Plan
     from scaseg_cli.ablations.rows import AblationRow
+    from scaseg_cli.run_dir import RunDir
 
 BySeed = dict[int, float]
+_AGAIN = "Delete the file, and run the ablation again."
 TITLES = {"pq": "PQ", "iou": "IoU"}
 
 
@@ -83,12 +87,22 @@ def _take(
     if cell.nodes[-1] in failed:
         figures.failures[row.label, seed] = failed[cell.nodes[-1]]
         return
-    summary = (run.record("evaluation") or {})["summary"]
+    summary = _summary(run)
     for setting in row.settings:
         for group in GROUPS:
-            value = summary[setting][group][figures.measure]
+            try:
+                value = summary[setting][group][figures.measure]
+            except KeyError as error:
+                raise ScasegError(f"the summary in {run.record_file('evaluation')} lacks {error}", _AGAIN) from None
             if value is not None:  # None: the validation images lack the group's classes
                 figures.values.setdefault((row.label, setting, group), {})[seed] = value
+
+
+def _summary(run: RunDir) -> dict[str, dict[str, dict[str, float | None]]]:
+    """The figures of an evaluation, by row of its table, group of classes and measure."""
+    summary = (run.record("evaluation") or {}).get("summary")
+    kind = dict[str, dict[str, dict[str, float | None]]]
+    return of_kind(summary, kind, f"the summary in {run.record_file('evaluation')}", _AGAIN)
 
 
 def mean_of(values: list[float]) -> float | None:

@@ -129,7 +129,8 @@ class Plan:
             for run in (self.store.run(node), self.store.work):
                 record = run.record(node.stage)
                 if record is not None:
-                    iterations = int(record.get("summary", {}).get("iterations", 0))
+                    iterations = record["summary"].get("iterations", 0)
+                    iterations = iterations if type(iterations) is int else 0  # edited by hand
                     known.setdefault(node.stage, []).append((iterations, float(record["seconds"])))
         return known
 

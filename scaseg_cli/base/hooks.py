@@ -197,11 +197,25 @@ class Losses(Hook):
 
 
 def read_losses(path: Path) -> list[dict[str, str]]:
-    """Read the lines of losses.csv; none if it does not exist."""
+    """Read the lines of losses.csv; none if it does not exist.
+
+    Raises:
+        ScasegError: the file was changed, so that the losses of a resumed training would not follow on it.
+    """
     if not path.is_file():
         return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            int(row["iteration"])
+            [float(value) for value in row.values()]
+    except (csv.Error, ValueError, TypeError, KeyError) as error:
+        raise ScasegError(
+            f"{path} is not the table of losses that train-base writes",
+            "Delete it; the losses before the last checkpoint are then missing in the table.",
+        ) from error
+    return rows
 
 
 def _last_before(path: Path, start: int) -> tuple[int, float] | None:

@@ -27,6 +27,7 @@ from scaseg_cli.cli.train_base import train_base
 from scaseg_cli.cli.train_cat import train_cat
 from scaseg_cli.cli.union_finetune import union_finetune
 from scaseg_cli.cli.visualize import visualize
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.version import __version__
 
 app = typer.Typer(
@@ -109,6 +110,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     """Run typer, which raises SystemExit, even for Ctrl-C and a broken pipe."""
+    for argument in arguments:
+        if "\0" in argument:  # from a program; a shell passes none
+            raise ScasegError(
+                f"{argument!r:.80} has the character NUL, which no path can have", "Correct the argument."
+            )
     try:
         get_command(app).main(arguments, prog_name="scaseg")
     except SystemExit as leaving:

@@ -7,9 +7,10 @@ from scaseg_cli.cli.options import Options, with_options
 
 @with_options
 def status(options: Options) -> None:
-    """Show the progress of a run: which stages are done, stale, begun or missing.
+    """Show the progress of a run: which stages are done, stale, begun, missing or damaged.
 
-    A stage is stale if the recipe or its files have changed since it ran; `scaseg run` runs it again.
+    A stage is stale if the recipe or its files have changed since it ran; `scaseg run` runs it again. It is damaged if
+    its record.json cannot be read; a note below the table names the file.
 
     Reads the recipe and the records in the run folder. Writes nothing.
 

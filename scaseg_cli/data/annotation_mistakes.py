@@ -8,7 +8,7 @@ from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.other_formats import check_is_panoptic
 from scaseg_cli.data.records import MAX_SEGMENT_ID, Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import inside, read_json
+from scaseg_cli.files import can_be_named, inside, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def read_closely(path: Path, images_dir: Path, labels_dir: Path) -> LabelledSet:
 def are_plain(names: Sequence[str]) -> bool:
     """Whether all of these file names clearly stay in their folder, so that no path has to be resolved."""
     text = "".join(names)
-    return all(names) and "/" not in text and "\\" not in text and ".." not in names
+    return all(names) and "/" not in text and "\\" not in text and ".." not in names and can_be_named(names)
 
 
 def _read_top_level(path: Path) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _problem(item: Any, keys: dict[str, type]) -> str | None:
             return f"the key {key!r} is missing"
         if type(item[key]) is not kind:
             wanted = {int: "a whole number", str: "text", list: "a list"}[kind]
-            return f"{key} is {item[key]!r}, not {wanted}"
+            return f"{key} is {item[key]!r:.80}, not {wanted}"
     return None
 
 
@@ -92,14 +92,14 @@ def read_categories(items: list[Any], mistakes: Mistakes) -> tuple[Category, ...
         if problem is None and "isthing" not in item:
             problem = "the key 'isthing' is missing"
         elif problem is None and item["isthing"] not in (0, 1):
-            problem = f"isthing is {item['isthing']!r}, not 0 or 1"
+            problem = f"isthing is {item['isthing']!r:.80}, not 0 or 1"
         if problem is not None:
             mistakes.add(f"categories[{position}]: {problem}")
             continue
         if item["id"] in ids:
             mistakes.add(f"category id {item['id']} occurs twice")
         if item["name"] in names:
-            mistakes.add(f"category name {item['name']!r} occurs twice")
+            mistakes.add(f"category name {item['name']!r:.80} occurs twice")
         ids.add(item["id"])
         names.add(item["name"])
         categories.append(Category(item["id"], item["name"], bool(item["isthing"]), _colour(item.get("color"))))
@@ -171,7 +171,7 @@ def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str:
         problem = next((f"the key {key!r} is missing" for key in _SEGMENT_KEYS if key not in item), None)
     if problem is not None:
         segment_id = item.get("id") if isinstance(item, dict) else None
-        return f"segment {segment_id}: {problem}" if segment_id is not None else f"a segment: {problem}"
+        return f"segment {segment_id!r:.80}: {problem}" if segment_id is not None else f"a segment: {problem}"
     segment_id, category_id = item["id"], item["category_id"]
     if not 0 < segment_id <= MAX_SEGMENT_ID:
         return f"segment id {segment_id} is not in 1..{MAX_SEGMENT_ID} (0 is void)"
@@ -180,10 +180,10 @@ def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str:
     if category_id not in category_ids:
         return f"segment {segment_id} has category_id {category_id}, which is not among the categories"
     if type(item["area"]) not in _NUMBERS:
-        return f"segment {segment_id}: area is {item['area']!r}, not a number"
+        return f"segment {segment_id}: area is {item['area']!r:.80}, not a number"
     if len(item["bbox"]) != 4 or not _NUMBERS.issuperset(map(type, item["bbox"])):
-        return f"segment {segment_id}: bbox is {item['bbox']!r}, not four numbers"
-    return f"segment {segment_id}: iscrowd is {item['iscrowd']!r}, not 0 or 1"
+        return f"segment {segment_id}: bbox is {item['bbox']!r:.80}, not four numbers"
+    return f"segment {segment_id}: iscrowd is {item['iscrowd']!r:.80}, not 0 or 1"
 
 
 def _read_images(

@@ -87,20 +87,20 @@ def _own_list(path: Path) -> tuple[Category, ...]:
 def _problem(item: Any) -> str | None:
     """Describe what is wrong with one class; None if nothing is."""
     if not isinstance(item, dict):
-        return f"it is {item!r}, not a mapping"
+        return f"it is {item!r:.80}, not a mapping"
     missing = next((key for key in ("id", "name") if key not in item), None)
     if missing is not None:
         return f"the key {missing!r} is missing"
     number, name, colour = item["id"], item["name"], item.get("color")
     if type(number) is not int or not 0 <= number <= MAX_MAP_VALUE:
-        return f"id is {number!r}, not a whole number in 0..{MAX_MAP_VALUE}"
+        return f"id is {number!r:.80}, not a whole number in 0..{MAX_MAP_VALUE}"
     if number == IGNORED:
         return f"id is {IGNORED}, which label maps reserve for ignored pixels"
     if not isinstance(name, str) or not name.strip():
-        return f"name is {name!r}, not text"
+        return f"name is {name!r:.80}, not text"
     if item.get("isthing", False) not in (0, 1):
-        return f"isthing is {item['isthing']!r}, not 0 or 1"
-    return None if colour is None or _is_colour(colour) else f"color is {colour!r}, not three numbers in 0..255"
+        return f"isthing is {item['isthing']!r:.80}, not 0 or 1"
+    return None if colour is None or _is_colour(colour) else f"color is {colour!r:.80}, not three numbers in 0..255"
 
 
 def _is_colour(value: Any) -> bool:

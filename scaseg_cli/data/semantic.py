@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -18,9 +18,9 @@ from scaseg_cli.data.label_maps import segments_of
 from scaseg_cli.data.map_pairs import Pair, pair_files
 from scaseg_cli.data.map_scan import MapContent, scan_label_maps
 from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
+from scaseg_cli.data.records import MAX_MAP_VALUE, Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import write_text
+from scaseg_cli.files import can_be_named, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,21 +87,26 @@ def _image_ids(pairs: Sequence[Pair]) -> list[int]:
     return numbers if len(set(numbers)) == len(stems) else list(range(len(stems)))
 
 
+_Value = Annotated[int, msgspec.Meta(ge=0, le=MAX_MAP_VALUE)]
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+_Pixels = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
 class _Class(msgspec.Struct):
-    id: int
+    id: _Value
     name: str
     isthing: bool
-    color: tuple[int, int, int] | None
-    value: int
+    color: tuple[_Byte, _Byte, _Byte] | None
+    value: _Value
 
 
 class _Image(msgspec.Struct):
-    image_id: int
+    image_id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
     file_name: str
     label_name: str
-    width: int
-    height: int
-    pixels: dict[int, int]
+    width: _Pixels
+    height: _Pixels
+    pixels: dict[int, _Pixels]
 
 
 class _Index(msgspec.Struct):
@@ -143,7 +148,8 @@ def read_index(path: Path, root: Path, where: ImageSet) -> LabelledSet:
         raise ScasegError(f"{path} does not exist: the data has not been split", split_again)
     try:
         index = msgspec.json.decode(path.read_bytes(), type=_Index)
-    except msgspec.MsgspecError as error:
+        _check_index(index)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise ScasegError(f"{path} is not an index of label maps: {error}", split_again) from error
     return LabelledSet(
         root / where.images,
@@ -152,6 +158,18 @@ def read_index(path: Path, root: Path, where: ImageSet) -> LabelledSet:
         tuple(_record(image) for image in index.images),
         tuple(item.value for item in index.classes),
     )
+
+
+def _check_index(index: _Index) -> None:
+    ids = {item.id for item in index.classes}
+    if len(ids) != len(index.classes):
+        raise ValueError("a class id occurs twice")
+    for image in index.images:
+        if not image.pixels.keys() <= ids:
+            raise ValueError(f"image {image.image_id} has pixels of a class that is not in the list")
+    names = [name for image in index.images for name in (image.file_name, image.label_name)]
+    if not can_be_named(names) or any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
+        raise ValueError("a file name leads out of its folder, or cannot be a file name")
 
 
 def _record(image: _Image) -> ImageRecord:

@@ -77,6 +77,6 @@ def _category_names(content: mmap.mmap) -> tuple[str, ...]:
     text = content[begin : begin + _CATEGORIES_AT_MOST].decode("utf-8", errors="replace")
     try:
         items: Any = json.JSONDecoder().raw_decode(text)[0]
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     return tuple(str(item["name"]) for item in items if isinstance(item, dict) and "name" in item)

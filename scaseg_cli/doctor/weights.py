@@ -89,7 +89,8 @@ def weights_problem(path: Path) -> str | None:
             if begin.startswith(b"PK"):
                 return None if zipfile.is_zipfile(path) else "is truncated"
             if begin[8:] == b"{":
-                return _safetensors_problem(file.read(int.from_bytes(begin[:8], "little") - 1), path)
+                length = min(int.from_bytes(begin[:8], "little"), path.stat().st_size)
+                return _safetensors_problem(file.read(length - 1), path)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None if begin.startswith(b"\x80") else "is not a weight file"  # \x80: a pickle, torch's older format
@@ -100,6 +101,6 @@ def _safetensors_problem(rest: bytes, path: Path) -> str | None:
     try:
         header = json.loads(b"{" + rest)
         end = max(item["data_offsets"][1] for name, item in header.items() if name != "__metadata__")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return "is truncated"
     return None if 8 + 1 + len(rest) + end == path.stat().st_size else "is truncated"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.evaluation.choices_file import read_choices
 from scaseg_cli.evaluation.examples import ExampleRow, Shown, draw_rows, save_examples
 from scaseg_cli.evaluation.score import score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
-from scaseg_cli.files import read_json
 from scaseg_cli.measures.result_table import CHOSEN, MAIN, ResultRow, class_table, result_table
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import write
@@ -127,7 +127,7 @@ def table_rows(recipe: Recipe, run: RunDir) -> list[ScoredRow]:
         add("inductive", "inductive", "base", base, increment)
     if setting == "inductive":
         return rows
-    chosen = read_json(run.choices_file, "the choices of union-finetune")["chosen"]
+    chosen = read_choices(run)["chosen"]
     tuned = {
         name: load_projector(recipe, run, path)
         for name, path in (("best", run.projector_file), ("increment", run.best_increment_file))

@@ -98,12 +98,15 @@ def _json_file(folder: Path) -> Path:
 
 def _check_categories(path: Path, items: Any, categories: Iterable[Category]) -> None:
     """Check that category ids mean the same classes in both files; most result files have no categories."""
-    names: dict[Any, str] = {category.id: category.name for category in categories}
+    names = {category.id: category.name for category in categories}
     for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict) and names.get(item.get("id"), item.get("name")) != item.get("name"):
+        category_id = item.get("id") if isinstance(item, dict) else None
+        if type(category_id) is not int:
+            raise ScasegError(f"{path} has a category whose id is not a whole number: {item!r:.80}", _HINT)
+        if names.get(category_id, item.get("name")) != item.get("name"):
             raise ScasegError(
-                f"{path} calls category {item['id']} {item.get('name')!r}, but the annotations call it "
-                f"{names[item['id']]!r}",
+                f"{path} calls category {category_id} {item.get('name')!r:.80}, but the annotations call it "
+                f"{names[category_id]!r}",
                 "Score predictions with the annotations that they were made for.",
             )
 

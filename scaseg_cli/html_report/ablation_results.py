@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.table import Table, read_table
 
 if TYPE_CHECKING:
@@ -50,14 +49,7 @@ def _read(folder: Path) -> AblationResult:
     effects, plot = folder / "effects.json", folder / "plot.svg"
     return AblationResult(
         folder.name,
-        _table(folder / "results.json"),
-        _table(effects) if effects.is_file() else None,
+        read_table(folder / "results.json"),
+        read_table(effects) if effects.is_file() else None,
         plot.read_text(encoding="utf-8") if plot.is_file() else None,
     )
-
-
-def _table(path: Path) -> Table:
-    try:
-        return read_table(path)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ScasegError(f"{path} is not what `scaseg ablate` writes", "Run the ablation again.") from error

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
+    from scaseg_cli.evaluation.choices_file import ChosenFigure
     from scaseg_cli.html_report.curves import Losses, Snapshots
 
 # Okabe and Ito's colours, which remain distinct with colour-vision deficiency, with a line style for each.
@@ -73,7 +74,7 @@ def _words(name: str) -> str:
 def snapshot_charts(snapshots: Snapshots) -> list[Chart]:
     """Draw one chart per model: the harmonic mean on the selection images over the steps, one line per increment."""
     title = f"h{snapshots.measure.upper() if snapshots.measure == 'pq' else 'IoU'}"
-    top = max(figure["harmonic"] or 0.0 for figure in snapshots.figures)
+    top = max((figure["harmonic"] or 0.0 for figure in snapshots.figures), default=0.0)
     charts = []
     for model, words in _MODELS.items():
         figures = [figure for figure in snapshots.figures if figure["model"] in (model, "base")]
@@ -92,7 +93,7 @@ def snapshot_charts(snapshots: Snapshots) -> list[Chart]:
     return charts
 
 
-def _draw_snapshots(axes: Axes, figures: list[dict[str, float]]) -> None:
+def _draw_snapshots(axes: Axes, figures: list[ChosenFigure]) -> None:
     """One line per increment, from dark to light; step 0 is the base model."""
     import matplotlib
 
@@ -109,7 +110,7 @@ def _mark_chosen(axes: Axes, snapshots: Snapshots, model: str) -> None:
     for chosen in snapshots.chosen.values():
         if chosen is not None and chosen["model"] == model:
             axes.plot(
-                chosen["step"], 100 * chosen["harmonic"], "o", markersize=11, markerfacecolor="none",
+                chosen["step"], 100 * (chosen["harmonic"] or 0.0), "o", markersize=11, markerfacecolor="none",
                 markeredgecolor="#D55E00", markeredgewidth=1.8, label="chosen", zorder=5,
             )  # fmt: skip
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.evaluation.choices_file import ChosenFigure, read_choices
 from scaseg_cli.files import read_json
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 STEP = "iteration"
+_LARGEST = 1e30  # a chart has room below it
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Snapshots:
     """
 
     measure: str
-    figures: list[dict[str, Any]]
-    chosen: dict[str, dict[str, Any] | None]
+    figures: list[ChosenFigure]
+    chosen: dict[str, ChosenFigure | None]
 
 
 def read_base_losses(run: RunDir) -> Losses:
@@ -79,9 +81,13 @@ def _losses(rows: Iterable[dict[str, Any]], path: Path) -> Losses:
         for row in rows:
             for name, value in row.items():
                 values.setdefault(name, []).append(float(value))
-        return Losses(values.pop(STEP), values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        steps = values.pop(STEP)
+    except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise ScasegError(f"{path} is not a table of losses") from error
+    for name, column in ((STEP, steps), *values.items()):
+        if len(column) != len(steps) or not all(abs(value) < _LARGEST for value in column):  # not for NaN either
+            raise ScasegError(f"{path} is not a table of losses: {name!r:.80} is not a number in every row")
+    return Losses(steps, values)
 
 
 def read_snapshots(run: RunDir) -> Snapshots:
@@ -90,8 +96,7 @@ def read_snapshots(run: RunDir) -> Snapshots:
     Raises:
         ScasegError: the file is missing, or is not what union-finetune writes.
     """
-    content = read_json(run.choices_file, "the choices of union-finetune")
-    try:
-        return Snapshots(content["measure"], content["figures"], content["chosen"])
-    except (KeyError, TypeError) as error:
-        raise ScasegError(f"{run.choices_file} is not what union-finetune writes") from error
+    content = read_choices(run)
+    chosen = content["chosen"]
+    figures = {"base": chosen["base"], "method": chosen["method"], "method_increment": chosen["method_increment"]}
+    return Snapshots(content["measure"], content["figures"], {**figures, "control": chosen["control"]})

@@ -90,10 +90,28 @@ def open_run(label: str, folder: Path, recipe: Recipe) -> FinishedRun:
             raise ScasegError(f"{path} is missing, or not what the evaluation wrote", f"Run `{again}` again.")
     records, doubts = _chain(recipe, run, record)
     names = tuple(record["summary"])
-    return FinishedRun(
+    finished = FinishedRun(
         label, recipe, run, read_table(run.results_file), names, read_table(run.per_class_file), records, doubts,
         is_own=record["key"] == stage_key(recipe, "evaluation"),
     )  # fmt: skip
+    _check_tables(finished, f"Run `{again}` again.")
+    return finished
+
+
+def _check_tables(finished: FinishedRun, again: str) -> None:
+    """Check that both tables have the columns of an evaluation, and the result table the rows of its record."""
+    run, figures = finished.run, finished.figure_keys.values()
+    wanted = (
+        (run.results_file, finished.results, {"setting", "model", "increment", *figures}),
+        (run.per_class_file, finished.per_class, {"class", "seen", finished.task.measure}),
+    )
+    for path, table, keys in wanted:
+        if lacking := keys - {column.key for column in table.columns}:
+            raise ScasegError(f"{path} lacks the columns {', '.join(sorted(lacking))}", again)
+    if len(finished.row_names) != len(finished.results.rows):
+        raise ScasegError(f"{run.results_file} does not have the rows of {run.record_file('evaluation')}", again)
+    if not all(type(row["class"]) is str and type(row["seen"]) is bool for row in finished.per_class.rows):
+        raise ScasegError(f"{run.per_class_file} has a row without a class, or that is neither seen nor unseen", again)
 
 
 def _chain(recipe: Recipe, run: RunDir, evaluation: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -102,7 +120,11 @@ def _chain(recipe: Recipe, run: RunDir, evaluation: dict[str, Any]) -> tuple[dic
     stages = [stage for stage in stages_for(recipe) if recipe.data.shapes is not None or stage != "data"]
     for stage in reversed(stages):
         for need, key in records.get(stage, {}).get("needs", {}).items():
-            found = run.record(need)
+            try:
+                found = run.record(need)
+            except ScasegError as error:
+                doubts[need] = error.message
+                continue
             if found is not None and found["key"] == key:
                 records[need] = found
             elif need in stages:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from scaseg_cli.checkpoints import load_tensors, save_tensors
@@ -19,7 +20,6 @@ from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.console import say_plainly
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from scaseg_cli.html_report.finished_run import FinishedRun
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 KIND = "look at the validation images"
 KEPT = 60  # real embeddings per class
 GENERATED = 256  # generated embeddings per unseen class; the fine-tuning takes its means from as many
+_NAMES = {"real", "real-ids", "generated", "generated-ids", "map"}
 _VERSION = 1  # of the stored survey; one of another version is not used
 
 
@@ -88,11 +89,35 @@ def kept_survey(finished: FinishedRun, at_most: int) -> Survey | None:
         return None
     if (meta.get("key"), meta.get("version")) != (finished.evaluation_key, _VERSION):
         return None
-    if meta["images"] != min(at_most, meta["there"]):
+    images, there, seen = (meta.get(name) for name in ("images", "there", "seen"))
+    if not (type(images) is int and type(there) is int and type(seen) is int) or not tensors.keys() >= _NAMES:
         return None
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     votes = {name: arrays[f"votes-{name}"] for name in MAIN if f"votes-{name}" in arrays}
-    return Survey(
-        meta["images"], meta["there"], votes, arrays["real"], arrays["real-ids"], arrays["generated"],
-        arrays["generated-ids"], arrays["map"], meta["seen"],
+    survey = Survey(
+        images, there, votes, arrays["real"], arrays["real-ids"], arrays["generated"], arrays["generated-ids"],
+        arrays["map"], seen,
     )  # fmt: skip
+    return survey if images == min(at_most, there) and _fits(survey, len(finished.per_class.rows)) else None
+
+
+def _fits(survey: Survey, num_classes: int) -> bool:
+    """Whether the arrays of a stored survey have the shapes and types that `Survey` states."""
+    pairs = ((survey.real_RD, survey.real_ids_R), (survey.generated_PD, survey.generated_ids_P))
+    return (
+        0 <= survey.num_seen <= num_classes
+        and all(
+            votes.shape == (num_classes, num_classes + 1) and votes.dtype == np.int64 and bool((votes >= 0).all())
+            for votes in survey.votes.values()
+        )
+        and all(
+            vectors.ndim == 2
+            and vectors.dtype == np.float32
+            and vectors.shape[1] == survey.real_RD.shape[1]
+            and ids.shape == vectors.shape[:1]
+            and ids.dtype == np.int64
+            and bool(((ids >= 0) & (ids < num_classes)).all())
+            for vectors, ids in pairs
+        )
+        and survey.map_K2.shape in ((0, 2), (len(survey.chosen), 2))
+    )

@@ -6,23 +6,20 @@ Mask2Former, our reading of the paper, or ours. An unknown key is an error.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from scaseg_cli.files import LONGEST_NAME, LONGEST_PATH, can_be_named
+
 _LARGEST = 2**31 - 1  # what the libraries take everywhere
-_LONGEST_NAME, _LONGEST_PATH = 255, 4095  # bytes, of Linux
 
 
 def _fits_the_system(text: str) -> str:
-    if (
-        len(os.fsencode(text)) > _LONGEST_PATH
-        or max(len(os.fsencode(part)) for part in text.split("/")) > _LONGEST_NAME
-    ):
+    if not can_be_named([text]):
         raise ValueError(
-            f"is too long for a path ({_LONGEST_PATH} bytes, of which {_LONGEST_NAME} for each name between slashes)"
+            f"is too long for a path ({LONGEST_PATH} bytes, of which {LONGEST_NAME} for each name between slashes)"
         )
     return text
 

@@ -75,7 +75,7 @@ def logging_to(path: Path) -> Iterator[None]:
     """
     global _log
     outer = _log
-    with open(path, "a", encoding="utf-8", buffering=1, opener=own_file) as file:
+    with open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1, opener=own_file) as file:
         _log = Console(file=file, highlight=False, no_color=True, force_terminal=False)
         try:
             yield

@@ -11,9 +11,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
-from scaseg_cli.files import read_json, write_json, write_text
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import read_own_json, write_json, write_text
 
 Kind = Literal["text", "count", "percent", "points", "number", "flag"]
 MISSING = "-"
@@ -73,6 +74,21 @@ class Column:
         if spread is None or text == MISSING:
             return text
         return f"{text} ± {shown(spread, 'percent' if self.kind == 'points' else self.kind)}"
+
+
+class _StoredColumn(TypedDict):
+    key: str
+    title: str
+    kind: Kind
+    is_detail: NotRequired[bool]
+    spread: NotRequired[str]
+
+
+class _StoredTable(TypedDict):
+    title: str
+    columns: list[_StoredColumn]
+    rows: list[dict[str, str | bool | int | float | None]]
+    notes: list[str]
 
 
 @dataclass
@@ -183,11 +199,28 @@ def read_table(path: Path) -> Table:
     """Read a table from the JSON that `write` made of it, which does not contain the rows' styles.
 
     Raises:
-        ScasegError: the file is missing or not valid JSON.
+        ScasegError: the file is missing, or not a table that `write` made.
     """
-    value = read_json(path, "the table")
-    columns = [Column(**column) for column in value["columns"]]
-    return Table(value["title"], columns, value["rows"], value["notes"])
+    again = "Run the command that makes this table again."
+    stored = read_own_json(path, "the table", _StoredTable, again)
+    columns = [Column(**column) for column in stored["columns"]]
+    keys = {key for column in columns for key in column.keys}
+    for place, row in enumerate(stored["rows"]):
+        wrong = next((f"lacks {key!r}" for key in keys if key not in row), None)
+        for column in columns if wrong is None else ():
+            if not _fits(row[column.key], column) or not isinstance(row.get(column.spread or ""), float | int | None):
+                wrong = f"has another type of value for {column.key!r}"
+        if wrong is not None or set(row) != keys:
+            wrong = wrong or f"has keys without a column: {', '.join(sorted(set(row) - keys))}"
+            raise ScasegError(f"the table {path} is not what scaseg wrote: row {place + 1} {wrong}", again)
+    return Table(stored["title"], columns, stored["rows"], stored["notes"])
+
+
+def _fits(value: Any, column: Column) -> bool:
+    """Whether a stored value is of the column's kind, or none."""
+    if value is None or column.kind == "text":
+        return True
+    return isinstance(value, bool) if column.kind == "flag" else type(value) in (int, float)
 
 
 def header(column: Column) -> str:

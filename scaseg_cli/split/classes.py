@@ -111,7 +111,11 @@ def read_classes(run: RunDir) -> ClassList:
         isinstance(item, dict) and {key: type(value) for key, value in item.items()} == fields for item in items
     ):
         raise ScasegError(f"{run.classes_file} is not a class list", SPLIT_AGAIN)
-    return ClassList(tuple(SplitClass(**item) for item in items))
+    classes = tuple(SplitClass(**item) for item in items)
+    distinct = len({item.name for item in classes}) == len({item.category_id for item in classes}) == len(classes)
+    if not distinct or list(classes) != sorted(classes, key=lambda item: not item.seen):
+        raise ScasegError(f"{run.classes_file} has a class twice, or a seen class after an unseen one", SPLIT_AGAIN)
+    return ClassList(classes)
 
 
 def read_split_file(path: Path) -> dict[str, Any]:

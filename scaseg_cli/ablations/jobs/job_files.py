@@ -6,12 +6,17 @@ The file names the stage and the run folders, each with its recipe. The job writ
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from scaseg_cli.ablations.jobs.stage_job import Failure, RecipeRun, run_stage_job
-from scaseg_cli.files import read_json, write_json
+from scaseg_cli.files import read_own_json, write_json
 from scaseg_cli.recipe import load_recipe, save_recipe
 from scaseg_cli.run_dir import RunDir
+
+
+class _Job(TypedDict):
+    stage: str
+    runs: list[str]
 
 
 def write_job(path: Path, stage: str, cells: list[RecipeRun]) -> None:
@@ -24,12 +29,16 @@ def write_job(path: Path, stage: str, cells: list[RecipeRun]) -> None:
 
 def runs_of(path: Path) -> list[RunDir]:
     """Return the run folders of a job."""
-    return [RunDir(Path(folder)) for folder in read_json(path, "the job")["runs"]]
+    return [RunDir(Path(folder)) for folder in _read_job(path)["runs"]]
+
+
+def _read_job(path: Path) -> _Job:
+    return read_own_json(path, "the job", _Job, "Run the ablation again.")
 
 
 def run_job(path: Path) -> None:
     """Run the job that the file ``path`` describes, and write its failures."""
-    content: dict[str, Any] = read_json(path, "the job")
+    content = _read_job(path)
     cells = [(load_recipe(str(run.recipe_file)), run) for run in runs_of(path)]
     failures = run_stage_job(content["stage"], cells, log_file(path))
     write_json(outcome_file(path), {str(folder): failure.reason for folder, failure in failures.items()})
@@ -44,7 +53,7 @@ def read_outcome(path: Path, stopped: str) -> dict[Path, Failure]:
     """
     log = log_file(path)
     if outcome_file(path).is_file():
-        failed: dict[str, str] = read_json(outcome_file(path), "the job's outcome")
+        failed = read_own_json(outcome_file(path), "the job's outcome", dict[str, str], "Run the ablation again.")
         return {Path(folder): Failure(reason, log) for folder, reason in failed.items()}
     return {run.path: Failure(stopped, log) for run in runs_of(path)}
 

@@ -1,6 +1,7 @@
 """The table of an ablation, character by character where users read it, and the direction of effects."""
 
 import pytest
+from stage_records import RECORD
 
 from scaseg_cli.ablations.ablate import _report
 from scaseg_cli.ablations.ablation_table import result_table
@@ -143,7 +144,7 @@ def test_figures_are_read_from_the_evaluations_records(ablation, tmp_path):
         run = plan.store.run(plan.nodes[cell.nodes[-1]])
         x = 0.2 if cell.label == "0" else None
         groups = {"seen": {"pq": 0.6}, "unseen": {"pq": 0.1}, "harmonic": {"pq": x}}
-        run.write_record("evaluation", {"key": "k", "outputs": {}, "summary": {"inductive": groups}})
+        run.write_record("evaluation", RECORD | {"summary": {"inductive": groups}})
     figures = read_figures(found, plan, {})
     assert figures.of("0", "inductive", "harmonic") == {0: 0.2}
     assert figures.of("1", "inductive", "harmonic") == {}  # not defined there

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from stage_records import RECORD
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.run_dir import RunDir
@@ -178,7 +179,7 @@ def test_a_linked_stage_replaces_what_was_there(shapes, tmp_path):
     donor.generator_file.write_text("new")
     (donor.path / "cat" / "progress.pt").write_text("not an output")
     (run.path / "cat" / "old").write_text("old")
-    donor.write_record("cat", {"key": "k", "outputs": {"cat/generator.safetensors": {}}})
+    donor.write_record("cat", RECORD | {"outputs": {"cat/generator.safetensors": {"sha256": "0", "bytes": 3}}})
     shapes.link_stage("cat", donor, run)
     assert sorted(path.name for path in (run.path / "cat").iterdir()) == ["generator.safetensors", "record.json"]
     assert run.generator_file.read_text() == "new"

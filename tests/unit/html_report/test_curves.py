@@ -43,7 +43,9 @@ def test_missing_files_are_reported(run):
         with pytest.raises(ScasegError):
             read(run)
     write_json(run.choices_file, {"measure": "pq"})
-    with pytest.raises(ScasegError, match="is not what union-finetune writes"):
+    with pytest.raises(
+        ScasegError, match=r"choices\.json is not what scaseg wrote: Object missing required field `chosen`"
+    ):
         read_snapshots(run)
 
 

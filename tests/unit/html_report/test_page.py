@@ -65,7 +65,9 @@ def test_missing_sections_are_left_out_by_name(make_run):
 def test_only_a_survey_that_cannot_be_made_is_left_out(make_run):
     run = make_run()
     path = run.run.record_file("base")
-    path.write_text(path.read_text().replace('"outputs": {}', '"outputs": {"base/base.safetensors": {"bytes": 1}}'))
+    path.write_text(
+        path.read_text().replace('"outputs": {}', '"outputs": {"base/base.safetensors": {"bytes": 1, "sha256": "0"}}')
+    )
     _, (content,) = page_of(run, images=3)
     assert content.left_out["Confusion and embeddings"] == f"{run.run.base_file} is gone"
     assert content.survey is None

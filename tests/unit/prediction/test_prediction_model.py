@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from stage_records import RECORD
 from torch import nn
 
 from scaseg_cli.base.segmentor import Encoded, enlarged
@@ -148,6 +149,6 @@ def test_the_default_setting_is_transductive_if_there_is_a_projector(tmp_path):
     run = RunDir(tmp_path)
     assert choose_setting(run, None) == "inductive"
     run.folder("union")
-    run.write_record("union", {})
+    run.write_record("union", RECORD)
     assert choose_setting(run, None) == "transductive"
     assert choose_setting(run, "inductive") == "inductive"
