@@ -112,9 +112,9 @@ def _outside_names(recipe: Recipe, stage: str) -> list[Path]:
         named += [recipe.split.unseen if isinstance(recipe.split.unseen, str) else None]
         if recipe.data.root is not None:
             sets = (recipe.data.train, recipe.data.selection, recipe.data.validation)
-            files = [part.annotations for part in sets if part is not None and part.annotations is not None]
-            files += [recipe.data.categories] if recipe.data.categories is not None else []
-            named += [str(Path(recipe.data.root) / name) for name in files]
+            files = [recipe.data.categories, recipe.data.colours]
+            files += [name for part in sets if part is not None for name in (part.annotations, part.list)]
+            named += [str(Path(recipe.data.root) / name) for name in files if name is not None]
     elif stage == "embeddings":
         named += [recipe.clip.checkpoint, recipe.embeddings.templates]
     elif stage == "base":

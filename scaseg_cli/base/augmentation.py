@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord
     from scaseg_cli.recipe.schema import Base
 
-IGNORED = 255  # the label of pixels without a seen class, as in MMSegmentation
+IGNORED = 65_535  # the label of pixels without a seen class; MMSegmentation's 255 would limit the classes to 255
 _LARGEST = 4  # upper limit of the longer side, in crops, with resize: shorter; as in MMSegmentation's Mask2Former
 
 

@@ -128,7 +128,7 @@ def _choice(ids: str | None, worst: bool, best: bool, number: int | None, only: 
     """The images that the options choose.
 
     Raises:
-        ScasegError: two options exclude each other, or ``ids`` are not numbers or too many.
+        ScasegError: two options exclude each other, or ``ids`` are none or too many.
     """
     from scaseg_cli.visualization.choice import NUM_IMAGES, Choice
 
@@ -141,12 +141,10 @@ def _choice(ids: str | None, worst: bool, best: bool, number: int | None, only: 
     return Choice(_image_ids(ids) if ids is not None else None, rank, number or NUM_IMAGES, only is not None)
 
 
-def _image_ids(text: str) -> tuple[int, ...]:
+def _image_ids(text: str) -> tuple[int | str, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
-    wrong = [word for word in words if not (word.isascii() and word.isdigit())]
-    if wrong or not words:
-        what = f"{wrong[0]!r}, which is not a whole number" if wrong else "no image id"
-        raise ScasegError(f"--ids {text!r} has {what}", "Separate image ids by commas: --ids 139,285")
+    if not words:
+        raise ScasegError(f"--ids {text!r} has no image id", "Separate image ids by commas: --ids 139,285")
     if len(words) > _MOST:
         raise ScasegError(f"--ids names {len(words)} images, and a grid has at most {_MOST}", "Draw several grids.")
-    return tuple(map(int, words))
+    return tuple(int(word) if word.isascii() and word.isdigit() and str(int(word)) != word else word for word in words)

@@ -92,8 +92,8 @@ def _problem(item: Any) -> str | None:
     if missing is not None:
         return f"the key {missing!r} is missing"
     number, name, colour = item["id"], item["name"], item.get("color")
-    if type(number) is not int or not 0 <= number <= MAX_MAP_VALUE:
-        return f"id is {number!r:.80}, not a whole number in 0..{MAX_MAP_VALUE}"
+    if type(number) is not int or not 0 <= number < MAX_MAP_VALUE:
+        return f"id is {number!r:.80}, not a whole number in 0..{MAX_MAP_VALUE - 1}"
     if number == IGNORED:
         return f"id is {IGNORED}, which label maps reserve for ignored pixels"
     if not isinstance(name, str) or not name.strip():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -12,6 +14,12 @@ from scaseg_cli.errors import ScasegError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Suffixes of the image files that Pillow can read, in lower case and with their dot."""
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
 
 
 @contextmanager
@@ -35,3 +43,22 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
         raise ScasegError(
             f"the {what} {path} cannot be read: {error}", "The file may be truncated: download or regenerate it."
         ) from error
+
+
+def stored_bits(image: Image.Image) -> int:
+    """Bits of each channel in the file of an image that `opened` yields, before its pixels are decoded.
+
+    Pillow's mode does not tell: it decodes grey of 1 to 8 bits to 8, and colours of 16 bits to their upper 8.
+    """
+    stored = str(_raw_mode(image))
+    found = re.search(r"(?<=[;A-Z])(\d+)", stored)
+    if found is None:
+        return 1 if image.mode == "1" else 8
+    return int(found.group())
+
+
+def _raw_mode(image: Image.Image) -> object:
+    """Pillow's name of how the pixels are stored, such as L;4 or RGB;16B."""
+    tiles = getattr(image, "tile", None) or [(None, None, None, image.mode)]
+    arguments = tiles[0][3]
+    return arguments[0] if isinstance(arguments, tuple) and arguments else arguments

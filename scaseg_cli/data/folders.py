@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.errors import DOCTOR, ScasegError
@@ -56,6 +57,33 @@ def _check_folder(folder: Path, names: Collection[str], what: str) -> None:
     )
 
 
+def files_below(folder: Path, what: str, without: Path | None = None) -> list[str]:
+    """Paths of all files in ``folder`` and its subfolders, relative to it with "/" between folders, in order.
+
+    Files and subfolders whose names begin with a dot are left out. Links to folders are followed, each folder once.
+
+    Args:
+        folder: the folder.
+        what: the contents, for the error message ("images").
+        without: a subfolder to leave out, if any.
+
+    Raises:
+        ScasegError: the folder does not exist or cannot be read.
+    """
+    found: list[str] = []
+    passed = {folder.resolve()} | ({without.resolve()} if without is not None else set())
+    for place, subfolders, names in os.walk(folder, onerror=partial(_unreadable, folder, what), followlinks=True):
+        below = Path(place).relative_to(folder).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        found += [prefix + name for name in names if not name.startswith(".")]
+        for name in list(subfolders):
+            target = Path(place, name).resolve()
+            if name.startswith(".") or target in passed:
+                subfolders.remove(name)
+            passed.add(target)
+    return sorted(found)
+
+
 def files_in(folder: Path, what: str) -> set[str]:
     """Names of all entries of ``folder`` that are not folders.
 
@@ -69,10 +97,14 @@ def files_in(folder: Path, what: str) -> set[str]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if not entry.is_dir()}
-    except FileNotFoundError as error:
+    except OSError as error:
+        _unreadable(folder, what, error)
+
+
+def _unreadable(folder: Path, what: str, error: OSError) -> NoReturn:
+    if isinstance(error, FileNotFoundError):
         raise ScasegError(
             f"the folder of {what} {folder} does not exist",
             f"Check `images` and `labels` under `data` in the recipe. {DOCTOR}",
         ) from error
-    except OSError as error:
-        raise ScasegError(f"the folder of {what} {folder} cannot be read: {error.strerror}") from error
+    raise ScasegError(f"the folder of {what} {folder} cannot be read: {error.strerror}") from error

@@ -1,17 +1,17 @@
-"""Reads a label map: a PNG with one class id per pixel (MMSegmentation's convention), or COCO-Stuff's own maps.
+"""Reads a label map: one value per pixel, or one colour per pixel where the data has a table of colours.
 
-Shape letters: H, W pixels of the image.
+Values are class ids (MMSegmentation's convention), or those of COCO-Stuff's own maps. Shape letters: H, W pixels.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaseg_cli.data.decode import opened
-from scaseg_cli.data.records import IGNORED, ImageRecord, LabelledSet, Segment
+from scaseg_cli.data.decode import opened, stored_bits
+from scaseg_cli.data.records import MAX_MAP_VALUE, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -19,40 +19,69 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from scaseg_cli.data.map_colours import ColourTable
+
 MapPixels = NDArray[np.uint8] | NDArray[np.uint16]
-# Pillow's modes. A palette image is read as its indices; older versions open 16 bits as "I".
-_MODES = {"L": np.uint8, "P": np.uint8, "I;16": np.uint16, "I": np.uint16}
 _SHOWN = 5
 
 
-def read_map(path: Path, size: tuple[int, int], size_of: str) -> MapPixels:
+def read_map(path: Path, size: tuple[int, int], size_of: str, colours: ColourTable | None = None) -> MapPixels:
     """Read the values of a label map, [H,W], 8 or 16 bits each.
 
+    Of a palette image these are the indices. Three equal channels are one.
+
     Args:
-        path: the PNG.
+        path: the PNG, TIFF or BMP.
         size: required W, H.
         size_of: what has that size, for the error message ("its image a.jpg").
+        colours: for maps painted in colours; the values are then places in this table.
 
     Raises:
-        ScasegError: the file is missing or truncated, has another size, or is not one value of 8 or 16 bits per pixel.
+        ScasegError: the file is missing or truncated, has another size, or is not one value of at most 16 bits per
+            pixel; or it has colours that are not in the table.
     """
     with opened(path, "label map") as image:
-        if image.mode not in _MODES:
-            raise _not_a_map(path, image)
+        if image.format == "JPEG":
+            raise ScasegError(
+                f"the label map {path} is a JPEG, whose compression changes class ids", "Write label maps as PNG."
+            )
         if image.size != size:
             raise ScasegError(
                 f"the label map {path} is {image.width} x {image.height} pixels, but {size_of} is "
                 f"{size[0]} x {size[1]}",
                 "Image and label map must have the same size: download or regenerate them.",
             )
-        # np.array, not asarray: the copy makes decoding happen inside this block.
-        return np.array(image, dtype=_MODES[image.mode])
+        if colours is not None:
+            return colours.read(np.array(image.convert("RGB")), path)
+        return _values(path, image)
 
 
-def _not_a_map(path: Path, image: Image.Image) -> ScasegError:
-    return ScasegError(
-        f"the label map {path} has pixels of mode {image.mode}, not one class id of 8 or 16 bits",
-        "Convert colour images to class ids first; COCO's panoptic PNGs are for task zps.",
+def _values(path: Path, image: Image.Image) -> MapPixels:
+    mode, bits = image.mode, stored_bits(image)
+    # np.array, not asarray: the copy makes decoding happen while the file is open.
+    if mode == "L" and bits in (2, 4):  # Pillow spreads them over 0..255
+        return np.array(image) // np.uint8(255 // (2**bits - 1))
+    if mode in ("L", "P", "1"):
+        return np.array(image, dtype=np.uint8)
+    if mode.startswith("I"):  # 16 bits; some Pillow versions open them as 32
+        values_HW: NDArray[Any] = np.array(image)
+        if values_HW.min() < 0 or values_HW.max() > MAX_MAP_VALUE:
+            raise ScasegError(
+                f"the label map {path} has values from {values_HW.min()} to {values_HW.max()}",
+                f"Class ids are at most {MAX_MAP_VALUE - 1}.",
+            )
+        return values_HW.astype(np.uint16)
+    if mode in ("RGB", "RGBA", "LA") and bits <= 8:
+        channels_HWC = np.array(image)
+        num_colours = 1 if mode == "LA" else 3
+        grey_HW = channels_HWC[..., 0]
+        is_opaque = (channels_HWC[..., num_colours:] == 255).all()
+        if is_opaque and all((channels_HWC[..., place] == grey_HW).all() for place in range(1, num_colours)):
+            return np.ascontiguousarray(grey_HW)
+    raise ScasegError(
+        f"the label map {path} has pixels of mode {mode}, not one class id of 8 or 16 bits",
+        "For maps painted in colours, set data.colours to a table of colours and class names. COCO's panoptic PNGs are "
+        "for task zps.",
     )
 
 
@@ -80,14 +109,18 @@ def segments_of(
     Raises:
         ScasegError: the map contains values that are not classes.
     """
-    ids = {value: int(labelled.segment_ids[value]) for value in counts if value != IGNORED}
-    if any(segment_id < 0 for segment_id in ids.values()):
-        raise _beyond_classes(counts, [value for value, segment_id in ids.items() if segment_id < 0], labelled, path)
+    areas: dict[int, int] = {}
+    strange = []
+    for value, count in counts.items():
+        segment_id = int(labelled.segment_ids[value])
+        if segment_id < 0:
+            strange.append(value)
+        elif segment_id:
+            areas[segment_id] = areas.get(segment_id, 0) + count
+    if strange:
+        raise _beyond_classes(counts, strange, labelled, path)
     whole = (0, 0, *size)
-    return tuple(
-        Segment(segment_id, segment_id - 1, counts[value], whole, 0)
-        for segment_id, value in sorted((segment_id, value) for value, segment_id in ids.items())
-    )
+    return tuple(Segment(segment_id, segment_id - 1, area, whole, 0) for segment_id, area in sorted(areas.items()))
 
 
 def _beyond_classes(counts: dict[int, int], values: list[int], labelled: LabelledSet, path: Path) -> ScasegError:
@@ -98,13 +131,17 @@ def _beyond_classes(counts: dict[int, int], values: list[int], labelled: Labelle
         hint = "Name maps of the contiguous ids 0..170 NAME_labelTrainIds.png."
     else:
         which = f"which are not among the {len(labelled.categories)} classes"
-        hint = f"Check data.categories in the recipe; pixels without a class are {IGNORED}."
+        ignored = [*labelled.ignored, *values[:_SHOWN]]
+        hint = (
+            f"If they are classes, add them to data.categories. If they are no class, set data.ignored to {ignored}; "
+            "255 is always ignored."
+        )
     return ScasegError(f"the label map {path} contains the values {shown}{more}, {which}", hint)
 
 
 def is_raw(labelled: LabelledSet) -> bool:
     """Whether the label map values differ from the category ids, as in COCO-Stuff's own maps."""
-    return labelled.map_values != tuple(category.id for category in labelled.categories)
+    return labelled.colours is None and labelled.map_values != tuple(category.id for category in labelled.categories)
 
 
 def read_label_map(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
@@ -116,7 +153,7 @@ def read_label_map(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int
     """
     path = labelled.label_path(record)
     size = (record.width, record.height)
-    values = read_map(path, size, f"its image {record.file_name}")
+    values = read_map(path, size, f"its image {record.file_name}", labelled.colours)
     if segments_of(count_values(values), labelled, path, size) != record.segments:
         raise ScasegError(
             f"the label map {path} has changed since the data was split",

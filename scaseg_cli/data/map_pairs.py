@@ -1,16 +1,25 @@
-"""Matches label maps to images by the file names in two folders."""
+"""Matches label maps to images by their names in two folders.
+
+An image's *key* is its path below its folder, without the suffix. The label map with the same key belongs to it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
 
-from scaseg_cli.data.folders import files_in
+from scaseg_cli.data.decode import image_suffixes
+from scaseg_cli.data.folders import files_below
 from scaseg_cli.errors import ScasegError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import ImageSet
+
 TRAIN_IDS = "_labelTrainIds"  # MMSegmentation's suffix of converted maps: NAME_labelTrainIds.png belongs to NAME.jpg
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+_MAP_SUFFIXES = (".tif", ".tiff", ".bmp")  # of label maps, where a folder has no PNG
 _SHOWN = 5
 
 
@@ -22,75 +31,171 @@ class Pair(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """All pairs in the order of the image names, and whether the label map names end in `TRAIN_IDS`."""
+    """The images that have a label map.
+
+    Attributes:
+        pairs: in the order of the image names.
+        are_train_ids: whether the label map names end in `TRAIN_IDS`.
+        unlabelled: images without a label map.
+        imageless: label maps without an image.
+    """
 
     pairs: tuple[Pair, ...]
     are_train_ids: bool
+    unlabelled: tuple[str, ...] = ()
+    imageless: tuple[str, ...] = ()
 
 
-def pair_files(images_dir: Path, labels_dir: Path) -> Pairs:
-    """Match each image of ``images_dir`` with its label map in ``labels_dir``; both may be the same folder.
+def pair_files(root: Path, where: ImageSet) -> Pairs:
+    """Match each image of a set with its label map; both folders are searched with their subfolders.
 
-    If any label map is named NAME_labelTrainIds.png, all other PNGs in the folder are ignored: the converter writes
-    its maps next to COCO-Stuff's own.
+    Without ``label_suffix``, label maps are PNGs. If any is named NAME_labelTrainIds.png, all other PNGs are ignored:
+    the converter writes its maps next to COCO-Stuff's own. With ``list``, files that it does not name are ignored.
+
+    Args:
+        root: the folder that ``where`` is relative to.
+        where: the folders, the suffixes and the list of names.
 
     Raises:
-        ScasegError: a folder is missing or empty, two images have the same name, images lack label maps, or label maps
-            lack images; counts them and names the first few.
+        ScasegError: a folder or the list is missing or empty, two images have the same key, or no image has a label
+            map.
     """
-    found = sorted(name for name in files_in(labels_dir, "label maps") if _is_png(name))
-    marked = {Path(name).stem.removesuffix(TRAIN_IDS): name for name in found if Path(name).stem.endswith(TRAIN_IDS)}
+    images_dir, labels_dir = root / where.images, root / where.labels
     same_folder = images_dir.resolve() == labels_dir.resolve()
-    images = _images(images_dir, marked=bool(marked), with_labels=same_folder)
-    labels = marked or {Path(name).stem: name for name in found}
-    if not labels:
-        raise ScasegError(f"the folder of label maps {labels_dir} contains no PNG", "Check `labels` in the recipe.")
-    _check_complete(images, labels, images_dir, labels_dir)
-    return Pairs(tuple(Pair(image, labels[stem]) for stem, image in images.items()), bool(marked))
+    image_names = files_below(images_dir, "images", None if same_folder else labels_dir)
+    label_names = files_below(labels_dir, "label maps", None if same_folder else images_dir)
+    labels, are_train_ids = _labels(labels_dir, where.label_suffix, label_names)
+    beside = set(labels.values()) if same_folder else set()
+    images = _images(images_dir, where.image_suffix, [name for name in image_names if name not in beside])
+    if where.list is not None:
+        chosen = _chosen(listed(root / where.list), images, labels, where.list)
+        images, labels = ({key: name for key, name in files.items() if key in chosen} for files in (images, labels))
+    pairs = tuple(Pair(name, labels[key]) for key, name in images.items() if key in labels)
+    if not pairs:
+        raise _no_pair(images, labels, root, where)
+    return Pairs(
+        pairs,
+        are_train_ids,
+        tuple(name for key, name in images.items() if key not in labels),
+        tuple(name for key, name in labels.items() if key not in images),
+    )
 
 
-def _is_png(name: str) -> bool:
-    return name.lower().endswith(".png") and not name.startswith(".")
-
-
-def _images(folder: Path, marked: bool, with_labels: bool) -> dict[str, str]:
-    """Image names by stem, in the order of the names, without the label maps in the same folder."""
-    names = [
-        name
-        for name in sorted(files_in(folder, "images"))
-        if name.lower().endswith(_IMAGE_SUFFIXES)
-        and not name.startswith(".")
-        and not (with_labels and _is_png(name) and (not marked or Path(name).stem.endswith(TRAIN_IDS)))
-    ]
-    if not names:
+def _labels(folder: Path, suffix: str | None, names: list[str]) -> tuple[dict[str, str], bool]:
+    """Label map names by key, and whether they are marked by `TRAIN_IDS`."""
+    if suffix is not None:
+        found = {name.removesuffix(suffix): name for name in names if name.endswith(suffix)}
+        if not found:
+            raise ScasegError(
+                f"the folder of label maps {folder} contains no file whose name ends in {suffix!r}",
+                f"Check `labels` and `label_suffix` in the recipe.{_for_example(names)}",
+            )
+        return found, PurePosixPath(suffix).stem.endswith(TRAIN_IDS)
+    maps = [name for name in names if name.lower().endswith(".png")]
+    if not maps:
+        maps = [name for name in names if name.lower().endswith(_MAP_SUFFIXES)]
+    if not maps:
         raise ScasegError(
-            f"the folder of images {folder} contains no image ({', '.join(_IMAGE_SUFFIXES)})",
-            "Check `images` in the recipe.",
+            f"the folder of label maps {folder} contains no PNG",
+            f"Check `labels` in the recipe.{_for_example(names)}",
         )
-    twice = [stem for stem, count in Counter(Path(name).stem for name in names).items() if count > 1]
+    keys = {_without_suffix(name): name for name in maps}
+    marked = {key.removesuffix(TRAIN_IDS): name for key, name in keys.items() if key.endswith(TRAIN_IDS)}
+    return marked or keys, bool(marked)
+
+
+def _images(folder: Path, suffix: str | None, names: list[str]) -> dict[str, str]:
+    """Image names by key, in the order of the names."""
+    if suffix is not None:
+        found = {name.removesuffix(suffix): name for name in names if name.endswith(suffix)}
+        if not found:
+            raise ScasegError(
+                f"the folder of images {folder} contains no file whose name ends in {suffix!r}",
+                f"Check `images` and `image_suffix` in the recipe.{_for_example(names)}",
+            )
+        return found
+    suffixes = image_suffixes()
+    names = [name for name in names if PurePosixPath(name).suffix.lower() in suffixes]
+    if not names:
+        raise ScasegError(f"the folder of images {folder} contains no image", "Check `images` in the recipe.")
+    twice = [key for key, count in Counter(map(_without_suffix, names)).items() if count > 1]
     if twice:
         raise ScasegError(
             f"the folder of images {folder} contains {_few(twice)} twice, with different suffixes",
-            "A label map belongs to one image: remove the others.",
+            "A label map belongs to one image: remove the others, or set `image_suffix` in the recipe.",
         )
-    return {Path(name).stem: name for name in names}
+    return {_without_suffix(name): name for name in names}
 
 
-def _check_complete(images: dict[str, str], labels: dict[str, str], images_dir: Path, labels_dir: Path) -> None:
-    without_label = [name for stem, name in images.items() if stem not in labels]
-    without_image = [name for stem, name in labels.items() if stem not in images]
-    lines = []
-    if without_label:
-        lines.append(f"{len(without_label)} of {len(images)} images have no label map: {_few(without_label)}")
-    if without_image:
-        lines.append(f"{len(without_image)} of {len(labels)} label maps have no image: {_few(without_image)}")
-    if lines:
-        raise ScasegError(
-            f"images in {images_dir} and label maps in {labels_dir} do not match:\n  " + "\n  ".join(lines),
-            "Add the missing files; NAME.jpg belongs to NAME_labelTrainIds.png or NAME.png.",
+def _without_suffix(name: str) -> str:
+    return name.removesuffix(PurePosixPath(name).suffix)
+
+
+def listed(path: Path) -> tuple[str, ...]:
+    """Read a list of image names, one per line, as in VOC's ImageSets; each name once, in the file's order.
+
+    Raises:
+        ScasegError: the file is missing, empty, or not text.
+    """
+    what = f"the list of images {path}"
+    if not path.is_file():
+        raise ScasegError(f"{what} does not exist", "Check `list` under `data` in the recipe.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScasegError(f"{what} cannot be read: {error}", "Save it as UTF-8 text, one name per line.") from error
+    names = dict.fromkeys(line.strip().replace("\\", "/").removeprefix("./") for line in lines if line.strip())
+    if not names:
+        raise ScasegError(f"{what} is empty", "Write one image name per line.")
+    return tuple(names)
+
+
+def _chosen(names: tuple[str, ...], images: dict[str, str], labels: dict[str, str], list_name: str) -> set[str]:
+    """The keys that a list names: by key or file name, with more or fewer leading folders than the file has."""
+    by_name: dict[str, set[str]] = {}
+    for files in (images, labels):
+        for key, file_name in files.items():
+            for whole in (key, file_name):
+                for tail in _tails(whole):
+                    by_name.setdefault(tail, set()).add(key)
+    chosen: set[str] = set()
+    for name in names:
+        keys = {name} if name in images else next((by_name[tail] for tail in _tails(name) if tail in by_name), set())
+        if len(keys) > 1:
+            raise ScasegError(
+                f"{name!r} in {list_name} names {len(keys)} files: {_few(sorted(images.get(k, k) for k in keys))}",
+                "Write their folder before the name.",
+            )
+        chosen |= keys
+    return chosen
+
+
+def _tails(name: str) -> list[str]:
+    """The name, and the name without its first folders."""
+    parts = name.split("/")
+    return ["/".join(parts[first:]) for first in range(len(parts))]
+
+
+def _no_pair(images: dict[str, str], labels: dict[str, str], root: Path, where: ImageSet) -> ScasegError:
+    if where.list is not None and not (images and labels):
+        which = "images" if not images else "label maps"
+        folder = root / (where.labels if images else where.images)
+        return ScasegError(
+            f"the list {root / where.list} names none of the {which} in {folder}",
+            "Write the images' names without folder and suffix, one per line.",
         )
+    return ScasegError(
+        f"none of {len(images)} images in {root / where.images} has a label map in {root / where.labels}: "
+        f"{_few(list(images.values()), 1)} and {_few(list(labels.values()), 1)} do not match",
+        "NAME.jpg belongs to NAME.png or NAME_labelTrainIds.png; for other names set `image_suffix` and "
+        "`label_suffix` of the part in the recipe, such as _leftImg8bit.png and _gtFine_labelTrainIds.png.",
+    )
 
 
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def _for_example(names: list[str]) -> str:
+    return f" It contains, for example, {names[0]}." if names else ""
+
+
+def _few(names: list[str], shown: int = _SHOWN) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from scaseg_cli.data.map_colours import ColourTable
     from scaseg_cli.data.map_pairs import Pair
+    from scaseg_cli.data.records import LabelledSet
 
 _CHUNK = 50  # label maps per task: under 0.1 s at COCO's size, so that Ctrl-C takes effect soon
 _A_PROCESS = 2000  # label maps that justify starting one more process
@@ -38,13 +40,12 @@ class MapContent(NamedTuple):
 
 
 def scan_label_maps(
-    images_dir: Path, labels_dir: Path, pairs: Sequence[Pair], description: str, processes: int | None = None
+    labelled: LabelledSet, pairs: Sequence[Pair], description: str, processes: int | None = None
 ) -> list[MapContent | ScasegError]:
     """Scan all label maps and return their contents in the order of ``pairs``, or the error for a bad file.
 
     Args:
-        images_dir: the images' folder; only the size of an image is read.
-        labels_dir: the label maps' folder.
+        labelled: the folders, of whose images only the size is read, and the table of colours, if any.
         pairs: their file names.
         description: text of the progress bar.
         processes: number of processes; None chooses by cores and set size. The result does not depend on it.
@@ -56,19 +57,21 @@ def scan_label_maps(
         processes = max(1, min(num_cores(), len(pairs) // _A_PROCESS))
     chunks = [pairs[first : first + _CHUNK] for first in range(0, len(pairs), _CHUNK)]
     with _mapping(processes) as spread:
-        scanned = spread(partial(_scan_chunk, images_dir, labels_dir), chunks)
+        scanned = spread(partial(_scan_chunk, labelled.images_dir, labelled.labels_dir, labelled.colours), chunks)
         return list(track(chain.from_iterable(scanned), description, len(pairs)))
 
 
-def _scan_chunk(images_dir: Path, labels_dir: Path, pairs: Sequence[Pair]) -> list[MapContent | ScasegError]:
-    return [_scan_map(images_dir / pair.image, labels_dir / pair.label) for pair in pairs]
+def _scan_chunk(
+    images_dir: Path, labels_dir: Path, colours: ColourTable | None, pairs: Sequence[Pair]
+) -> list[MapContent | ScasegError]:
+    return [_scan_map(images_dir / pair.image, labels_dir / pair.label, colours) for pair in pairs]
 
 
-def _scan_map(image_path: Path, label_path: Path) -> MapContent | ScasegError:
+def _scan_map(image_path: Path, label_path: Path, colours: ColourTable | None) -> MapContent | ScasegError:
     try:
         with opened(image_path, "image") as image:
             width, height = image.size
-        values_HW = read_map(label_path, (width, height), f"its image {image_path}")
+        values_HW = read_map(label_path, (width, height), f"its image {image_path}", colours)
     except ScasegError as error:  # collected: all errors are reported together
         return error
     return MapContent(width, height, count_values(values_HW))

@@ -16,15 +16,19 @@ import numpy as np
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from scaseg_cli.data.map_colours import ColourTable
+
+ImageId = int | str  # COCO's are numbers, Cityscapes' and ADE20K's are text
 VOID = 0  # the segment id of pixels that belong to no segment
 MAX_SEGMENT_ID = 256**3 - 1  # in a panoptic PNG
 IGNORED = 255  # value of pixels without a class in a label map
 MAX_MAP_VALUE = 65_535  # in a label map of 16 bits per pixel
+ALWAYS_IGNORED = (IGNORED, MAX_MAP_VALUE)  # values that are never a class
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Category:
     name: str
     isthing: bool
     colour: tuple[int, int, int] | None = field(default=None, compare=False)
+
+
+def ids_in_order(image_ids: Iterable[ImageId]) -> list[ImageId]:
+    """Sort image ids: numbers by value, then text."""
+    return sorted(image_ids, key=lambda image_id: (isinstance(image_id, str), image_id))
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
@@ -61,12 +70,29 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
 class ImageRecord(msgspec.Struct, frozen=True, gc=False):
     """One image and its segments; width and height in pixels."""
 
-    image_id: int
+    image_id: ImageId
     file_name: str
     label_name: str
     width: int
     height: int
     segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What reading a set showed besides its images, for the table of the split.
+
+    Attributes:
+        num_labelled: images with a label that were read.
+        unlabelled: images that were left out because they have no label.
+        imageless: labels that were left out because they have no image.
+        without_class: for label maps, the pixels of each value that is no class, by image id.
+    """
+
+    num_labelled: int = 0
+    unlabelled: tuple[str, ...] = ()
+    imageless: tuple[str, ...] = ()
+    without_class: Mapping[ImageId, Mapping[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +105,9 @@ class LabelledSet:
         categories: the categories of the data.
         images: one record per image.
         map_values: for label maps, the pixel value of each category; None for panoptic PNGs.
+        ignored: for label maps, the values that are no class, besides `ALWAYS_IGNORED`.
+        colours: for label maps painted in colours, their table; ``map_values`` is then empty.
+        findings: what reading the set showed besides its images.
     """
 
     images_dir: Path
@@ -86,14 +115,22 @@ class LabelledSet:
     categories: tuple[Category, ...]
     images: tuple[ImageRecord, ...]
     map_values: tuple[int, ...] | None = None
+    ignored: tuple[int, ...] = ()
+    colours: ColourTable | None = None
+    findings: Findings = field(default=Findings(), compare=False)
 
     @cached_property
     def segment_ids(self) -> NDArray[np.int32]:
         """The segment id of each possible label map value, int32 [65536]; -1 for values that are not a class."""
         assert self.map_values is not None  # panoptic PNGs contain the segment ids
         table = np.full(MAX_MAP_VALUE + 1, -1, dtype=np.int32)
+        if self.colours is not None:
+            table[: len(self.colours.category_ids)] = [
+                VOID if category_id is None else category_id + 1 for category_id in self.colours.category_ids
+            ]
+            return table
         table[list(self.map_values)] = [category.id + 1 for category in self.categories]
-        table[IGNORED] = VOID
+        table[[*self.ignored, *ALWAYS_IGNORED]] = VOID
         return table
 
     def image_path(self, record: ImageRecord) -> Path:
@@ -104,7 +141,7 @@ class LabelledSet:
         """Path of the label PNG."""
         return self.labels_dir / record.label_name
 
-    def only(self, image_ids: Iterable[int]) -> LabelledSet:
+    def only(self, image_ids: Iterable[ImageId]) -> LabelledSet:
         """The same set restricted to these images, in the given order.
 
         Raises:

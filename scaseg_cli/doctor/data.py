@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from scaseg_cli.data.class_lists import read_class_list
-from scaseg_cli.data.folders import data_root, files_in
+from scaseg_cli.data.folders import data_root, files_below
 from scaseg_cli.data.map_pairs import pair_files
 from scaseg_cli.data.records import Category
 from scaseg_cli.doctor.annotation_scan import scan_annotations
@@ -64,16 +63,23 @@ def label_map_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
     expected = published_count(images)
     rows = [
         folder_row(f"{part} images", images, expected, fetch_images(images), f"data.{part}.images"),
-        folder_row(f"{part} labels", labels, None, fetch_label_maps(labels), f"data.{part}.labels", (".png",)),
+        folder_row(f"{part} labels", labels, None, fetch_label_maps(labels), f"data.{part}.labels"),
     ]
     if any(finding.state == "missing" for finding in rows):
         return rows
     try:
-        pairs = pair_files(images, labels)
+        pairs = pair_files(root, where)
     except ScasegError as error:
         return [rows[0], missing(f"{part} labels", error.message, fetch_label_maps(labels) or error.hint or "")]
-    kind = "NAME_labelTrainIds.png" if pairs.are_train_ids else "NAME.png"
-    rows[1] = ready(f"{part} labels", f"{labels}: {len(pairs.pairs):,} label maps, {kind}")
+    suffix = where.label_suffix or ("_labelTrainIds.png" if pairs.are_train_ids else ".png")
+    found = f"{labels}: {len(pairs.pairs):,} label maps, NAME{suffix}"
+    if pairs.unlabelled:
+        found += f"; {len(pairs.unlabelled):,} of {len(pairs.unlabelled) + len(pairs.pairs):,} images have none"
+        rows[1] = warning(
+            f"{part} labels", found, f"Images without a label map are left out; data.{part}.list names some."
+        )
+    else:
+        rows[1] = ready(f"{part} labels", found)
     return rows
 
 
@@ -82,22 +88,17 @@ def folder_row(
 ) -> Finding:
     """Check that ``folder`` has the expected number of files, counting only ``suffixes`` if there are any."""
     fix = fetch or f"Put the files there, or set data.root or {key} to their folder."
-    try:
-        with os.scandir(folder) as entries:
-            found = sum(_counts(entry, suffixes) for entry in entries)
-    except FileNotFoundError:
+    if not folder.exists():
         return missing(what, f"{folder} does not exist", fix)
-    except OSError as error:
-        return missing(what, f"{folder} cannot be read: {error.strerror}", fix)
+    try:
+        found = sum(name.lower().endswith(suffixes or "") for name in files_below(folder, what))
+    except ScasegError as error:
+        return missing(what, error.message, fix)
     if expected is not None and found < expected:
         return missing(what, f"{folder}: {found:,} of {expected:,} files", fix)
     if not found:
         return missing(what, f"{folder} is empty", fix)
     return ready(what, f"{folder}: {found:,} files")
-
-
-def _counts(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
-    return not entry.name.startswith(".") and entry.name.lower().endswith(suffixes or "") and not entry.is_dir()
 
 
 def annotation_finding(part: str, path: Path) -> tuple[Finding, int | None]:
@@ -147,4 +148,4 @@ def num_training_images(recipe: Recipe, run: RunDir) -> int:
     if annotations is not None and annotations.is_file():
         return scan_annotations(annotations).annotations
     images = root / where.images
-    return published_count(annotations or images) or (len(files_in(images, "images")) if images.is_dir() else 0)
+    return published_count(annotations or images) or (len(files_below(images, "images")) if images.is_dir() else 0)

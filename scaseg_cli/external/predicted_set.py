@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from scaseg_cli.data.records import Category, LabelledSet
+    from scaseg_cli.data.records import Category, ImageId, LabelledSet
 
 _HINT = (
     "Write COCO's result format: {'annotations': [{'image_id', 'file_name', 'segments_info': [{'id', 'category_id'}]}]}"
@@ -44,8 +44,8 @@ class PredictedSet:
     """
 
     json_file: Path
-    images: dict[int, Predicted] = field(default_factory=dict)
-    mistakes: dict[int, list[str]] = field(default_factory=dict)
+    images: dict[ImageId, Predicted] = field(default_factory=dict)
+    mistakes: dict[ImageId, list[str]] = field(default_factory=dict)
     num_others: int = 0
 
 
@@ -111,14 +111,16 @@ def _check_categories(path: Path, items: Any, categories: Iterable[Category]) ->
             )
 
 
-def _image_id(path: Path, place: int, item: Any) -> int:
+def _image_id(path: Path, place: int, item: Any) -> ImageId:
     image_id = item.get("image_id") if isinstance(item, dict) else None
-    if type(image_id) is not int:
-        raise ScasegError(f"{path}: the image_id of annotations[{place}] is not a whole number", _HINT)
+    if isinstance(image_id, float) and image_id.is_integer():
+        return int(image_id)
+    if type(image_id) is not int and type(image_id) is not str:
+        raise ScasegError(f"{path}: the image_id of annotations[{place}] is neither a whole number nor text", _HINT)
     return image_id
 
 
-def _add(found: PredictedSet, folder: Path, image_id: int, item: dict[str, Any], category_ids: set[int]) -> None:
+def _add(found: PredictedSet, folder: Path, image_id: ImageId, item: dict[str, Any], category_ids: set[int]) -> None:
     """Add one image's prediction and its mistakes."""
     problems = ["it has two predictions"] if image_id in found.images or image_id in found.mistakes else []
     name, segments = item.get("file_name"), item.get("segments_info")

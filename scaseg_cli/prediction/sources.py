@@ -62,18 +62,13 @@ def find_sources(named: Sequence[str], listed: Iterable[str] = ()) -> list[Sourc
 def _expanded(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
-        suffixes = _suffixes()
+        from scaseg_cli.data.decode import image_suffixes  # loads Pillow
+
+        suffixes = image_suffixes()
         return sorted(item for item in path.iterdir() if item.suffix.lower() in suffixes and item.is_file())
     if path.exists() or not glob.has_magic(name):
         return [path]
     return [Path(item) for item in sorted(glob.glob(name, recursive=True)) if Path(item).is_file()]
-
-
-def _suffixes() -> set[str]:
-    """Suffixes of the image files that Pillow can read."""
-    from PIL import Image
-
-    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def _stems(paths: Sequence[Path]) -> list[str]:

@@ -31,6 +31,7 @@ PositiveReal = Annotated[float, Field(gt=0)]
 NonNegativeReal = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, le=1)]  # AdamW changes a weight by about the rate in each step
 Fraction = Annotated[float, Field(ge=0, le=1)]
+MapValue = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class Section(BaseModel):
@@ -45,6 +46,9 @@ class ImageSet(Section):
     images: FilePath = Field(description="folder of the images")
     annotations: FilePath | None = Field(None, description="zps: the panoptic JSON; zss has none")
     labels: FilePath = Field(description="folder of the PNGs: zps panoptic PNGs, zss maps with one class id per pixel")
+    list: FilePath | None = Field(None, description="zss: a file with one image name per line; null: all images")
+    image_suffix: str | None = Field(None, description="zss: the end of image names, such as _leftImg8bit.png")
+    label_suffix: str | None = Field(None, description="zss: the end of label map names, such as _labelTrainIds.png")
 
 
 class ShapesData(Section):
@@ -66,6 +70,10 @@ class Data(Section):
     )
     categories: FilePath | None = Field(
         None, description="zss: the classes of the label maps: coco-stuff, or a JSON file of ids and names"
+    )
+    ignored: list[MapValue] = Field([], description="zss: label map values that are no class, besides 255 and 65535")
+    colours: FilePath | None = Field(
+        None, description="zss: a file of colours and class names, for maps painted in colours"
     )
     root: FilePath | None = Field(None, description="data folder; the embedded world is generated in the run folder")
     shapes: ShapesData | None = Field(None, description="generate the embedded world instead of reading data")
@@ -321,6 +329,14 @@ class Recipe(Section):
             if where is not None and (where.annotations is None) == (self.task == "zps"):
                 wanted = "needs" if self.task == "zps" else "does not take"
                 raise ValueError(f"task {self.task} {wanted} data.{name}.annotations")
+        if self.task == "zps":
+            taken = {"data.ignored": self.data.ignored, "data.colours": self.data.colours}
+            for name, where in sets.items():
+                for key in ("list", "image_suffix", "label_suffix") if where is not None else ():
+                    taken[f"data.{name}.{key}"] = getattr(where, key)
+            for key, value in taken.items():
+                if value:
+                    raise ValueError(f"task zps does not take {key}: its annotations name the files")
         if (self.data.categories is None) == (self.task == "zss"):
             raise ValueError(f"task {self.task} {'needs' if self.task == 'zss' else 'does not take'} data.categories")
         return self

@@ -14,7 +14,7 @@ from scaseg_cli.tasks import task_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.data.records import ImageId, LabelledSet
     from scaseg_cli.recipe.schema import ImageSet, Recipe
     from scaseg_cli.run_dir import RunDir
 
@@ -31,7 +31,12 @@ def part_source(recipe: Recipe, part: Part) -> ImageSet:
     return recipe.data.validation
 
 
-def read_image_ids(run: RunDir) -> dict[str, list[int]]:
+def own_parts(recipe: Recipe) -> list[Part]:
+    """The parts with images of their own; a selection that is taken from validation is none."""
+    return [part for part in PARTS if part != "selection" or recipe.data.selection is not None]
+
+
+def read_image_ids(run: RunDir) -> dict[str, list[ImageId]]:
     """Read the image ids of the lists train, selection and validation.
 
     Raises:
@@ -39,7 +44,7 @@ def read_image_ids(run: RunDir) -> dict[str, list[int]]:
     """
     content = read_split_file(run.images_file)
     whole = set(content) == set(PARTS) and all(
-        isinstance(ids, list) and all(type(image_id) is int for image_id in ids) for ids in content.values()
+        isinstance(ids, list) and all(type(image_id) in (int, str) for image_id in ids) for ids in content.values()
     )
     if not whole:
         raise ScasegError(f"{run.images_file} is not a set of image lists", SPLIT_AGAIN)

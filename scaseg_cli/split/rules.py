@@ -11,12 +11,13 @@ import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from scaseg_cli.data.records import ids_in_order
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.data.records import ImageId, ImageRecord, LabelledSet
     from scaseg_cli.split.classes import ClassList
 
 
@@ -30,7 +31,7 @@ def holds_seen(record: ImageRecord, classes: ClassList) -> bool:
     return not classes.unseen_category_ids.issuperset([segment.category_id for segment in record.segments])
 
 
-def training_ids(train: LabelledSet, classes: ClassList, keeps_unseen: bool = False) -> list[int]:
+def training_ids(train: LabelledSet, classes: ClassList, keeps_unseen: bool = False) -> list[ImageId]:
     """Select the ids of the images that training may use.
 
     Args:
@@ -44,7 +45,7 @@ def training_ids(train: LabelledSet, classes: ClassList, keeps_unseen: bool = Fa
     fits = [
         holds_seen(record, classes) if keeps_unseen else not holds_unseen(record, classes) for record in train.images
     ]
-    kept = sorted(record.image_id for record, wanted in zip(train.images, fits, strict=True) if wanted)
+    kept = ids_in_order(record.image_id for record, wanted in zip(train.images, fits, strict=True) if wanted)
     if kept:
         return kept
     if not train.images:
@@ -71,7 +72,7 @@ def _images_by_unseen_class(train: LabelledSet, classes: ClassList) -> Counter[s
     return hits
 
 
-def parted_validation(image_ids: Iterable[int], fraction: float) -> tuple[list[int], list[int]]:
+def parted_validation(image_ids: Iterable[ImageId], fraction: float) -> tuple[list[ImageId], list[ImageId]]:
     """Divide the validation images into those for selection and those for the reported results.
 
     The division depends only on the image ids, not on their order or on a seed.
@@ -86,7 +87,7 @@ def parted_validation(image_ids: Iterable[int], fraction: float) -> tuple[list[i
     Raises:
         ScasegError: there are fewer than two images.
     """
-    ids = sorted(image_ids)
+    ids = ids_in_order(image_ids)
     if len(ids) < 2:
         raise ScasegError(
             f"validation has {len(ids)} image{'' if len(ids) == 1 else 's'}: one part is for selection and the "
@@ -95,7 +96,7 @@ def parted_validation(image_ids: Iterable[int], fraction: float) -> tuple[list[i
         )
     by_chance = sorted(ids, key=lambda image_id: hashlib.sha256(f"selection {image_id}".encode()).digest())
     count = min(max(round(fraction * len(ids)), 1), len(ids) - 1)
-    return sorted(by_chance[:count]), sorted(by_chance[count:])
+    return ids_in_order(by_chance[:count]), ids_in_order(by_chance[count:])
 
 
 def check_same_categories(one: LabelledSet, one_name: str, other: LabelledSet, other_name: str) -> None:

@@ -70,19 +70,21 @@ def _check_before_scan(recipe: Recipe, root: Path, categories: str) -> None:
     """Check what can be checked before reading a hundred thousand label maps."""
     find_unseen(recipe.split.unseen, unseen_names(recipe.split.unseen), read_class_list(root, categories))
     for source in dict.fromkeys(part_source(recipe, part) for part in PARTS):
-        pair_files(root / source.images, root / source.labels)
+        pair_files(root, source)
 
 
 def _read_set(recipe: Recipe, root: Path, part: Part) -> LabelledSet:
     source = part_source(recipe, part)
     if recipe.data.categories is None:
         return read_panoptic_set(root, source)
-    return scan_semantic_set(root, source, recipe.data.categories, part)
+    data = recipe.data
+    return scan_semantic_set(root, source, recipe.data.categories, part, data.ignored, data.colours)
 
 
 def share_labels(recipe: Recipe, root: Path, part: Part) -> bool:
     """Whether ``part`` uses the labels of the training set, as a first test on small data may do."""
-    train, other = recipe.data.train, part_source(recipe, part)
-    return (root / (train.annotations or train.labels)).resolve() == (
-        root / (other.annotations or other.labels)
-    ).resolve()
+    places = [
+        [(root / name).resolve() for name in (source.annotations or source.labels, source.list or "")]
+        for source in (recipe.data.train, part_source(recipe, part))
+    ]
+    return places[0] == places[1]

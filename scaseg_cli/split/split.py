@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaseg_cli.data.folders import check_files, data_root
+from scaseg_cli.data.records import ids_in_order
 from scaseg_cli.data.semantic import write_index
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
@@ -21,6 +22,7 @@ from scaseg_cli.stages import recording
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
+    from scaseg_cli.data.records import ImageId
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
@@ -70,10 +72,10 @@ def _choose_images(recipe: Recipe, whole: Sets, classes: ClassList) -> Sets:
     if recipe.data.selection is None:
         selection_ids, validation_ids = parted_validation(validation_ids, recipe.data.selection_fraction)
     else:
-        selection_ids = sorted(record.image_id for record in whole["selection"].images)
-        validation_ids = sorted(validation_ids)
+        selection_ids = ids_in_order(record.image_id for record in whole["selection"].images)
+        validation_ids = ids_in_order(validation_ids)
     kept = training_ids(whole["train"], classes, task_of(recipe).keeps_unseen)
-    chosen: dict[Part, list[int]] = {"train": kept, "selection": selection_ids, "validation": validation_ids}
+    chosen: dict[Part, list[ImageId]] = {"train": kept, "selection": selection_ids, "validation": validation_ids}
     for part, image_ids in chosen.items():
         if not image_ids:
             raise ScasegError(f"the {part} annotations hold no image", f"Check data.{part} in the recipe.")

@@ -10,6 +10,7 @@ from scaseg_cli.data.semantic import ignored_pixels
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.hidden_names import hidden_by_seen, note_of
 from scaseg_cli.split.lists import PARTS, Part
+from scaseg_cli.split.reading_notes import reading_notes
 from scaseg_cli.split.rules import holds_unseen
 from scaseg_cli.tasks import Task, task_of
 
@@ -71,7 +72,7 @@ def _notes(
     trained, reported = segments["train"], segments["validation"]
     unlearnt = [item.name for item in classes.classes if item.seen and not trained[item.category_id]]
     unreported = [item.name for item in classes.classes if not item.seen and not reported[item.category_id]]
-    notes = _notes_on_columns(task_of(recipe))
+    notes = _notes_on_columns(task_of(recipe)) + reading_notes(recipe, sets)
     if unlearnt:
         notes.append(f"Seen classes in no training image: {_some(unlearnt)}.")
     if unreported:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from scaseg_cli.data.records import ids_in_order
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.examples import chosen_images
 from scaseg_cli.split.rules import holds_unseen
@@ -14,7 +15,7 @@ from scaseg_cli.split.rules import holds_unseen
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.data.records import ImageId, ImageRecord, LabelledSet
     from scaseg_cli.split.classes import ClassList
     from scaseg_cli.visualization.scored_images import ScoredImage
 
@@ -34,7 +35,7 @@ class Choice:
         only_unseen: leaves out images without an unseen class, and segments of seen classes.
     """
 
-    image_ids: tuple[int, ...] | None = None
+    image_ids: tuple[ImageId, ...] | None = None
     rank: Rank | None = None
     number: int = NUM_IMAGES
     only_unseen: bool = False
@@ -47,7 +48,7 @@ class Choice:
 
 
 def candidates(
-    choice: Choice, images: LabelledSet, classes: ClassList, selection_ids: Collection[int]
+    choice: Choice, images: LabelledSet, classes: ClassList, selection_ids: Collection[ImageId]
 ) -> list[ImageRecord]:
     """Return the images to score, in order: all that a ranking compares, or else exactly those that are shown.
 
@@ -71,10 +72,11 @@ def candidates(
 
 
 def _named(
-    choice: Choice, images: LabelledSet, classes: ClassList, selection_ids: Collection[int]
+    choice: Choice, images: LabelledSet, classes: ClassList, selection_ids: Collection[ImageId]
 ) -> list[ImageRecord]:
     known = {record.image_id: record for record in images.images}
-    wanted = list(dict.fromkeys(choice.image_ids or ()))
+    by_text = {str(image_id): image_id for image_id in known}
+    wanted = list(dict.fromkeys(by_text.get(str(image_id), image_id) for image_id in choice.image_ids or ()))
     for image_id in wanted:
         if image_id in known:
             continue
@@ -91,9 +93,9 @@ def _named(
     return [known[image_id] for image_id in wanted]
 
 
-def _some(image_ids: Collection[int]) -> str:
+def _some(image_ids: Collection[ImageId]) -> str:
     """The first few ids as text."""
-    first = [str(image_id) for image_id in sorted(image_ids)[:_NAMED]]
+    first = [str(image_id) for image_id in ids_in_order(image_ids)[:_NAMED]]
     if not first:
         return "none"
     more = len(image_ids) - len(first)

@@ -10,6 +10,7 @@ import torch
 from base_world import SIDE, UNSEEN, base, fresh_network, largest_gradient, losses_of, recipe, stripes
 from torch import Tensor
 
+from scaseg_cli.base.augmentation import IGNORED
 from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.ignored_pixels import drawn, labelled_pixels, logits_at
 from scaseg_cli.base.v2c import masked_image
@@ -95,7 +96,7 @@ def test_means_are_over_labelled_pixels() -> None:
         # away from the image's edge, where interpolation mixes in zeros, every labelled pixel is a positive one
         view = stripes(ZSS, 1, *ids)
         label = view["data_samples"].gt_sem_seg.data
-        label[:, :2], label[:, -2:], label[..., :2], label[..., -2:] = 255, 255, 255, 255
+        label[:, :2], label[:, -2:], label[..., :2], label[..., -2:] = (IGNORED,) * 4
         _, loss_mask, _ = _layer_losses(_network("ignored"), torch.zeros(1, NUM_QUERIES, 5), mask_logits, view)
         assert float(loss_mask) == pytest.approx(5.0 * math.log1p(math.exp(-logit)), rel=1e-4)
 

@@ -1,7 +1,10 @@
 """One label map: its values, its segments and its possible mistakes."""
 
+import struct
+import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,10 +18,10 @@ from scaseg_cli.errors import ScasegError
 CATEGORIES = (Category(0, "cat", True), Category(2, "grass", False), Category(300, "sky", False))
 
 
-def one(folder: Path, values: np.ndarray, map_values=(0, 2, 300)) -> tuple[LabelledSet, ImageRecord]:
+def one(folder: Path, values: np.ndarray, map_values=(0, 2, 300), ignored=()) -> tuple[LabelledSet, ImageRecord]:
     """A set of one label map, and its record as the split makes it."""
     Image.fromarray(values).save(folder / "a.png")
-    labelled = LabelledSet(folder, folder, CATEGORIES, (), map_values)
+    labelled = LabelledSet(folder, folder, CATEGORIES, (), map_values, ignored)
     size = values.shape[::-1]
     segments = segments_of(count_values(values), labelled, folder / "a.png", size)
     return labelled, ImageRecord(1, "a.jpg", "a.png", *size, segments)
@@ -73,16 +76,74 @@ def test_values_that_are_no_class_are_named_with_file_and_count(tmp_path):
         f"the label map {path} contains the values 1 (8 pixels), 171 (4 pixels), which are not among the 3 classes"
     )
     assert "data.categories" in caught.value.hint
+    assert "set data.ignored to [1, 171]" in caught.value.hint
     with pytest.raises(ScasegError, match=r"5 \(4 pixels\), 6 \(4 pixels\), 7 \(4 pixels\) and 2 more, which"):
         one(tmp_path, columns(3, 4, 5, 6, 7, 8, 9))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "1"])
-def test_a_label_map_in_colours_is_refused(tmp_path, mode):
+@pytest.mark.parametrize(("mode", "colour"), [("RGB", (2, 2, 0)), ("RGBA", (2, 2, 2, 0)), ("LA", (2, 9))])
+def test_a_label_map_in_colours_is_refused_and_names_the_key(tmp_path, mode, colour):
     labelled, record = one(tmp_path, columns(0, 2))
-    Image.new(mode, (2, 4)).save(tmp_path / "a.png")
-    with pytest.raises(ScasegError, match=rf"the label map .*a\.png has pixels of mode {mode}, not one class id"):
+    Image.new(mode, (2, 4), colour).save(tmp_path / "a.png")
+    with pytest.raises(
+        ScasegError, match=rf"the label map .*a\.png has pixels of mode {mode}, not one class"
+    ) as caught:
         read_label(labelled, record)
+    assert "data.colours" in caught.value.hint
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_equal_channels_are_one(tmp_path, mode):
+    labelled, record = one(tmp_path, columns(0, 2, 255))
+    Image.fromarray(columns(0, 2, 255)).convert(mode).save(tmp_path / "a.png")
+    assert Image.open(tmp_path / "a.png").mode == mode
+    assert read_label(labelled, record).tolist() == [[1, 3, 0]] * 4
+
+
+@pytest.mark.parametrize("suffix", ["tif", "bmp", "png"])
+def test_one_bit_is_a_class_id(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(columns(0, 255, 255)).convert("1").save(path)
+    assert read_map(path, (3, 4), "it").tolist() == [[0, 1, 1]] * 4
+
+
+@pytest.mark.parametrize(
+    ("bits", "row", "values"), [(1, 0b01000000, [0, 1]), (2, 0b01110000, [1, 3]), (4, 0x3B, [3, 11])]
+)
+def test_grey_of_few_bits_is_not_spread_over_all_values(tmp_path, bits, row, values):
+    """Optimizers of PNGs write such files; Pillow decodes 2 and 4 bits to 0..255."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(bytes([0, row])))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b""))
+    assert read_map(tmp_path / "a.png", (2, 1), "it").tolist() == [values]
+
+
+def test_values_of_32_bits_are_refused_not_wrapped(tmp_path):
+    Image.fromarray(np.array([[1, 65_537]], np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(ScasegError, match="has values from 1 to 65537"):
+        read_map(tmp_path / "a.tif", (2, 1), "it")
+
+
+def test_16_bits_in_three_channels_are_refused_since_pillow_keeps_8(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 2, 3), 300, np.uint16))
+    with pytest.raises(ScasegError, match="has pixels of mode RGB"):
+        read_map(tmp_path / "a.png", (2, 4), "it")
+
+
+def test_a_jpeg_is_no_label_map(tmp_path):
+    Image.fromarray(columns(0, 2)).save(tmp_path / "a.png", format="JPEG")
+    with pytest.raises(ScasegError, match="is a JPEG, whose compression changes class ids"):
+        read_map(tmp_path / "a.png", (2, 4), "it")
+
+
+def test_ignored_values_are_void_and_the_last_of_16_bits_always(tmp_path):
+    labelled, record = one(tmp_path, columns(0, 2, 300, 7, 255, 65_535, bits=16), ignored=(7,))
+    assert read_label(labelled, record).tolist() == [[1, 3, 301, 0, 0, 0]] * 4
+    assert [(segment.category_id, segment.area) for segment in record.segments] == [(0, 4), (2, 4), (300, 4)]
 
 
 def test_a_label_map_of_another_size_than_its_image_is_refused(tmp_path):

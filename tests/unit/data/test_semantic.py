@@ -11,7 +11,7 @@ from semantic_files import CLASSES, columns, write_classes, write_maps
 from scaseg_cli.data.images import read_label
 from scaseg_cli.data.map_pairs import pair_files
 from scaseg_cli.data.map_scan import scan_label_maps
-from scaseg_cli.data.records import Category
+from scaseg_cli.data.records import Category, LabelledSet
 from scaseg_cli.data.semantic import ignored_pixels, read_index, scan_semantic_set, write_index
 from scaseg_cli.errors import ScasegError
 
@@ -122,7 +122,7 @@ def test_ids_beyond_coco_stuffs_contiguous_ones_are_refused(tmp_path):
 def test_all_wrong_label_maps_are_counted_and_the_first_named(tmp_path):
     maps = {f"{number}": columns(0, 9) for number in range(10, 17)} | {"20": columns(2)}
     where = write_maps(tmp_path, "train", maps)
-    Image.new("RGB", (1, 4)).save(tmp_path / where.labels / "20.png")
+    Image.new("RGB", (1, 4), (2, 2, 1)).save(tmp_path / where.labels / "20.png")
     Image.new("RGB", (5, 5)).save(tmp_path / where.images / "11.jpg")
     (tmp_path / where.images / "12.jpg").write_bytes(b"")
     with pytest.raises(ScasegError) as caught:
@@ -152,9 +152,10 @@ def test_several_processes_find_what_one_finds(tmp_path):
         for folder, name in ((images, f"{number}.jpg"), (labels, f"{number}.png")):
             shutil.copy(folder / name.replace(str(number), str(number % 2)), folder / name)
     (labels / "333.png").write_bytes(b"no PNG")
-    pairs = pair_files(images, labels).pairs
-    alone = scan_label_maps(images, labels, pairs, "Looking", processes=1)
-    together = scan_label_maps(images, labels, pairs, "Looking", processes=2)
+    pairs = pair_files(tmp_path, where).pairs
+    whole = LabelledSet(images, labels, (), (), ())
+    alone = scan_label_maps(whole, pairs, "Looking", processes=1)
+    together = scan_label_maps(whole, pairs, "Looking", processes=2)
     wrong = next(place for place, pair in enumerate(pairs) if pair.label == "333.png")
     errors = [looked.pop(wrong) for looked in (alone, together)]
     assert alone == together
@@ -169,3 +170,22 @@ def test_ignored_pixels_are_void_and_those_of_the_given_classes(scanned):
     assert ignored_pixels(labelled, frozenset({2, 1})) == (8 + 8 + 8, 36)
     other = replace(labelled, categories=(*labelled.categories, Category(7, "dog", True)))
     assert ignored_pixels(other, frozenset({7})) == (8, 36)
+
+
+def test_a_class_of_an_ignored_value_is_left_out(tmp_path):
+    where = write_maps(tmp_path, "train", {"1": columns(0, 0, 1, 2)})
+    labelled = scan_semantic_set(tmp_path, where, write_classes(tmp_path), "train", ignored=[0, 2])
+    assert [category.name for category in labelled.categories] == ["cow", "sky"]
+    assert read_label(labelled, labelled.images[0]).tolist() == [[0, 0, 2, 0]] * 4
+    assert labelled.findings.without_class == {1: {0: 8, 2: 4}}
+    write_index(tmp_path / "index.json", labelled)
+    again = read_index(tmp_path / "index.json", tmp_path, where)
+    assert again == labelled
+    assert read_label(again, again.images[0]).tolist() == [[0, 0, 2, 0]] * 4
+
+
+def test_a_set_counts_what_it_leaves_out(tmp_path):
+    where = write_maps(tmp_path, "train", {"1": columns(0), "2": columns(1)})
+    (tmp_path / where.labels / "2.png").rename(tmp_path / where.labels / "3.png")
+    found = scan_semantic_set(tmp_path, where, write_classes(tmp_path), "train").findings
+    assert (found.num_labelled, found.unlabelled, found.imageless) == (1, ("2.jpg",), ("3.png",))

@@ -126,6 +126,11 @@ def test_nothing_that_changes_results_is_left_to_a_default(name: str) -> None:
     stated = {key for key, _, _ in _lines(name)}
     # Keys of panoptic inference, label maps and the embedded world have no effect on the other task.
     elsewhere = {"data.shapes"} | MACHINE
+    # COCO's files are named as the defaults say.
+    elsewhere |= {"data.ignored", "data.colours"}
+    elsewhere |= {
+        f"data.{part}.{key}" for part in ("train", "validation") for key in ("list", "image_suffix", "label_suffix")
+    }
     elsewhere |= {"base.unseen_pixels", "data.categories"} if name == "coco-zps" else set()
     elsewhere |= {"evaluation.object_threshold", "evaluation.overlap_threshold"} if name == "coco-zss" else set()
     elsewhere |= {f"data.{part}.annotations" for part in ("train", "validation")} if name == "coco-zss" else set()

@@ -60,7 +60,7 @@ def test_a_changed_class_list_is_refused(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", '{"train": [1]}', '{"train": [1], "selection": [2], "validation": ["3"]}', '{"train'], ids=str
+    "content", ["[]", '{"train": [1]}', '{"train": [1], "selection": [2], "validation": [3.5]}', '{"train'], ids=str
 )
 def test_changed_image_lists_are_refused(tmp_path, content):
     run = RunDir(tmp_path)

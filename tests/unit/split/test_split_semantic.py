@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 from semantic_files import CLASSES, columns, write_classes, write_maps
 
+from scaseg_cli.base.augmentation import IGNORED, semantic_sample
 from scaseg_cli.data.images import read_label
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import Recipe, load_recipe
@@ -140,15 +142,16 @@ def test_unseen_names_and_files_are_checked_before_label_maps_are_read(tiny, run
         path.write_bytes(b"not looked at")
     recipe = own_recipe(tmp_path, "[cows]", train=tiny.data.train, validation=tiny.data.validation)
     assert "names 1 of 1 classes that the data lacks" in refusal(recipe, run).message
-    (tmp_path / "maps" / "val" / "12.png").unlink()
-    assert "1 of 5 images have no label map: 12.jpg" in refusal(tiny, run).message
+    for path in (tmp_path / "maps" / "val").iterdir():
+        path.rename(path.with_stem(f"m{path.stem}"))
+    assert "none of 5 images" in refusal(tiny, run).message
 
 
 def test_a_wrong_label_map_leaves_an_earlier_split_as_it_was(tiny, run, tmp_path):
     split_dataset(tiny, run)
     before = run.label_index_file("train").read_bytes()
     write_maps(tmp_path, "train", {"6": columns(CAT)})
-    Image.new("RGB", (3, 4)).save(tmp_path / "maps" / "val" / "12.png")
+    Image.new("RGB", (3, 4), (1, 2, 3)).save(tmp_path / "maps" / "val" / "12.png")
     assert "12.png has pixels of mode RGB" in refusal(tiny, run).message
     assert run.label_index_file("train").read_bytes() == before
     require(tiny, run, "split")
@@ -202,3 +205,71 @@ class TestEmbeddedWorld:
         recipe = load_recipe("shapes-zss", self.SMALL)
         split_dataset(recipe, run)
         assert len(open_set(recipe, run, "validation").images) == 3
+
+
+def notes(recipe: Recipe, run: RunDir) -> str:
+    return "\n".join(split_dataset(recipe, run).tables[0].notes)
+
+
+def test_values_of_no_class_are_named_with_their_pixels(tmp_path, run):
+    write_classes(tmp_path)
+    train = write_maps(
+        tmp_path, "train", {"1": columns(CAT, CAT, 9, 255), "2": columns(GRASS, 255), "3": columns(9, 9)}
+    )
+    recipe = own_recipe(tmp_path, train=train, validation=write_maps(tmp_path, "val", VALIDATION))
+    assert "set data.ignored to [9]" in refusal(recipe, run).hint
+    ignoring = recipe.model_copy(update={"data": recipe.data.model_copy(update={"ignored": [9]})})
+    # image 3 has no seen class, so it is dropped, and the note counts the training images
+    assert "Values of no class in the training label maps: 255 (8 pixels), 9 (4 pixels)." in notes(ignoring, run)
+    assert read_label(open_set(ignoring, run, "train"), open_set(ignoring, run, "train").images[0])[0].tolist() == [
+        1,
+        1,
+        0,
+        0,
+    ]
+
+
+def test_what_is_left_out_is_counted_and_names_the_key(tiny, run, tmp_path):
+    for name in ("2.png", "4.png"):
+        (tmp_path / "maps" / "train" / name).rename(tmp_path / "maps" / "train" / f"m{name}")
+    found = notes(tiny, run)
+    assert "Images of train without a label, left out: 2 of 5 read. data.train.list names those to use." in found
+    assert "Labels of train without an image, left out: 2 of 5 read." in found
+    assert read_image_ids(run)["train"] == [1, 5]
+
+
+def test_lists_divide_one_folder(tmp_path, run):
+    write_classes(tmp_path)
+    where = write_maps(tmp_path, "all", {name: columns(COW if name == "d" else CAT, GRASS) for name in "abcdef"})
+    (tmp_path / "train.txt").write_text("a\nb\n")
+    (tmp_path / "val.txt").write_text("d\ne\nf\n")
+    parts = {
+        part: where.model_copy(update={"list": f"{name}.txt"})
+        for part, name in (("train", "train"), ("validation", "val"))
+    }
+    recipe = own_recipe(tmp_path, **parts)
+    split_dataset(recipe, run)
+    assert [record.file_name for record in open_set(recipe, run, "train").images] == ["a.jpg", "b.jpg"]
+    assert is_done(recipe, run, "split")
+    (tmp_path / "val.txt").write_text("b\ne\nf\n")
+    assert not is_done(recipe, run, "split")
+    assert "both in train and in" in refusal(recipe, run).message
+
+
+def test_more_than_255_seen_classes(tmp_path, run):
+    many = [{"id": number, "name": f"kind {number}"} for number in range(330) if number != 255]
+    write_classes(tmp_path, [*many, {"id": 400, "name": "cow"}])
+    train = write_maps(tmp_path, "train", {"1": columns(7, 255, 329, 65_535, bits=16)})
+    recipe = own_recipe(
+        tmp_path, train=train, validation=write_maps(tmp_path, "val", {"8": columns(400, bits=16), "9": columns(3)})
+    )
+    split_dataset(recipe, run)
+    images, classes = open_set(recipe, run, "train"), read_classes(run)
+    assert classes.num_seen == 329
+    label_HW = read_label(images, images.images[0])
+    view = semantic_sample(
+        images.images[0], np.zeros((4, 4, 3), np.uint8), label_HW, classes.class_ids, classes.num_seen, side=4
+    )
+    wanted = [7, IGNORED, classes.class_ids[329], IGNORED]
+    assert view["data_samples"].gt_sem_seg.data[0].tolist() == [wanted] * 4
+    assert classes.class_ids[329] == 328
