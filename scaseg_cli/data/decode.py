@@ -1,10 +1,15 @@
-"""Opens image files and turns every failure into a `ScasegError`."""
+"""Opens image files with a limit of pixels, and turns every failure into a `ScasegError`.
+
+Pillow's own limit is a number of pixels, which stops honest maps and slides. Here a file may announce as many pixels
+as its bytes can hold.
+"""
 
 from __future__ import annotations
 
 import re
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -14,6 +19,45 @@ from scaseg_cli.errors import ScasegError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+FREE_PIXELS = 2 * 89_478_485  # Pillow's limit for an error; below it, memory is not at risk
+_PIXELS_PER_BYTE = 1_100  # deflate, the densest of the common ways, packs at most 1,032 bytes into one
+_opening = Lock()  # Pillow's limit is a global
+
+
+def check_announced(path: Path, size: tuple[int, int], num_bytes: int) -> None:
+    """Check that a file of ``num_bytes`` can hold an image of ``size`` W, H, before memory for it is taken.
+
+    Raises:
+        ScasegError: it has too many pixels.
+    """
+    width, height = size
+    if width * height > max(FREE_PIXELS, _PIXELS_PER_BYTE * num_bytes):
+        raise ScasegError(
+            f"{path} announces {width} x {height} pixels, more than {num_bytes} bytes can hold",
+            "The file is damaged or not an image for this purpose: download or regenerate it.",
+        )
+
+
+def open_image(path: Path) -> Image.Image:
+    """Open an image of any size that its bytes can hold; pixels are decoded when they are accessed.
+
+    Raises:
+        ScasegError: it announces more pixels than its bytes can hold.
+        Exception: Pillow's readers raise nearly any exception for broken files.
+    """
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    try:
+        check_announced(path, image.size, path.stat().st_size)
+    except BaseException:
+        image.close()
+        raise
+    return image
 
 
 @cache
@@ -31,17 +75,20 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
         what: the role of the file, for the error message ("label map").
 
     Raises:
-        ScasegError: the file is missing, truncated or not an image; raised here or when the block decodes it.
+        ScasegError: the file is missing, truncated, not an image, or announces more pixels than its bytes can hold;
+            raised here or when the block decodes it.
     """
     if not path.is_file():
         raise ScasegError(f"the {what} {path} does not exist", "Check the folders under `data` in the recipe.")
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             yield image
-    # Pillow raises any of these for a broken file.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (ScasegError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise nearly any exception for broken files
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ScasegError(
-            f"the {what} {path} cannot be read: {error}", "The file may be truncated: download or regenerate it."
+            f"the {what} {path} cannot be read: {reason}", "The file may be truncated: download or regenerate it."
         ) from error
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from PIL import Image
 
 
 def ids_to_rgb(ids_HW: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -42,10 +43,8 @@ def read_image(path: Path, record: ImageRecord | None = None) -> NDArray[np.uint
     Raises:
         ScasegError: the file is missing, truncated, not an image, or does not have the size in its record.
     """
-    pixels, _ = _read_pixels(path, "image")
-    if record is not None:
-        _check_size(path, pixels, record)
-    return pixels
+    with opened(path, "image") as image:
+        return _pixels_of(image, path, record)
 
 
 def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
@@ -60,27 +59,31 @@ def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
 
 def _read_panoptic(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
     path = panoptic_set.label_path(record)
-    pixels, mode = _read_pixels(path, "panoptic PNG")
-    if mode not in ("RGB", "RGBA", "P"):
-        raise ScasegError(
-            f"the panoptic PNG {path} of image {record.image_id} has pixels of mode {mode}, not RGB",
-            "Encode the segment id in RGB as R + 256 G + 65536 B.",
-        )
-    _check_size(path, pixels, record)
-    ids = rgb_to_ids(pixels)
+    with opened(path, "panoptic PNG") as image:
+        if image.mode not in ("RGB", "RGBA", "P"):
+            raise ScasegError(
+                f"the panoptic PNG {path} of image {record.image_id} has pixels of mode {image.mode}, not RGB",
+                "Encode the segment id in RGB as R + 256 G + 65536 B.",
+            )
+        ids = rgb_to_ids(_pixels_of(image, path, record))
     _check_segments(path, ids, record)
     return ids
 
 
-def _read_pixels(path: Path, what: str) -> tuple[NDArray[np.uint8], str]:
-    with opened(path, what) as image:
-        # np.array, not asarray: the copy is writable.
-        return np.array(image.convert("RGB")), image.mode
+def _pixels_of(image: Image.Image, path: Path, record: ImageRecord | None) -> NDArray[np.uint8]:
+    """Decode an opened image as RGB [H,W,3], after the size that its header announces was compared with the record."""
+    if record is not None:
+        _check_size(path, image.size, record)
+    # np.array, not asarray: the copy is writable.
+    pixels = np.array(image.convert("RGB"))
+    if record is not None:
+        _check_size(path, (pixels.shape[1], pixels.shape[0]), record)
+    return pixels
 
 
-def _check_size(path: Path, pixels: NDArray[np.uint8], record: ImageRecord) -> None:
-    height, width = pixels.shape[:2]
-    if (width, height) != (record.width, record.height):
+def _check_size(path: Path, size: tuple[int, int], record: ImageRecord) -> None:
+    width, height = size
+    if size != (record.width, record.height):
         raise ScasegError(
             f"{path} is {width} x {height} pixels, but the annotation file says {record.width} x {record.height} "
             f"for image {record.image_id}",

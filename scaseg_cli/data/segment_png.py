@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from scaseg_cli.data.decode import check_announced
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 OPAQUE = 0xFF000000  # the code of void, and the difference between a code and its segment id
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER = 13  # bytes of the chunk IHDR
 _PIXELS = {0: "grey", 2: "RGB", 3: "a palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _COLOURED = (2, 3, 6)
 _HINT = "Encode the segment id in RGB as R + 256 G + 65536 B, 8 bits each."
@@ -52,9 +54,13 @@ class CodeReader:
         """
         content = _content(path)
         _check_chunks(path, content, (width, height))
+        check_announced(path, (width, height), len(content))
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-        if pixels is None:  # valid checksums, but no image
+        try:
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        except cv2.error as error:  # beyond OpenCV's limits of pixels
+            raise ScasegError(f"{path} cannot be decoded by OpenCV: {error.err}") from error
+        if pixels is None or pixels.shape[:2] != (height, width):  # valid checksums, but no image
             raise ScasegError(f"{path} is damaged: its pixels cannot be decoded")
         if self._pixels_HW4.shape[:2] != (height, width):
             self._pixels_HW4 = np.empty((height, width, 4), np.uint8)
@@ -95,6 +101,8 @@ def _check_chunks(path: Path, content: bytes, size: tuple[int, int]) -> None:
         if len(header) < 8:
             raise ScasegError(f"{path} is truncated")
         length, kind = struct.unpack(">I4s", header)
+        if not kind.isalpha() or (kind == b"IHDR") != (position == 8):
+            raise ScasegError(f"{path} is damaged: a chunk is {kind!r} where the format has another")
         end = position + 8 + length
         if end + 4 > len(content):
             raise ScasegError(f"{path} is truncated")
@@ -106,6 +114,8 @@ def _check_chunks(path: Path, content: bytes, size: tuple[int, int]) -> None:
 
 
 def _check_header(path: Path, header: bytes, size: tuple[int, int]) -> None:
+    if len(header) != _HEADER:
+        raise ScasegError(f"{path} is damaged: its IHDR chunk has {len(header)} bytes, not {_HEADER}")
     width, height, depth, colour = struct.unpack(">IIBB", header[:10])
     if (width, height) != size:
         raise ScasegError(f"{path} is {width} x {height} pixels, not {size[0]} x {size[1]}")

@@ -7,8 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image, UnidentifiedImageError
-
+from scaseg_cli.data.decode import opened
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -68,14 +67,11 @@ def read_grids(run: RunDir) -> tuple[list[Picture], list[str]]:
 def _picture(path: Path) -> Picture:
     """The picture unchanged, or as a smaller JPEG if it is large."""
     data, kind = path.read_bytes(), "png"
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if len(data) > _LARGE:
-                image.thumbnail((_WIDTH, 8 * _WIDTH))
-                file = io.BytesIO()
-                image.convert("RGB").save(file, "JPEG", quality=85)
-                data, kind = file.getvalue(), "jpeg"
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ScasegError(f"{path} is not an image: {error}") from error
+    with opened(path, "picture") as image:
+        image.load()
+        if len(data) > _LARGE:
+            image.thumbnail((_WIDTH, 8 * _WIDTH))
+            file = io.BytesIO()
+            image.convert("RGB").save(file, "JPEG", quality=85)
+            data, kind = file.getvalue(), "jpeg"
     return Picture(path.stem, f"data:image/{kind};base64,{base64.b64encode(data).decode()}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from scaseg_cli.data.decode import open_image
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def read_any_image(path: Path) -> NDArray[np.uint8]:
     """
     if not path.is_file():
         raise ScasegError(f"{path} is {'not a file' if path.exists() else 'missing'}")
-    with _explained(str(path)), Image.open(path) as image:
+    with _explained(str(path)), open_image(path) as image:
         return _as_rgb(image, str(path))
 
 
@@ -54,10 +55,8 @@ def _explained(name: str) -> Iterator[None]:
     """Turn Pillow's exceptions in the block into errors about the image ``name``."""
     try:
         yield
-    except ScasegError:
+    except (ScasegError, MemoryError):
         raise
-    except Image.DecompressionBombError as error:
-        raise ScasegError(f"{name} is too large: {error}") from error
     except UnidentifiedImageError as error:
         raise ScasegError(f"{name} is not an image in a known format") from error
     except Exception as error:  # Pillow's readers raise nearly any exception for broken files

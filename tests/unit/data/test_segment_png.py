@@ -1,5 +1,6 @@
 """The fast reader of panoptic PNGs: it gives the same ids as the plain one and reports every damage."""
 
+import contextlib
 import struct
 import zlib
 from io import BytesIO
@@ -11,6 +12,7 @@ from PIL import Image
 
 from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.prediction.read_image import read_any_image
 
 IDS = np.array([[0, 1, 255], [256, 65535, 65536], [16777215, 70000, 1]])
 COLOURS = np.stack([IDS & 255, IDS >> 8 & 255, IDS >> 16], axis=-1).astype(np.uint8)
@@ -93,12 +95,47 @@ def test_damage_is_reported(tmp_path):
     )
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def test_pixels_that_cannot_be_decompressed_are_reported(tmp_path, capfd):
     whole = png(Image.fromarray(COLOURS))
     start = whole.index(b"IDAT")
-    data = b"IDAT" + b"nothing that zlib made"
-    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
-    refused(tmp_path, whole[: start - 4] + chunk + whole[-12:], "its pixels cannot be decoded")
+    data = chunk(b"IDAT", b"nothing that zlib made")
+    refused(tmp_path, whole[: start - 4] + data + whole[-12:], "its pixels cannot be decoded")
+    capfd.readouterr()  # messages of the decoder
+
+
+@pytest.mark.parametrize("length", [0, 1, 9, 12, 14])
+def test_a_short_or_long_header_is_reported(tmp_path, length):
+    whole = png(Image.fromarray(COLOURS))
+    header = (whole[16:29] + b"\0")[:length]
+    refused(tmp_path, whole[:8] + chunk(b"IHDR", header) + whole[33:], f"its IHDR chunk has {length} bytes, not 13")
+
+
+def test_chunks_in_another_place_are_reported(tmp_path):
+    whole = png(Image.fromarray(COLOURS))
+    head, rest = whole[8:33], whole[33:]
+    for content in (rest, chunk(b"tEXt", b"") + head + rest, head + head + rest, chunk(b"", b"") + head + rest):
+        refused(
+            tmp_path, whole[:8] + content, r"is (damaged: a chunk is b'\S+' where the format has another|truncated)"
+        )
+    refused(tmp_path, whole[:8] + head + chunk(b"\x1b[2J", b"") + rest, r"a chunk is b'\\x1b\[2J' where")
+
+
+@pytest.mark.parametrize("kind", [b"PLTE", b"tRNS", b"gAMA", b"pHYs", b"sBIT", b"IDAT", b"iCCP", b"eXIf", b"zTXt"])
+@pytest.mark.parametrize("data", [b"", b"\0"])
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_empty_and_short_chunks_never_end_as_a_bug(tmp_path, capfd, kind, data, mode):
+    """The decoder skips those that it can do without: then the pixels are right."""
+    image = Image.fromarray(COLOURS) if mode == "RGB" else Image.fromarray(COLOURS).quantize(9)
+    whole = png(image)
+    content = whole[:33] + chunk(kind, data) + whole[33:]
+    with contextlib.suppress(ScasegError):
+        assert (read(tmp_path, content) - np.uint32(OPAQUE)).tolist() == IDS.tolist()
+    with contextlib.suppress(ScasegError):
+        assert read_any_image(tmp_path / "map.png").shape == (3, 3, 3)
     capfd.readouterr()  # messages of the decoder
 
 

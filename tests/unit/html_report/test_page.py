@@ -123,7 +123,7 @@ def test_grids_in_the_run_folder_are_shown_as_far_as_there_is_room(make_run):
     assert "run-1-images" in page.ids
     path.with_name("best.png").write_bytes(b"no picture")
     _, (content,) = page_of(run)
-    assert content.left_out["Grids"].startswith(f"{path.with_name('best.png')} is not an image")
+    assert content.left_out["Grids"].startswith(f"the picture {path.with_name('best.png')} cannot be read: ")
 
 
 def test_two_runs_share_no_id(make_run):

@@ -118,10 +118,3 @@ def test_broken_files_are_named_with_the_reason(tmp_path):
         read_any_image(tmp_path / "gone.png")
     with pytest.raises(ScasegError, match="is not a file"):
         read_any_image(tmp_path)
-
-
-def test_an_image_above_pillows_size_limit_is_refused(tmp_path, monkeypatch):
-    path = saved(tmp_path, Image.new("RGB", (30, 30)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
-    with pytest.raises(ScasegError, match=r"image\.png is too large: Image size \(900 pixels\) exceeds"):
-        read_any_image(path)
