@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
 
-from scaseg_cli.checkpoints import load_tensors, save_tensors
+import torch
+from msgspec import Meta
+
+from scaseg_cli.checkpoints import load_tensors, save_tensors, shown
 from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import of_kind
 from scaseg_cli.recipe.schema import Clip, Recipe
 from scaseg_cli.split.classes import read_classes
 
@@ -21,7 +25,23 @@ if TYPE_CHECKING:
 
 KIND = "class embeddings"
 _NAMES = "name_vectors"  # the tensor of all names
+_TOLERANCE = 1e-3  # of a unit vector's length
 REMEDY = "Run `scaseg embed-classes` with this recipe (`scaseg run` does all in order)."
+
+
+class _ClipHeader(TypedDict):
+    model: str
+    checkpoint: str | None
+
+
+class _Header(TypedDict):
+    """The header of the file, as `save_embeddings` writes it."""
+
+    names: list[str]
+    fingerprint: str
+    clip: _ClipHeader
+    templates: list[str]
+    names_per_class: NotRequired[list[Annotated[int, Meta(ge=1)]]]
 
 
 @dataclass(frozen=True)
@@ -72,14 +92,22 @@ def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
             command to run.
     """
     path = run.embeddings_file
-    tensors, meta = load_tensors(path, KIND, REMEDY)
+    tensors, header = load_tensors(path, KIND, REMEDY)
     if set(tensors) not in ({"vectors"}, {"vectors", _NAMES}):
-        raise ScasegError(f"{path} has the tensors {sorted(tensors)}", REMEDY)
-    _check_names(path, meta.get("names", []), read_classes(run).names)
+        raise ScasegError(f"{path} has the tensors {', '.join(shown(name) for name in sorted(tensors))}", REMEDY)
+    meta = of_kind(header, _Header, f"the header of {path}", REMEDY)
+    _check_names(path, meta["names"], read_classes(run).names)
     clip = Clip(**meta["clip"])
     if clip != recipe.clip:
         raise ScasegError(f"{path} was made by {_named(clip)}, and the recipe has {_named(recipe.clip)}", REMEDY)
-    synonyms = SynonymVectors(tensors[_NAMES], tuple(meta["names_per_class"])) if _NAMES in tensors else None
+    counts = meta.get("names_per_class", [])
+    _check_vectors(path, "vectors", tensors["vectors"], len(meta["names"]))
+    synonyms = None
+    if _NAMES in tensors:
+        if len(counts) != len(meta["names"]):
+            raise ScasegError(f"the header of {path} does not count the names of every class", REMEDY)
+        _check_vectors(path, _NAMES, tensors[_NAMES], sum(counts))
+        synonyms = SynonymVectors(tensors[_NAMES], tuple(counts))
     return ClassEmbeddings(
         meta["names"], tensors["vectors"], meta["fingerprint"], clip, tuple(meta["templates"]), synonyms
     )
@@ -99,14 +127,23 @@ def check_clip(embeddings: ClassEmbeddings, clip: ClipModel) -> None:
         )
 
 
+def _check_vectors(path: Path, name: str, vectors: Tensor, number: int) -> None:
+    """Check that a tensor has ``number`` unit vectors of float32."""
+    if vectors.dtype != torch.float32 or vectors.ndim != 2 or len(vectors) != number or not vectors.shape[1]:
+        found = f"{str(vectors.dtype).removeprefix('torch.')} {list(vectors.shape)}"
+        raise ScasegError(f"{path} has {name} of {found}, not {number} vectors of float32", REMEDY)
+    if bool(((vectors.norm(dim=1) - 1).abs() > _TOLERANCE).any()):
+        raise ScasegError(f"{path} has {name} that are not of length 1", REMEDY)
+
+
 def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
     if found == wanted:
         return
     missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    what = [f"lacks {missing[0]!r}"] if missing else []
-    what += [f"has {extra[0]!r}, which the split lacks"] if extra else []
+    what = [f"lacks {missing[0]!r:.80}"] if missing else []
+    what += [f"has {extra[0]!r:.80}, which the split lacks"] if extra else []
     raise ScasegError(f"{path} does not match the split: it {' and '.join(what) or 'has another order'}", REMEDY)
 
 
 def _named(clip: Clip) -> str:
-    return f"{clip.model} with {clip.checkpoint or 'random weights'}"
+    return f"{shown(clip.model)} with {shown(clip.checkpoint or 'random weights')}"

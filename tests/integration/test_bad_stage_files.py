@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,6 +54,54 @@ def test_embeddings_of_other_categories_name_one(world: World) -> None:
     world.refuses("train-base", saying=("it lacks 'red ring' and has 'crimson ring', which the split lacks",))
 
 
+HEADERS: dict[str, tuple[dict[str, Any], str]] = {
+    "no names": ({"names": None}, r"Expected `array`, got `null` - at `\$\.names`"),
+    "numbers as names": ({"names": [1, 2]}, "Expected `str`, got `int`"),
+    "no fingerprint": ({"fingerprint": 5}, "Expected `str`, got `int`"),
+    "a list as clip": ({"clip": ["shapes-clip"]}, "Expected `object`, got `array`"),
+    "a clip without a checkpoint": ({"clip": {"model": "x"}}, "missing required field `checkpoint`"),
+    "another clip": (
+        {"clip": {"model": "\x1b[2J", "checkpoint": None}},
+        r"was made by '\\x1b\[2J' with random weights",
+    ),
+    "a number as templates": ({"templates": 3}, "Expected `array`, got `int`"),
+    "counts that are none": ({"names_per_class": [0]}, "Expected `int` >= 1"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_class_embeddings(name: str, world: World) -> None:
+    file = world.folder / "run" / "embeddings" / "embeddings.safetensors"
+    tensors, meta = _opened(file)
+    changes, said = HEADERS[name]
+    save_file(tensors, file, {"scaseg": json.dumps(json.loads(meta["scaseg"]) | changes)})
+    world.adopt("embeddings")
+    world.refuses("train-base", saying=(rf"embeddings\.safetensors.*{said}", "embed-classes"))
+
+
+def test_vectors_of_class_embeddings(world: World) -> None:
+    file = world.folder / "run" / "embeddings" / "embeddings.safetensors"
+    tensors, meta = _opened(file)
+    vectors = tensors["vectors"]
+    for wrong, said in (
+        (vectors[:-1].clone(), r"vectors of float32 \[\d+, \d+\], not \d+ vectors"),
+        (vectors.double(), "vectors of float64"),
+        (vectors[0].clone(), r"vectors of float32 \[\d+\]"),
+        (vectors * 2, "vectors that are not of length 1"),
+    ):
+        save_file({"vectors": wrong}, file, meta)
+        world.adopt("embeddings")
+        world.refuses("train-base", saying=(rf"embeddings\.safetensors has {said}", "embed-classes"))
+    save_file({"vectors": vectors, "name_vectors": vectors.clone()}, file, meta)
+    world.adopt("embeddings")
+    world.refuses("train-base", saying=("does not count the names of every class",))
+
+
+def _opened(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+
+
 def test_weights_of_clip_that_were_replaced(world: World) -> None:
     """A checkpoint file under the same name with other weights: V2C would align with another space."""
     shipped = Path(scaseg_cli.__file__).parent / "shapes" / "clip.safetensors"
@@ -59,8 +109,7 @@ def test_weights_of_clip_that_were_replaced(world: World) -> None:
     shutil.copy(shipped, mine)
     with_mine = ("--set", "clip.checkpoint=mine.safetensors")
     assert world.scaseg("embed-classes", *with_mine).code == 0
-    with safe_open(mine, "pt") as file:
-        tensors, meta = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors, meta = _opened(mine)
     name = next(iter(tensors))
     save_file({**tensors, name: tensors[name] + 1}, mine, meta)
     world.refuses("train-base", *with_mine, saying=("mine.safetensors has changed since",))
@@ -84,8 +133,7 @@ def _readers() -> list[tuple[str, str]]:
 
 
 def _lose_a_tensor(path: Path) -> None:
-    with safe_open(path, "pt") as file:
-        tensors, meta = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors, meta = _opened(path)
     del tensors[min(tensors)]
     save_file(tensors, path, meta)
 

@@ -75,7 +75,7 @@ def test_embeddings_of_other_classes_are_refused(recipe, run, classes):
     with pytest.raises(ScasegError, match="it has another order") as caught:
         load_embeddings(recipe, run)
     assert "scaseg embed-classes" in caught.value.hint
-    write_classes(run, recipe.task, ClassList((SplitClass("pink star", 1, True, True), second, *rest)))
+    write_classes(run, recipe.task, ClassList((SplitClass("pink star", 999, True, True), second, *rest)))
     with pytest.raises(ScasegError, match=f"it lacks 'pink star' and has {first.name!r}"):
         load_embeddings(recipe, run)
 
