@@ -24,11 +24,11 @@ def doctor(options: Options) -> None:
     Example: `scaseg doctor -r coco-zps --gpus 4 --json | python -m json.tool`
     """
     from scaseg_cli.cli.output import print_json, stdout_as_stderr
-    from scaseg_cli.cli.running import load, quiet
+    from scaseg_cli.cli.running import find, quiet
     from scaseg_cli.doctor import as_json_value, as_table, can_start, examine
     from scaseg_cli.results.console import print_table
 
-    recipe, run = load(options)
+    recipe, run = find(options)
     with stdout_as_stderr(), quiet(options.debug):
         rows = examine(recipe, run, options.debug)
     if options.json:

@@ -6,6 +6,7 @@ import sys
 import traceback
 
 from scaseg_cli.errors import explained
+from scaseg_cli.results.printable import printable
 
 BUG, USER, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 RESUME = "Run the same command to resume."
@@ -17,15 +18,15 @@ def tell(text: str, hint: str | None = None) -> None:
 
     from scaseg_cli.results.console import console
 
-    console.print(Text("error: ", style="bold red").append(text, style="not bold default"), soft_wrap=True)
+    console.print(Text("error: ", style="bold red").append(printable(text), style="not bold default"), soft_wrap=True)
     if hint:
-        console.print(Text(hint), soft_wrap=True)
+        console.print(Text(printable(hint)), soft_wrap=True)
 
 
 def report_error(error: Exception, debug: bool) -> int:
     """Print what went wrong and return the exit code."""
     if debug:
-        traceback.print_exception(error, file=sys.stderr)
+        sys.stderr.write(printable("".join(traceback.format_exception(error))))
     known = explained(error)
     if known is not None:
         tell(known.message, known.hint)

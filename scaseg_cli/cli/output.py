@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from scaseg_cli.results.printable import printable_json
+
 
 @contextlib.contextmanager
 def stdout_as_stderr() -> Iterator[None]:
@@ -29,5 +31,9 @@ def stdout_as_stderr() -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as a JSON document on stdout."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    """Print ``value`` as a JSON document on stdout.
+
+    Characters that could act on a terminal, which JSON may hold as they are, are escaped.
+    """
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    print(printable_json(text))

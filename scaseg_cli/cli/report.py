@@ -30,7 +30,8 @@ def report(
         Path | None,
         typer.Option(
             "--output", "-o", metavar="FILE", show_default=False,
-            help="The HTML file. Default: report.html in the run folder or, for several runs, in this folder.",
+            help="The HTML file. Default: report.html in the run folder or, for several runs, in this folder. "
+            "An older file is replaced.",
         ),
     ] = None,
     images: Annotated[
@@ -69,10 +70,11 @@ def report(
         path = output if output is not None else _place(finished)
         if images:
             _hold(held, finished)
+        replaces = path.is_file()
         outcome = make_report(finished, path, images)
     if options.json:
         print_json(outcome.as_json_value())
-    _tell(outcome)
+    _tell(outcome, replaces)
 
 
 def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
@@ -127,7 +129,7 @@ def _hold(held: ExitStack, finished: list[FinishedRun]) -> None:
             held.enter_context(occupied(run.run))
 
 
-def _tell(outcome: PageOutcome) -> None:
+def _tell(outcome: PageOutcome, replaces: bool) -> None:
     """Print on stderr what was written and what was left out."""
     from scaseg_cli.cli.running import shortened
     from scaseg_cli.results.console import say_plainly
@@ -136,4 +138,5 @@ def _tell(outcome: PageOutcome) -> None:
         for section, reason in content.left_out.items():
             say_plainly(f"{content.finished.label}: without {section}: {reason}")
     size = outcome.path.stat().st_size / 1e6
-    say_plainly(f"wrote {shortened([outcome.path])[0]} ({size:.1f} MB)")
+    older = ", in place of an older file" if replaces else ""
+    say_plainly(f"wrote {shortened([outcome.path])[0]} ({size:.1f} MB){older}")

@@ -83,7 +83,23 @@ def _submitted(options: StageOptions, recipe: Recipe, run: RunDir) -> StageRepor
 
 
 def load(options: Options) -> tuple[Recipe, RunDir]:
-    """Load the recipe and the run folder of ``options``, without writing."""
+    """Load the recipe and the run folder of ``options``, without writing.
+
+    Raises:
+        ScasegError: the recipe has mistakes, or the run folder cannot be a folder.
+    """
+    recipe, run = find(options)
+    file = next((place for place in (run.path, *run.path.parents) if os.path.exists(place)), None)
+    if file is not None and not os.path.isdir(file):
+        what = "it" if file == run.path else file
+        raise ScasegError(
+            f"the run folder {run.path} cannot be used: {what} is a file", "Choose another with --work-dir."
+        )
+    return recipe, run
+
+
+def find(options: Options) -> tuple[Recipe, RunDir]:
+    """Load the recipe of ``options``, and name its run folder without looking at it."""
     from scaseg_cli.recipe import load_recipe
     from scaseg_cli.run_dir import RunDir
 

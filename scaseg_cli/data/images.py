@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaseg_cli.data.decode import opened
+from scaseg_cli.data.decode import opened, stored_bits
 from scaseg_cli.data.label_maps import read_label_map
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import VOID, ImageRecord, LabelledSet
@@ -60,6 +60,11 @@ def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
 def _read_panoptic(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
     path = panoptic_set.label_path(record)
     with opened(path, "panoptic PNG") as image:
+        if (bits := stored_bits(image)) > 8:  # Pillow drops the lower half
+            raise ScasegError(
+                f"the panoptic PNG {path} of image {record.image_id} has {bits} bits per channel, not 8",
+                "Encode the segment id in RGB as R + 256 G + 65536 B.",
+            )
         if image.mode not in ("RGB", "RGBA", "P"):
             raise ScasegError(
                 f"the panoptic PNG {path} of image {record.image_id} has pixels of mode {image.mode}, not RGB",

@@ -7,10 +7,12 @@ Pillow's and releases the GIL. Shapes: H W image.
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 import zlib
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from typing import TYPE_CHECKING, TextIO
 
 import cv2
 import numpy as np
@@ -89,6 +91,36 @@ def one_thread_a_call() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
+
+
+@contextmanager
+def silent_decoder() -> Iterator[None]:
+    """Drop what libpng and OpenCV write to file descriptor 2 while the block runs.
+
+    They describe what is wrong with a PNG without its name, among our own lines; `CodeReader` raises an error instead.
+    What Python writes to ``sys.stderr`` is not dropped.
+    """
+    with ExitStack() as undo:
+        sys.stderr.flush()
+        try:
+            saved = os.dup(2)
+        except OSError:  # the caller closed it; then there is nothing to redirect
+            yield
+            return
+        own = undo.enter_context(open(saved, "w", encoding="utf-8", errors="backslashreplace", buffering=1))
+        if _is_on_descriptor_2(sys.stderr):
+            undo.enter_context(redirect_stderr(own))
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        undo.callback(os.dup2, saved, 2)
+        yield
+
+
+def _is_on_descriptor_2(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError):  # a notebook's, for example
+        return False
 
 
 def _check_chunks(path: Path, content: bytes, size: tuple[int, int]) -> None:

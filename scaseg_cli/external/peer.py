@@ -13,7 +13,7 @@ import numpy as np
 from scaseg_cli.data.label_maps import read_map
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.records import IGNORED, MAX_MAP_VALUE
-from scaseg_cli.data.segment_png import OPAQUE, CodeReader
+from scaseg_cli.data.segment_png import OPAQUE, CodeReader, silent_decoder
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.external.predicted_set import read_predictions
 from scaseg_cli.measures.fusion import Prediction
@@ -80,11 +80,12 @@ def read_peer(peer: Peer, records: Sequence[ImageRecord]) -> list[Prediction]:
     """
     mistakes = Mistakes(f"the folder of predictions {peer.folder}", at_most=_SHOWN)
     found = []
-    for record in records:
-        try:
-            found.append(peer.read(record))
-        except ScasegError as error:
-            mistakes.add(f"image {record.image_id} ({record.file_name}): {error.message}")
+    with silent_decoder():
+        for record in records:
+            try:
+                found.append(peer.read(record))
+            except ScasegError as error:
+                mistakes.add(f"image {record.image_id} ({record.file_name}): {error.message}")
     mistakes.stop_if_any(peer.hint)
     return found
 

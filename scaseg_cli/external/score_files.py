@@ -14,7 +14,7 @@ import numpy as np
 
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.prefetch import prefetched
-from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call
+from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call, silent_decoder
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, label_segments
 from scaseg_cli.measures.shared_pixels import shared_pixels
@@ -73,7 +73,7 @@ def score_files(
     if not labels.labels_dir.is_dir():
         raise ScasegError(f"the folder of labels {labels.labels_dir} does not exist", "Name it with --labels FOLDER.")
     scored = Scored(PanopticQuality(num_classes), 0)
-    mistakes = Mistakes(f"the predictions of {predicted.json_file}", at_most=_SHOWN)
+    mistakes = Mistakes(f"the file of predictions {predicted.json_file}", at_most=_SHOWN)
 
     thread = _Readers()
 
@@ -81,7 +81,7 @@ def score_files(
         found = predicted.images.get(record.image_id)
         return record, compared(labels.label_path(record), record, found, thread) if found is not None else None
 
-    with meter("scoring predictions", len(labels.images)) as shown, one_thread_a_call():
+    with meter("scoring predictions", len(labels.images)) as shown, one_thread_a_call(), silent_decoder():
         for record, found in prefetched(compare, labels.images, workers):
             problems = predicted.mistakes.get(record.image_id, []) + (found.problems if found is not None else [])
             if problems:

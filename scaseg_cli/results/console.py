@@ -17,6 +17,7 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from scaseg_cli.files import own_file
+from scaseg_cli.results.printable import printable
 from scaseg_cli.results.table import Table, header
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def silent() -> Iterator[None]:
 
 def say(text: str) -> None:
     """Print one line on stderr and in the log, with Rich markup."""
+    text = printable(text)
     if not _silent.get():
         console.print(text, soft_wrap=True)
     if _log is not None:
@@ -61,7 +63,7 @@ def say_plainly(text: str) -> None:
 def say_to_log(text: str) -> None:
     """Write one line to the log only, without markup."""
     if _log is not None:
-        _log.print(Text(text), soft_wrap=True)
+        _log.print(Text(printable(text)), soft_wrap=True)
 
 
 @contextmanager
@@ -245,22 +247,26 @@ def print_table(table: Table) -> None:
         notes.append(f"Omitted on this narrow terminal: {', '.join(left_out)}.")
     out.print(drawn)
     for note in notes:
-        out.print(Text(note, style="dim"), soft_wrap=True)
+        out.print(Text(printable(note), style="dim"), soft_wrap=True)
 
 
 def _drawn(table: Table, with_detail: bool = True) -> rich.table.Table:
     """Build Rich's table; its cells are `Text`, so that names in brackets are not read as markup."""
-    drawn = rich.table.Table(title=Text(table.title), box=rich.box.SIMPLE_HEAD, title_justify="left")
+    drawn = rich.table.Table(title=Text(printable(table.title)), box=rich.box.SIMPLE_HEAD, title_justify="left")
     chosen = [place for place, column in enumerate(table.columns) if with_detail or not column.is_detail]
     for column in (table.columns[place] for place in chosen):
         drawn.add_column(
-            Text(header(column)),
+            Text(printable(header(column))),
             justify="right" if column.is_numeric else "left",
             no_wrap=column.is_numeric,
             overflow="fold",
         )
     for row, cells in zip(table.rows, table.shown_rows(), strict=True):
         bold = table.bold_cells(row)
-        shown = [Text(cells[place], style="bold" if bold[place] else "") for place in chosen]
+        shown = [Text(_one_line(cells[place]), style="bold" if bold[place] else "") for place in chosen]
         drawn.add_row(*shown, style=row.get("_style"), end_section=bool(row.get("_section")))
     return drawn
+
+
+def _one_line(cell: str) -> str:
+    return printable(cell).replace("\n", "\\n").replace("\t", "\\t")

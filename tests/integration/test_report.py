@@ -192,10 +192,11 @@ def test_a_second_report_needs_no_weights_and_is_the_same(copied: Path, capfd: p
     before = (copied / "run" / "report.html").read_bytes()
     for path in ("base/base.safetensors", "union/best.safetensors"):
         (copied / "run" / path).unlink()
-    (copied / "run" / "report.html").unlink()
+    (copied / "run" / "report.html").write_text("older")
     outcome = call(capfd, "report", "run")
     assert (outcome.code, outcome.out) == (0, "")
     assert outcome.err.startswith("wrote run/report.html (")
+    assert outcome.err.endswith(" MB), in place of an older file\n")
     assert (copied / "run" / "report.html").read_bytes() == before
 
 

@@ -122,11 +122,12 @@ def test_more_gpus_than_there_are(scaseg: Call, tmp_path: Path) -> None:
 
 def test_a_work_folder_that_cannot_be_made(scaseg: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    for folder in ("file", "file/below"):
-        code, out, err = scaseg("run", "-w", folder)
-        assert (code, out) == (2, "")
-        assert err.splitlines()[0].startswith(f"error: the run folder {folder} cannot be written: ")
-        assert "--work-dir" in err
+    for command in ("run", "status", "predict x.png", "visualize", "report", "ablate increment"):
+        for folder in ("file", "file/below"):
+            code, out, err = scaseg(*command.split(), "-w", folder)
+            assert (code, out) == (2, "")
+            assert err.splitlines()[0].startswith(f"error: the run folder {folder} cannot be used: ")
+            assert "--work-dir" in err
     assert (tmp_path / "file").read_text() == "mine"
 
 

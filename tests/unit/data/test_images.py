@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from panoptic_files import TinyImage, panoptic_json, striped, write_panoptic_set
@@ -100,6 +101,18 @@ def test_a_grey_label_is_refused(one):
     Image.new("L", (8, 6)).save(panoptic_set.label_path(record))
     with pytest.raises(ScasegError, match="of image 5 has pixels of mode L, not RGB"):
         read_label(panoptic_set, record)
+
+
+def test_a_label_of_16_bits_per_channel_is_refused(one):
+    """Pillow reads it as 8 bits, and the ids look right; OpenCV reads it as 8 bits too."""
+    panoptic_set, record = one
+    path = panoptic_set.label_path(record)
+    pixels = np.array(Image.open(path).convert("RGB")).astype(np.uint16) * 257
+    assert cv2.imwrite(str(path), pixels[..., ::-1])
+    assert np.array_equal(np.array(Image.open(path)), pixels >> 8)
+    with pytest.raises(ScasegError, match=r"the panoptic PNG \S+ of image 5 has 16 bits per channel, not 8") as caught:
+        read_label(panoptic_set, record)
+    assert caught.value.hint == "Encode the segment id in RGB as R + 256 G + 65536 B."
 
 
 def test_a_palette_label_is_read_by_its_colours(one):

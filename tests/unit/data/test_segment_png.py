@@ -1,7 +1,10 @@
 """The fast reader of panoptic PNGs: it gives the same ids as the plain one and reports every damage."""
 
 import contextlib
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from io import BytesIO
 
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call
+from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call, silent_decoder
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.prediction.read_image import read_any_image
 
@@ -151,3 +154,24 @@ def test_opencv_keeps_its_threads_afterwards():
     with one_thread_a_call():
         assert cv2.getNumThreads() == 1
     assert cv2.getNumThreads() == before
+
+
+def test_what_the_decoder_prints_does_not_stand_among_our_lines(tmp_path, capfd):
+    """Its stream of pixels ends early, with right checksums: libpng prints a line, and the error has the name."""
+    content = png(Image.fromarray(COLOURS))
+    place = content.index(b"IDAT")
+    pixels = zlib.compress(zlib.decompress(content[place + 4 : -16])[:9])
+    chunk = b"IDAT" + pixels
+    short = content[: place - 4] + struct.pack(">I", len(pixels)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    with silent_decoder():
+        refused(tmp_path, short + content[-12:], "is damaged: its pixels cannot be decoded")
+        print("ours", file=sys.stderr)
+        os.write(1, b"data\n")
+    assert tuple(capfd.readouterr()) == ("data\n", "ours\n")
+    refused(tmp_path, short + content[-12:], "is damaged: its pixels cannot be decoded")
+    assert "libpng" in capfd.readouterr().err
+
+
+def test_a_closed_stderr_is_nothing_to_silence():
+    code = "import os; os.close(2); from scaseg_cli.data.segment_png import silent_decoder as s\nwith s(): print(1)"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout == b"1\n"

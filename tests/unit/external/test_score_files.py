@@ -156,7 +156,7 @@ def test_all_mistakes_are_reported_by_image_at_once(nine, workers):
     write_map(predictions / "2.png", np.ones((2, 2), int))
     (predictions / "8.png").write_bytes((predictions / "8.png").read_bytes()[:-9])
     lines = said(nine, workers).splitlines()
-    assert lines[0] == f"the predictions of {nine / 'predictions.json'} has 8 mistakes:"
+    assert lines[0] == f"the file of predictions {nine / 'predictions.json'} has 8 mistakes:"
     assert [line.strip() for line in lines[1:]] == [
         f"image 1 (1.jpg): {predictions / '1.png'} does not exist",
         f"image 2 (2.jpg): {predictions / '2.png'} is 2 x 2 pixels, not 4 x 1",
