@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from scaseg_cli.cli import failures, options
 from scaseg_cli.cli.ablate import ablate, ablate_job
+from scaseg_cli.cli.convert import convert
 from scaseg_cli.cli.doctor import doctor
 from scaseg_cli.cli.embed_classes import embed_classes
 from scaseg_cli.cli.evaluate import evaluate
@@ -48,6 +49,7 @@ app.command(rich_help_panel=_RUNS)(doctor)
 for _command in (split_dataset, embed_classes, train_base, train_cat, union_finetune, evaluate):
     app.command(rich_help_panel=_STAGES)(_command)
 app.add_typer(recipe, name="recipe", rich_help_panel=_MATTER)
+app.add_typer(convert, name="convert", rich_help_panel=_MATTER)
 app.add_typer(shapes, name="shapes", rich_help_panel=_MATTER)
 
 

@@ -1,6 +1,7 @@
-"""Class lists: COCO panoptic's and COCO-Stuff's, shipped as files in this package, and the user's own as JSON.
+"""Class lists: those of the field's data sets, shipped as files in this package, and the user's own as JSON.
 
-The shipped lists contain the colours in which MMDetection and MMSegmentation draw the classes.
+The shipped lists contain the colours in which MMDetection, MMSegmentation and, for CamVid, SegNet draw the classes.
+docs/data.md has the source of each.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json
 
 COCO_STUFF = "coco-stuff"
+# Shipped lists of label maps by name, with the ids of the maps as published; coco-stuff has two numberings.
+_SHIPPED = {
+    "voc": "voc.json",
+    "pascal-context": "pascal_context.json",
+    "ade20k": "ade20k.json",
+    "cityscapes": "cityscapes.json",
+    "camvid": "camvid.json",
+}
+SHIPPED_LISTS = (COCO_STUFF, *_SHIPPED)
 _HINT = 'Write a list of {"id": 0, "name": "cat", "isthing": 1, "color": [220, 20, 60]}; the last two are optional.'
 
 
@@ -48,16 +58,23 @@ def _shipped(name: str) -> list[dict[str, Any]]:
 
 
 def read_class_list(root: Path, name: str) -> tuple[Category, ...]:
-    """Read the classes of label maps: ``coco-stuff``, or a JSON file relative to ``root``.
+    """Read the classes of label maps: a shipped list, such as ``coco-stuff``, or a JSON file relative to ``root``.
 
     Raises:
         ScasegError: the file is missing or not a valid class list; reports all mistakes at once.
     """
-    return coco_stuff() if name == COCO_STUFF else _own_list(root / name)
-
-
-def _own_list(path: Path) -> tuple[Category, ...]:
+    if name == COCO_STUFF:
+        return coco_stuff()
     what = "the list of classes (data.categories)"
+    path = Path(__file__).with_name(_SHIPPED[name]) if name in _SHIPPED else root / name
+    if not path.is_file():
+        raise ScasegError(
+            f"{what} {path} does not exist", f"Name a JSON file, or a shipped list: {', '.join(SHIPPED_LISTS)}."
+        )
+    return _categories_in(path, what)
+
+
+def _categories_in(path: Path, what: str) -> tuple[Category, ...]:
     items = read_json(path, what)
     if not isinstance(items, list) or not items:
         kind = "is empty" if isinstance(items, list) else "is not a list"

@@ -6,6 +6,13 @@ import re
 from typing import Literal
 
 Choice = Literal["first", "all"]  # the recipe's data.names
+# Words that COCO-Stuff and Pascal VOC write as one.
+_JOINED = {
+    "playingfield": "playing field",
+    "pottedplant": "potted plant",
+    "diningtable": "dining table",
+    "tvmonitor": "tv monitor",
+}
 _SEPARATOR = re.compile(r"[,|]")
 
 
@@ -29,7 +36,7 @@ def spoken_name(name: str) -> str:
     """
     bare = re.sub(r"(-(merged|other|stuff))+$", "", name.strip())
     words = re.sub(r"[-_\s]+", " ", bare).strip()
-    return "playing field" if words == "playingfield" else words
+    return _JOINED.get(words, words)
 
 
 def key_of(name: str) -> str:

@@ -30,7 +30,7 @@ def check_is_panoptic(path: Path, content: dict[str, Any]) -> None:
     else:
         kind = "images without annotations" if "annotations" not in content and content.get("images") else None
     if kind is not None:
-        raise ScasegError(
-            f"the annotation file {path} contains {kind}, not panoptic labels",
-            "Use COCO's panoptic file of the same images, panoptic_train2017.json or panoptic_val2017.json.",
-        )
+        hint = "Use COCO's panoptic file of the same images, panoptic_train2017.json or panoptic_val2017.json."
+        if kind.startswith("instances"):
+            hint += f" Without stuff: scaseg convert instances {path} -o panoptic.json"
+        raise ScasegError(f"the annotation file {path} contains {kind}, not panoptic labels", hint)

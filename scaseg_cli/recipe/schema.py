@@ -69,7 +69,9 @@ class Data(Section):
         "all", description='names that a class has: the first of "person, individual, someone", or all of them'
     )
     categories: FilePath | None = Field(
-        None, description="zss: the classes of the label maps: coco-stuff, or a JSON file of ids and names"
+        None,
+        description="zss: the classes of the label maps: coco-stuff, voc, pascal-context, ade20k, cityscapes, camvid, "
+        "or a JSON file of ids and names",
     )
     ignored: list[MapValue] = Field([], description="zss: label map values that are no class, besides 255 and 65535")
     colours: FilePath | None = Field(

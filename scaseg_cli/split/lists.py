@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.folders import check_files, data_root
+from scaseg_cli.data.located import with_located_images
 from scaseg_cli.data.semantic import read_index
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.split.classes import SPLIT_AGAIN, read_split_file
@@ -69,7 +70,7 @@ def open_set(recipe: Recipe, run: RunDir, part: Part) -> LabelledSet:
     image_ids = read_image_ids(run)[part]
     root, source = data_root(recipe, run), part_source(recipe, part)
     index = label_indexes(recipe, run).get(part)
-    whole = read_panoptic_set(root, source) if index is None else read_index(index, root, source)
+    whole = with_located_images(read_panoptic_set(root, source)) if index is None else read_index(index, root, source)
     labelled = whole.only(image_ids)
     check_files(labelled)
     return labelled

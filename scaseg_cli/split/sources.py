@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.class_lists import read_class_list
 from scaseg_cli.data.folders import data_root
+from scaseg_cli.data.located import with_located_images
 from scaseg_cli.data.map_pairs import pair_files
 from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import scan_semantic_set
@@ -76,7 +77,7 @@ def _check_before_scan(recipe: Recipe, root: Path, categories: str) -> None:
 def _read_set(recipe: Recipe, root: Path, part: Part) -> LabelledSet:
     source = part_source(recipe, part)
     if recipe.data.categories is None:
-        return read_panoptic_set(root, source)
+        return with_located_images(read_panoptic_set(root, source))
     data = recipe.data
     return scan_semantic_set(root, source, recipe.data.categories, part, data.ignored, data.colours)
 

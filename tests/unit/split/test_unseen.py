@@ -80,7 +80,7 @@ def test_a_known_name_goes_before_a_file_of_that_name(tmp_path, monkeypatch):
 
 def test_neither_known_nor_a_file():
     error = refusal("coc-zps")
-    known = "coco-zps, coco-zss, shapes-zps, shapes-zss"
+    known = ", ".join(KNOWN_SPLITS)
     assert error.message == f"split.unseen is 'coc-zps': neither a known split ({known}) nor a file"
     assert error.hint.startswith("Did you mean 'coco-zps'? ")
     assert refusal("").message.startswith("split.unseen is")

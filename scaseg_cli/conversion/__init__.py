@@ -1,0 +1,1 @@
+"""Converts labels of other formats to those that the split reads."""
