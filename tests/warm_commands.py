@@ -32,6 +32,7 @@ _PRELOADED = (
     "scaseg_cli.base.hosts.panoptic",
     "scaseg_cli.evaluation.evaluate",
     "scaseg_cli.pipeline",
+    "open_clip",
     "torch._dynamo",  # imported by the first optimizer
     "torch.utils.tensorboard",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,8 +22,6 @@ mmcv_ops.install()  # before anything of mmdet's models
 from mmdet.models.backbones import ResNet  # noqa: E402
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from scaseg_cli.base.aligned_network import AlignedNetwork
     from scaseg_cli.clip.model import ClipModel
     from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
@@ -56,7 +55,7 @@ def build_network(
     """
     num_seen, embedding_dim = seen_SC.shape
     classifier = CosineClassifier(ClassProjector(base.channels, embedding_dim), seen_SC, base.tau, synonyms)
-    network: AlignedNetwork = _host(task).build(base, classifier, num_seen)
+    network: AlignedNetwork = importlib.import_module(host_module(task)).build(base, classifier, num_seen)
     _initialise(network)
     _without_max_pool(network.backbone, base.backbone)
     if clip is not None and base.v2c.enabled:
@@ -64,15 +63,9 @@ def build_network(
     return network
 
 
-def _host(task: Task) -> ModuleType:
-    """Import the host's module. The import is lazy because each host needs a large package."""
-    if task.labels == "semantic":
-        from scaseg_cli.base.hosts import semantic
-
-        return semantic
-    from scaseg_cli.base.hosts import panoptic
-
-    return panoptic
+def host_module(task: Task) -> str:
+    """The name of the host's module, which is imported when it is needed: each host needs a large package."""
+    return f"scaseg_cli.base.hosts.{task.labels}"
 
 
 def _initialise(network: AlignedNetwork) -> None:

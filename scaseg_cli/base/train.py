@@ -13,7 +13,7 @@ from scaseg_cli.base.dataset import SampleOrder, collate, training_views
 from scaseg_cli.base.device import World, choose_device, join_world, world_size
 from scaseg_cli.base.events import check_wandb
 from scaseg_cli.base.hooks import Progress, last_losses
-from scaseg_cli.base.network import build_network, load_backbone, synchronise_norms
+from scaseg_cli.base.network import build_network, host_module, load_backbone, synchronise_norms
 from scaseg_cli.base.precision import check_precision
 from scaseg_cli.base.runner import build_runner
 from scaseg_cli.base.segmentor import save_base
@@ -104,7 +104,9 @@ def _train(recipe: Recipe, run: RunDir) -> None:
     """Run this node's part of the training, in this process or in workers."""
     size = num_processes(recipe)
     if size > 1:
-        launch.launch_workers(recipe, run, size, "scaseg_cli.base.train:train", "base", recipe.nodes)
+        modules = [host_module(task_of(recipe)), "torch._dynamo"]  # the first optimizer imports the latter
+        modules += ["open_clip"] if recipe.base.v2c.enabled else []
+        launch.launch_workers(recipe, run, size, f"{__name__}:train", "base", modules, recipe.nodes)
     else:
         train(recipe, run)
 

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from scaseg_cli.base.device import join_world, world_size
+from scaseg_cli.base.network import host_module
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
 from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
 from scaseg_cli.launch import launch_workers
+from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +92,8 @@ def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: 
     result.unlink(missing_ok=True)
     try:
         save_state(job, {"key": _KEY, **candidate_set.as_state()})
-        launch_workers(scored.recipe, scored.run, processes, f"{__name__}:count_{scored.part}", stage)
+        modules = [host_module(task_of(scored.recipe))]
+        launch_workers(scored.recipe, scored.run, processes, f"{__name__}:count_{scored.part}", stage, modules)
         arrays = _read(result)["arrays"].numpy()
     finally:
         job.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Starts worker processes with torch.distributed.run, prints for them, and ends them all.
+"""Starts worker processes through `launcher`, prints for them, and ends them all.
 
 The first worker's output is printed, a user's mistake in any worker becomes this process's error, and the complete
 output of the workers and the launcher goes to a file, so that users need not read a launcher's traceback.
@@ -21,13 +21,16 @@ from scaseg_cli.launch.nodes import this_node
 from scaseg_cli.recipe import save_recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
-_WORKER = "scaseg_cli.launch.worker"
+_LAUNCHER = "scaseg_cli.launch.launcher"
 _MARK = "SCASEG_WORKER"  # some clusters set RANK and similar variables for every process
+# NVML tells how many GPUs there are without starting CUDA, which would be unusable in forked workers.
+_ALWAYS = {_MARK: "1", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 _GRACE = 15.0  # seconds in which workers can end by themselves
 _PR_SET_PDEATHSIG = 1
 
@@ -37,7 +40,9 @@ def in_worker() -> bool:
     return _MARK in os.environ
 
 
-def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, stage: str, nodes: int = 1) -> None:
+def launch_workers(
+    recipe: Recipe, run: RunDir, world_size: int, target: str, stage: str, modules: Sequence[str] = (), nodes: int = 1
+) -> None:
     """Run ``target`` in ``world_size`` processes, and wait until all have succeeded.
 
     Each process gets its rank from `base.device.join_world`, which joins the others. When this process ends, by an
@@ -49,6 +54,7 @@ def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, st
         world_size: number of processes on all nodes.
         target: ``package.module:function``; each worker calls it with the recipe and the run folder.
         stage: the stage in whose folder workers.log is written.
+        modules: names of modules that the workers need besides the target's; imported once for all of them.
         nodes: number of machines, each of which calls this function; `this_node` has its rank.
 
     Raises:
@@ -62,8 +68,9 @@ def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, st
     process: subprocess.Popen[str] | None = None
     try:
         save_recipe(recipe, folder / "recipe.yaml")
-        work = ["-m", _WORKER, str(folder / "recipe.yaml"), str(run.path), target]
-        process = _start([*_launcher(folder, world_size, nodes), *work], recipe.threads or 1)
+        work = [str(folder / "recipe.yaml"), str(run.path), target, ",".join(modules)]
+        command = [sys.executable, "-m", _LAUNCHER, *work, *_options(folder, world_size, nodes)]
+        process = _start(command, recipe.threads or 1)
         _listen(process, listener)
         code = process.wait()
     finally:
@@ -75,16 +82,15 @@ def launch_workers(recipe: Recipe, run: RunDir, world_size: int, target: str, st
         raise listener.error(code)
 
 
-def _launcher(folder: Path, world_size: int, nodes: int) -> list[str]:
-    """The command of torch.distributed.run. Its static rendezvous keeps the given ranks of the nodes."""
+def _options(folder: Path, world_size: int, nodes: int) -> list[str]:
+    """The options of torch.distributed.run. Its static rendezvous keeps the given ranks of the nodes."""
     node = this_node()
     if nodes == 1:
         where = ["--standalone"]
     else:
         where = [f"--nnodes={nodes}", f"--node-rank={node.rank}", "--rdzv-backend=static"]
         where += [f"--rdzv-endpoint={node.rendezvous}", f"--rdzv-conf=timeout={node.timeout}"]
-    each = f"--nproc-per-node={world_size // nodes}"
-    return [sys.executable, "-m", "torch.distributed.run", *where, each, "--tee=3", f"--log-dir={folder}"]
+    return [*where, f"--nproc-per-node={world_size // nodes}", "--tee=3", f"--log-dir={folder}"]
 
 
 def _start(command: list[str], threads: int) -> subprocess.Popen[str]:
@@ -95,7 +101,7 @@ def _start(command: list[str], threads: int) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", **os.environ, _MARK: "1"},
+        env={"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", **os.environ, **_ALWAYS},
         start_new_session=True,  # Ctrl-C reaches only this process, which then ends the workers
         preexec_fn=end_with_parent,
     )

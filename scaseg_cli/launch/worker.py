@@ -1,4 +1,4 @@
-"""The worker process, which torch.distributed.run starts with a recipe, a run folder and a function."""
+"""What a worker process does with a recipe, a run folder and a function."""
 
 from __future__ import annotations
 
@@ -46,7 +46,3 @@ def _leave() -> None:
 def _function(target: str) -> Callable[[Recipe, RunDir], object]:
     module, _, name = target.partition(":")
     return cast("Callable[[Recipe, RunDir], object]", getattr(importlib.import_module(module), name))
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -13,6 +13,7 @@ from torch import Tensor
 from scaseg_cli import launch
 from scaseg_cli.base.dataset import Key, collate, training_views
 from scaseg_cli.base.device import join_world, world_size
+from scaseg_cli.base.network import host_module
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.errors import ScasegError
@@ -23,6 +24,7 @@ from scaseg_cli.results.table import Column, Table
 from scaseg_cli.seeds import drawn_seed, seeded
 from scaseg_cli.split.lists import open_set
 from scaseg_cli.stages import recording, require, stage_key
+from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +82,8 @@ def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
     size = world_size(recipe)
     with recording(recipe, run, "queries", run.queries_file) as summary:
         if size > 1:
-            launch.launch_workers(recipe, run, size, "scaseg_cli.queries.collect:collect_shards", "queries")
+            modules = [host_module(task_of(recipe))]
+            launch.launch_workers(recipe, run, size, f"{__name__}:collect_shards", "queries", modules)
         else:
             collect_shards(recipe, run)
         num_images = len(open_set(recipe, run, "train").images)

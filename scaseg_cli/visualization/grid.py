@@ -137,7 +137,7 @@ def save(
     for path in paths:
         if path.suffix.lower() == ".png":
             with replaced(path) as temporary:
-                draw_sheet(sheet_of(title, notes, columns, rows, style)).save(temporary, format="PNG", optimize=True)
+                draw_sheet(sheet_of(title, notes, columns, rows, style)).save(temporary, format="PNG")
         else:
             parts = pages(rows)
             sheets = [sheet_of(title, notes, columns, part, style) for part in parts]

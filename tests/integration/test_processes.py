@@ -30,10 +30,13 @@ def processes_of(folder: Path) -> list[int]:
 
 
 def workers_of(folder: Path) -> list[int]:
-    """The workers among `processes_of`, without torch.distributed.run, which started them."""
+    """The workers among `processes_of`: what the launcher forked."""
     lines = {number: Path(f"/proc/{number}/cmdline").read_bytes().decode() for number in processes_of(folder)}
-    started = {number: line for number, line in lines.items() if "scaseg_cli.launch.worker" in line}
-    return [number for number, line in started.items() if "torch.distributed.run" not in line]
+    launched = {number for number, line in lines.items() if "scaseg_cli.launch.launcher" in line}
+    parents = {
+        number: int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1]) for number in launched
+    }
+    return sorted(number for number, parent in parents.items() if parent in launched)
 
 
 def _goes_on_to(base: Path, undisturbed: bytes, folder: Path) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from damaged_world import World
 
 CHANGES = ("base.iterations=4", "base.batch_size=4", "base.log_every=1", "base.warmup=0", "base.checkpoint_every=2")
+SMALL = "base.crop=32"  # for what does not depend on what the network sees
 
 
 class Cut(Exception):
@@ -72,6 +73,7 @@ def test_a_step_is_nearly_the_same(change: str) -> None:
 def test_a_training_that_was_cut_goes_on_to_the_same_end(
     monkeypatch: pytest.MonkeyPatch, changes: tuple[str, ...]
 ) -> None:
+    changes = (SMALL, *changes)
     whole = _trained(*changes)
     run = RunDir(Path("run"))
     iterations = [row["iteration"] for row in read_losses(losses_file(run))]
@@ -87,12 +89,12 @@ def test_a_training_that_was_cut_goes_on_to_the_same_end(
 
 @pytest.mark.usefixtures("world")
 def test_a_disk_that_is_full_at_a_checkpoint_keeps_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, run = load_recipe("tiny.yaml", CHANGES), RunDir(Path("run"))
-    whole = _trained()
+    recipe, run = load_recipe("tiny.yaml", (*CHANGES, SMALL)), RunDir(Path("run"))
+    whole = _trained(SMALL)
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "after_train_iter", _cut_after(2, Progress.after_train_iter))
         with pytest.raises(Cut):
-            _trained()
+            _trained(SMALL)
     saved = state_file(run).read_bytes()
     with (
         room_for(len(saved) // 2),
@@ -115,7 +117,7 @@ def _cut_after(iterations: int, save: Callable[..., None]) -> Callable[..., None
 
 @pytest.mark.usefixtures("world")
 def test_tensorboard_gets_losses_rate_speed_and_memory() -> None:
-    _trained("base.iterations=2")
+    _trained("base.iterations=2", SMALL)
     folder = RunDir(Path("run")).path / "base" / "tensorboard"
     told = EventAccumulator(str(folder)).Reload()
     wanted = {"loss", "loss_cls", "loss_v2c", "learning_rate", "images_per_second", "memory_gib"}
@@ -125,13 +127,13 @@ def test_tensorboard_gets_losses_rate_speed_and_memory() -> None:
         (int(row["iteration"]), float(row["loss"])) for row in losses
     ]
     shutil.rmtree(folder)
-    _trained("base.iterations=1", "tensorboard=false")
+    _trained("base.iterations=1", SMALL, "tensorboard=false")
     assert not folder.exists()
 
 
 @pytest.mark.usefixtures("world")
 def test_a_training_leaves_no_open_log_behind() -> None:
-    _trained("base.iterations=1")
+    _trained("base.iterations=1", SMALL)
     open_logs = [handler for handler in MMLogger.get_current_instance().handlers if isinstance(handler, FileHandler)]
     assert open_logs == []
 

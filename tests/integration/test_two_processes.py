@@ -82,7 +82,7 @@ def test_both_processes_end_with_the_same_weights_and_banks_of_their_own(
     monkeypatch: pytest.MonkeyPatch, ways: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
-    recipe, run = load_recipe("tiny.yaml", (*CHANGES, *ways, "processes=2")), RunDir(Path("run"))
+    recipe, run = load_recipe("tiny.yaml", (*CHANGES, *ways, "base.crop=32", "processes=2")), RunDir(Path("run"))
     before = run.base_file.read_bytes()
     launch.launch_workers(recipe, run, 2, "rank_worker:train", "base")
     first, second = (json.loads((run.path / f"rank-{rank}.json").read_text()) for rank in range(2))
@@ -120,7 +120,7 @@ def _naming(text: str) -> list[str]:
 def test_killing_the_command_ends_its_processes(world: World) -> None:
     """SIGKILL leaves the command no moment to end others: the system must."""
     run = world.folder / "run"
-    changes = ("base.iterations=100000", "base.batch_size=4", "base.checkpoint_every=1")
+    changes = ("base.iterations=100000", "base.batch_size=4", "base.crop=32", "base.checkpoint_every=1")
     command = ("train-base", "-r", "tiny.yaml", "-w", str(run), "--processes", "2", *_as_options(changes))
     code = signal_when(run / "base" / "progress.pt", signal.SIGKILL, world.folder, *command)
     assert code == -signal.SIGKILL
