@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.other_formats import check_is_panoptic
-from scaseg_cli.data.records import MAX_SEGMENT_ID, Category, ImageRecord, LabelledSet, Segment
+from scaseg_cli.data.records import MAX_SEGMENT_ID, Category, Findings, ImageId, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import can_be_named, inside, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _HINT = "Fix or regenerate the annotation file; it must be in COCO's panoptic format."
 _NUMBERS = {int, float}
-_IMAGE_KEYS = {"id": int, "file_name": str, "width": int, "height": int}
-_ANNOTATION_KEYS = {"image_id": int, "file_name": str, "segments_info": list}
-_SEGMENT_KEYS = ("id", "category_id", "area", "bbox", "iscrowd")
+_IMAGE_KEYS = {"id": ImageId, "file_name": str, "width": int, "height": int}
+_ANNOTATION_KEYS = {"image_id": ImageId, "file_name": str, "segments_info": list}
+_WANTED = {int: "a whole number", str: "text", list: "a list", ImageId: "a whole number or text"}
+_EXACT = 2**53  # below it, a floating-point number is exactly the whole number that it shows
 
 
 def read_closely(path: Path, images_dir: Path, labels_dir: Path) -> LabelledSet:
@@ -38,9 +40,15 @@ def read_closely(path: Path, images_dir: Path, labels_dir: Path) -> LabelledSet:
     mistakes.stop_if_any(_HINT)
     annotations = _read_annotations(content.pop("annotations"), {c.id for c in categories}, mistakes)
     panoptic_set = LabelledSet(images_dir, labels_dir, categories, ())
-    images = _read_images(content.pop("images"), annotations, panoptic_set, mistakes)
+    images, findings = _read_images(content.pop("images"), annotations, panoptic_set, mistakes)
     mistakes.stop_if_any(_HINT)
-    return LabelledSet(images_dir, labels_dir, categories, images)
+    if not images and annotations:
+        raise ScasegError(
+            f"the annotation file {path}: none of its {len(findings.unlabelled)} images has an annotation; the first "
+            f"annotation is for image {next(iter(annotations))!r:.80}",
+            _HINT,
+        )
+    return replace(panoptic_set, images=images, findings=findings)
 
 
 def are_plain(names: Sequence[str]) -> bool:
@@ -69,16 +77,21 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _problem(item: Any, keys: dict[str, type]) -> str | None:
-    """Describe a missing key or a value of the wrong type in one mapping of the file; None if there is none."""
+def _problem(item: Any, keys: Mapping[str, Any]) -> str | None:
+    """Describe a missing key or a value of the wrong type in one mapping of the file; None if there is none.
+
+    Whole numbers that are written as 3.0 become 3.
+    """
     if type(item) is not dict:
         return f"it is {_kind(item)}, not a mapping"
     for key, kind in keys.items():
         if key not in item:
             return f"the key {key!r} is missing"
-        if type(item[key]) is not kind:
-            wanted = {int: "a whole number", str: "text", list: "a list"}[kind]
-            return f"{key} is {item[key]!r:.80}, not {wanted}"
+        value = item[key]
+        if type(value) is float and kind in (int, ImageId) and value.is_integer() and abs(value) < _EXACT:
+            value = item[key] = int(value)  # pandas writes whole numbers as 3.0
+        if type(value) is not kind and not (kind is ImageId and type(value) in (int, str)):
+            return f"{key} is {value!r:.80}, not {_WANTED[kind]}"
     return None
 
 
@@ -89,9 +102,7 @@ def read_categories(items: list[Any], mistakes: Mistakes) -> tuple[Category, ...
     categories = []
     for position, item in enumerate(items):
         problem = _problem(item, {"id": int, "name": str})
-        if problem is None and "isthing" not in item:
-            problem = "the key 'isthing' is missing"
-        elif problem is None and item["isthing"] not in (0, 1):
+        if problem is None and item.get("isthing", 0) not in (0, 1):
             problem = f"isthing is {item['isthing']!r:.80}, not 0 or 1"
         if problem is not None:
             mistakes.add(f"categories[{position}]: {problem}")
@@ -102,7 +113,7 @@ def read_categories(items: list[Any], mistakes: Mistakes) -> tuple[Category, ...
             mistakes.add(f"category name {item['name']!r:.80} occurs twice")
         ids.add(item["id"])
         names.add(item["name"])
-        categories.append(Category(item["id"], item["name"], bool(item["isthing"]), _colour(item.get("color"))))
+        categories.append(Category(item["id"], item["name"], bool(item.get("isthing", 0)), _colour(item.get("color"))))
     if not items:
         mistakes.add("'categories' is empty")
     return tuple(categories)
@@ -118,9 +129,9 @@ def _colour(value: Any) -> tuple[int, int, int] | None:
 
 def _read_annotations(
     items: list[Any], category_ids: set[int], mistakes: Mistakes
-) -> dict[int, tuple[str, tuple[Segment, ...]]]:
+) -> dict[ImageId, tuple[str, tuple[Segment, ...]]]:
     """Label file name and segments by image id. Clears ``items`` on the way to save memory."""
-    found: dict[int, tuple[str, tuple[Segment, ...]]] = {}
+    found: dict[ImageId, tuple[str, tuple[Segment, ...]]] = {}
     for position, item in enumerate(items):
         items[position] = None
         problem = _problem(item, _ANNOTATION_KEYS)
@@ -135,91 +146,92 @@ def _read_annotations(
     return found
 
 
-def _read_segments(items: list[Any], category_ids: set[int], image_id: int, mistakes: Mistakes) -> tuple[Segment, ...]:
+def _read_segments(
+    items: list[Any], category_ids: set[int], image_id: ImageId, mistakes: Mistakes
+) -> tuple[Segment, ...]:
     segments = []
     ids: set[int] = set()
     for item in items:
-        # Fast path: only a segment that fails it is examined closely.
-        try:
-            segment_id, category_id, area, bbox, iscrowd = [item[key] for key in _SEGMENT_KEYS]
-            right = (
-                type(segment_id) is int
-                and 0 < segment_id <= MAX_SEGMENT_ID
-                and segment_id not in ids
-                and type(category_id) is int
-                and category_id in category_ids
-                and type(area) in _NUMBERS
-                and type(bbox) is list
-                and len(bbox) == 4
-                and _NUMBERS.issuperset(map(type, bbox))
-                and (iscrowd == 0 or iscrowd == 1)
-            )
-        except (KeyError, TypeError):
-            right = False
-        if not right:
-            mistakes.add(f"image {image_id}: {_segment_problem(item, category_ids, ids)}")
+        problem = _segment_problem(item, category_ids, ids)
+        if problem is not None:
+            mistakes.add(f"image {image_id}: {problem}")
             continue
-        ids.add(segment_id)
-        segments.append(Segment(segment_id, category_id, area, tuple(bbox), int(iscrowd)))
+        ids.add(item["id"])
+        area, bbox = item.get("area"), item.get("bbox")
+        segments.append(
+            Segment(
+                item["id"],
+                item["category_id"],
+                None if area != area else area,  # NaN
+                None if bbox is None else tuple(bbox),
+                int(item.get("iscrowd") or 0),
+            )
+        )
     return tuple(segments)
 
 
-def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str:
-    """Say why one segment of ``segments_info`` is rejected."""
-    problem = _problem(item, {"id": int, "category_id": int, "bbox": list})
-    if problem is None:
-        problem = next((f"the key {key!r} is missing" for key in _SEGMENT_KEYS if key not in item), None)
+def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str | None:
+    """Say why one segment of ``segments_info`` is rejected; None if it is not."""
+    problem = _problem(item, {"id": int, "category_id": int})
     if problem is not None:
         segment_id = item.get("id") if isinstance(item, dict) else None
         return f"segment {segment_id!r:.80}: {problem}" if segment_id is not None else f"a segment: {problem}"
     segment_id, category_id = item["id"], item["category_id"]
+    area, bbox, iscrowd = (item.get(key) for key in ("area", "bbox", "iscrowd"))
     if not 0 < segment_id <= MAX_SEGMENT_ID:
         return f"segment id {segment_id} is not in 1..{MAX_SEGMENT_ID} (0 is void)"
     if segment_id in ids:
         return f"segment id {segment_id} occurs twice"
     if category_id not in category_ids:
         return f"segment {segment_id} has category_id {category_id}, which is not among the categories"
-    if type(item["area"]) not in _NUMBERS:
-        return f"segment {segment_id}: area is {item['area']!r:.80}, not a number"
-    if len(item["bbox"]) != 4 or not _NUMBERS.issuperset(map(type, item["bbox"])):
-        return f"segment {segment_id}: bbox is {item['bbox']!r:.80}, not four numbers"
-    return f"segment {segment_id}: iscrowd is {item['iscrowd']!r:.80}, not 0 or 1"
+    if area is not None and type(area) not in _NUMBERS:
+        return f"segment {segment_id}: area is {area!r:.80}, not a number"
+    if bbox is not None and (type(bbox) is not list or len(bbox) != 4 or not _NUMBERS.issuperset(map(type, bbox))):
+        return f"segment {segment_id}: bbox is {bbox!r:.80}, not four numbers"
+    if iscrowd not in (None, 0, 1):
+        return f"segment {segment_id}: iscrowd is {iscrowd!r:.80}, not 0 or 1"
+    return None
 
 
 def _read_images(
     items: list[Any],
-    annotations: dict[int, tuple[str, tuple[Segment, ...]]],
+    annotations: dict[ImageId, tuple[str, tuple[Segment, ...]]],
     panoptic_set: LabelledSet,
     mistakes: Mistakes,
-) -> tuple[ImageRecord, ...]:
-    images: dict[int, ImageRecord] = {}
+) -> tuple[tuple[ImageRecord, ...], Findings]:
+    """The images that have an annotation, and the names of images and labels that lack the other."""
+    images: dict[ImageId, ImageRecord] = {}
+    unlabelled: dict[ImageId, str] = {}
     for position, item in enumerate(items):
         problem = _problem(item, _IMAGE_KEYS)
         if problem is not None:
             mistakes.add(f"images[{position}]: {problem}")
             continue
         image_id, width, height = item["id"], item["width"], item["height"]
-        if image_id in images:
+        if image_id in images or image_id in unlabelled:
             mistakes.add(f"image id {image_id} occurs twice")
             continue
         if width < 1 or height < 1:
             mistakes.add(f"image {image_id} is {width} x {height} pixels")
-        label_name, segments = annotations.get(image_id, ("", ()))
+        file_name = _checked_name(panoptic_set.images_dir, item["file_name"], f"image {image_id}", mistakes)
         if image_id not in annotations:
-            mistakes.add(f"image {image_id} ({item['file_name']}) has no annotation")
-        else:
-            _check_name(panoptic_set.labels_dir, label_name, f"the annotation of image {image_id}", mistakes)
-        _check_name(panoptic_set.images_dir, item["file_name"], f"image {image_id}", mistakes)
-        images[image_id] = ImageRecord(image_id, item["file_name"], label_name, width, height, segments)
-    for image_id in annotations.keys() - images.keys() if len(annotations) != len(images) else ():
-        mistakes.add(f"an annotation is for image {image_id}, which is not among the images")
-    return tuple(images.values())
+            unlabelled[image_id] = file_name
+            continue
+        name, segments = annotations[image_id]
+        label_name = _checked_name(panoptic_set.labels_dir, name, f"the annotation of image {image_id}", mistakes)
+        images[image_id] = ImageRecord(image_id, file_name, label_name, width, height, segments)
+    imageless = tuple(
+        name for image_id, (name, _) in annotations.items() if image_id not in images and image_id not in unlabelled
+    )
+    return tuple(images.values()), Findings(len(images), tuple(unlabelled.values()), imageless)
 
 
-def _check_name(folder: Path, name: str, what: str, mistakes: Mistakes) -> None:
-    if are_plain([name]):
-        return
-    try:
-        inside(folder, name, what)
-    except ScasegError as error:
-        mistakes.add(error.message)
+def _checked_name(folder: Path, name: str, what: str, mistakes: Mistakes) -> str:
+    """The name with "/" between folders, as Windows' tools may not write it, after checking that it stays inside."""
+    name = name.replace("\\", "/")
+    if not are_plain([name]):
+        try:
+            inside(folder, name, what)
+        except ScasegError as error:
+            mistakes.add(error.message)
+    return name

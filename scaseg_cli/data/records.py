@@ -55,16 +55,16 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         id: the value of its pixels in the label, never 0 and unique in the image; category_id + 1 for a label map.
         category_id: the dataset's own id.
-        area: size in pixels.
-        bbox: x, y, width, height in pixels; the whole image for a label map.
+        area: size in pixels; None where the annotation file does not say.
+        bbox: x, y, width, height in pixels; the whole image for a label map; None where the file does not say.
         iscrowd: 1 for a region of several instances that are not annotated separately.
     """
 
     id: Annotated[int, msgspec.Meta(ge=1, le=MAX_SEGMENT_ID)]
     category_id: int
-    area: int | float
-    bbox: tuple[int | float, int | float, int | float, int | float]
-    iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)]
+    area: int | float | None = None
+    bbox: tuple[int | float, int | float, int | float, int | float] | None = None
+    iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
 
 
 class ImageRecord(msgspec.Struct, frozen=True, gc=False):

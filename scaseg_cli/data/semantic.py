@@ -168,7 +168,7 @@ def write_index(path: Path, labelled: LabelledSet) -> None:
             record.label_name,
             record.width,
             record.height,
-            {segment.category_id: int(segment.area) for segment in record.segments},
+            {segment.category_id: int(segment.area or 0) for segment in record.segments},
         )
         for record in labelled.images
     ]
@@ -230,6 +230,6 @@ def ignored_pixels(labelled: LabelledSet, category_ids: frozenset[int]) -> tuple
     areas: Counter[int] = Counter()
     for record in labelled.images:
         for segment in record.segments:
-            areas[segment.category_id] += int(segment.area)
+            areas[segment.category_id] += int(segment.area or 0)
     total = sum(record.width * record.height for record in labelled.images)
     return total - sum(area for category_id, area in areas.items() if category_id not in category_ids), total

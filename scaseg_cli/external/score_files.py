@@ -144,4 +144,6 @@ def _count(
     classes = [class_ids[segment.category_id] for segment in segments]
     label = label_segments(found.areas, classes, [bool(segment.iscrowd) for segment in segments])
     scored.quality.add_counts(label, found.pixels, [class_ids[category_id] for category_id in predicted.category_ids])
-    scored.num_other_areas += sum(segment.area != area for segment, area in zip(segments, found.areas[1:], strict=True))
+    scored.num_other_areas += sum(
+        segment.area not in (None, area) for segment, area in zip(segments, found.areas[1:], strict=True)
+    )

@@ -77,6 +77,9 @@ class Data(Section):
     colours: FilePath | None = Field(
         None, description="zss: a file of colours and class names, for maps painted in colours"
     )
+    things: list[str] | None = Field(
+        None, description="zps: the classes that are things; null: those whose isthing is 1 in the annotations"
+    )
     root: FilePath | None = Field(None, description="data folder; the embedded world is generated in the run folder")
     shapes: ShapesData | None = Field(None, description="generate the embedded world instead of reading data")
     train: ImageSet
@@ -339,6 +342,8 @@ class Recipe(Section):
             for key, value in taken.items():
                 if value:
                     raise ValueError(f"task zps does not take {key}: its annotations name the files")
+        elif self.data.things is not None:
+            raise ValueError("task zss does not take data.things: it has no things")
         if (self.data.categories is None) == (self.task == "zss"):
             raise ValueError(f"task {self.task} {'needs' if self.task == 'zss' else 'does not take'} data.categories")
         return self

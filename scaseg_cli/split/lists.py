@@ -70,7 +70,10 @@ def open_set(recipe: Recipe, run: RunDir, part: Part) -> LabelledSet:
     image_ids = read_image_ids(run)[part]
     root, source = data_root(recipe, run), part_source(recipe, part)
     index = label_indexes(recipe, run).get(part)
-    whole = with_located_images(read_panoptic_set(root, source)) if index is None else read_index(index, root, source)
+    if index is None:
+        whole = with_located_images(read_panoptic_set(root, source, recipe.data.things))
+    else:
+        whole = read_index(index, root, source)
     labelled = whole.only(image_ids)
     check_files(labelled)
     return labelled

@@ -21,7 +21,42 @@ def reading_notes(recipe: Recipe, sets: Sets) -> list[str]:
     notes = [text for part in own_parts(recipe) for text in _left_out(part, sets[part])]
     if values := _without_class(sets["train"]):
         notes.append(f"Values of no class in the training label maps: {values}.")
+    if sets["train"].map_values is None:
+        notes += _on_things(sets["train"])
     return notes
+
+
+def _on_things(train: LabelledSet) -> list[str]:
+    """Whether the data says which classes are things, and what speaks against it."""
+    if not any(category.isthing for category in train.categories):
+        said = "isthing is 0 or missing for all classes, so none is a thing."
+        return [f"{said} data.things names the things, whose segments are counted one by one."]
+    several: Counter[int] = Counter()
+    for record in train.images:
+        in_image = Counter([segment.category_id for segment in record.segments])
+        several.update(category_id for category_id, count in in_image.items() if count > 1)
+    stuff = [category for category in train.categories if not category.isthing and several[category.id]]
+    if not stuff:
+        return []
+    stuff.sort(key=lambda category: -several[category.id])
+    shown = _some([f"{category.name} ({several[category.id]:,} images)" for category in stuff])
+    return [f"Stuff with several segments in one training image: {shown}. data.things names the things."]
+
+
+def left_out_names(recipe: Recipe, sets: Sets) -> dict[str, dict[str, list[str]]]:
+    """The names of the files that take no part, by list and reason; only where there are any."""
+    names = {
+        part: {
+            "images without a label": list(sets[part].findings.unlabelled),
+            "labels without an image": list(sets[part].findings.imageless),
+        }
+        for part in own_parts(recipe)
+    }
+    return {
+        part: {why: files for why, files in reasons.items() if files}
+        for part, reasons in names.items()
+        if any(reasons.values())
+    }
 
 
 def _left_out(part: Part, labelled: LabelledSet) -> list[str]:
@@ -46,5 +81,8 @@ def _without_class(train: LabelledSet) -> str:
     named = {value: str(value) for value in pixels}
     if table is not None:
         named = {value: f"{table.names[value]} {table.colours[value]}" for value in pixels}
-    shown = [f"{named[value]} ({count:,} pixels)" for value, count in pixels.most_common(_SHOWN)]
-    return ", ".join(shown) + (f" and {len(pixels) - _SHOWN} more" if len(pixels) > _SHOWN else "")
+    return _some([f"{named[value]} ({count:,} pixels)" for value, count in pixels.most_common()])
+
+
+def _some(texts: list[str]) -> str:
+    return ", ".join(texts[:_SHOWN]) + (f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else "")

@@ -64,6 +64,27 @@ def training_ids(train: LabelledSet, classes: ClassList, keeps_unseen: bool = Fa
     )
 
 
+def check_trainable(train: LabelledSet) -> None:
+    """Check that the training images have a segment that is not a crowd.
+
+    Raises:
+        ScasegError: they have none.
+    """
+    records = train.images
+    if any(not segment.iscrowd for record in records for segment in record.segments):
+        return
+    num_crowds = sum(len(record.segments) for record in records)
+    why = (
+        f"all {num_crowds} segments of the {len(records)} training images are crowds"
+        if num_crowds
+        else (f"the {len(records)} training images have no segment")
+    )
+    raise ScasegError(
+        f"there is nothing to train on: {why}",
+        "Crowds are not trained on: set iscrowd to 0 for segments of one object or of stuff.",
+    )
+
+
 def _images_by_unseen_class(train: LabelledSet, classes: ClassList) -> Counter[str]:
     names = {item.category_id: item.name for item in classes.classes if not item.seen}
     hits: Counter[str] = Counter()

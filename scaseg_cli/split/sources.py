@@ -77,7 +77,7 @@ def _check_before_scan(recipe: Recipe, root: Path, categories: str) -> None:
 def _read_set(recipe: Recipe, root: Path, part: Part) -> LabelledSet:
     source = part_source(recipe, part)
     if recipe.data.categories is None:
-        return with_located_images(read_panoptic_set(root, source))
+        return with_located_images(read_panoptic_set(root, source, recipe.data.things))
     data = recipe.data
     return scan_semantic_set(root, source, recipe.data.categories, part, data.ignored, data.colours)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.folders import check_files, data_root
 from scaseg_cli.data.records import ids_in_order
@@ -13,7 +13,8 @@ from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.split.classes import ClassList, class_list, write_classes
 from scaseg_cli.split.label_sample import NUM_CHECKED, check_label_sample
 from scaseg_cli.split.lists import PARTS, Part, label_indexes
-from scaseg_cli.split.rules import check_apart, parted_validation, training_ids
+from scaseg_cli.split.reading_notes import left_out_names
+from scaseg_cli.split.rules import check_apart, check_trainable, parted_validation, training_ids
 from scaseg_cli.split.same_images import images_in_two_parts, names_of
 from scaseg_cli.split.sources import Sets, make_embedded_world, read_sets, share_labels
 from scaseg_cli.split.table import ignored_share, split_table
@@ -63,8 +64,12 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> 
         if task_of(recipe).keeps_unseen:
             summary["ignored"] = ignored_share(sets["train"], classes)
     table = split_table(recipe, sets, classes, dropped, twins)
-    same = {"same_images": {f"{one}, {other}": names_of(pairs) for (one, other), pairs in twins.items()}}
-    return StageReport("split", [table], outputs, "scaseg embed-classes", dict(summary) | (same if twins else {}))
+    listed: dict[str, Any] = {}
+    if twins:
+        listed["same_images"] = {f"{one}, {other}": names_of(pairs) for (one, other), pairs in twins.items()}
+    if left_out := left_out_names(recipe, sets):
+        listed["left_out"] = left_out
+    return StageReport("split", [table], outputs, "scaseg embed-classes", dict(summary) | listed)
 
 
 def _choose_images(recipe: Recipe, whole: Sets, classes: ClassList) -> Sets:
@@ -83,6 +88,7 @@ def _choose_images(recipe: Recipe, whole: Sets, classes: ClassList) -> Sets:
 
 
 def _check_sets(recipe: Recipe, run: RunDir, sets: Sets) -> None:
+    check_trainable(sets["train"])
     for part in PARTS:
         check_files(sets[part])
     check_apart(sets["selection"], "selection", sets["validation"], "validation")

@@ -5,7 +5,7 @@ import pytest
 from scaseg_cli.data.records import Category, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.split.classes import class_list
-from scaseg_cli.split.rules import check_apart, check_same_categories, parted_validation, training_ids
+from scaseg_cli.split.rules import check_apart, check_same_categories, check_trainable, parted_validation, training_ids
 
 CAT, DOG, COW, GRASS = (
     Category(1, "cat", True),
@@ -108,3 +108,12 @@ def test_one_image_file_may_not_be_in_two_sets(tmp_path):
     check_apart(one, "selection", panoptic_set(record(1), folder=str(tmp_path / "others")), "validation")
     with pytest.raises(ScasegError, match=r"1 image is both in selection and in validation, among them .*2\.jpg"):
         check_apart(one, "selection", panoptic_set(record(2), folder=str(tmp_path / "link")), "validation")
+
+
+def test_crowds_alone_are_nothing_to_train_on():
+    crowds = (record(1, 1, 100, crowd=True), record(2, 1, crowd=True))
+    with pytest.raises(ScasegError, match="nothing to train on: all 3 segments of the 2 training images are crowds"):
+        check_trainable(panoptic_set(*crowds))
+    check_trainable(panoptic_set(*crowds, record(3, 1)))
+    with pytest.raises(ScasegError, match="the 1 training images have no segment"):
+        check_trainable(panoptic_set(record(1)))

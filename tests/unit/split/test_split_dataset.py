@@ -213,3 +213,60 @@ class TestCocoSample:
         assert read_image_ids(run)["train"] == [142238]
         assert read_classes(run).num_seen == 131
         assert [record.image_id for record in open_set(recipe, run, "train").images] == [142238]
+
+
+def edited(tmp_path: Path, part: str, change) -> None:
+    path = tmp_path / "annotations" / f"{part}.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_where_nothing_is_a_thing_a_note_names_the_key(tiny, run, tmp_path):
+    for part in ("train", "val"):
+        edited(tmp_path, part, lambda content: [category.update(isthing=0) for category in content["categories"]])
+    notes = "\n".join(split_dataset(tiny, run).tables[0].notes)
+    assert "isthing is 0 or missing for all classes, so none is a thing. data.things names the things" in notes
+    things = tiny.model_copy(update={"data": tiny.data.model_copy(update={"things": ["cat", "dog", "cow"]})})
+    assert "data.things" not in "\n".join(split_dataset(things, run).tables[0].notes)
+    assert [item.name for item in read_classes(run).classes if item.isthing] == ["cat", "dog", "cow"]
+    assert [category.name for category in open_set(things, run, "train").categories if category.isthing] == [
+        "cat", "dog", "cow",
+    ]  # fmt: skip
+
+
+def test_stuff_with_several_segments_in_one_image_is_noted(tmp_path, run):
+    train = [striped(1, CAT, GRASS, GRASS), striped(2, GRASS, GRASS), striped(3, SKY)]
+    recipe = own_recipe(
+        tmp_path,
+        train=write_panoptic_set(tmp_path, "train", train),
+        validation=write_panoptic_set(tmp_path, "val", VALIDATION),
+    )
+    notes = "\n".join(split_dataset(recipe, run).tables[0].notes)
+    assert "Stuff with several segments in one training image: grass (2 images). data.things names" in notes
+
+
+def test_what_has_no_partner_is_left_out_counted_and_listed(tiny, run, tmp_path):
+    edited(tmp_path, "train", lambda content: content["annotations"].pop(0))
+    edited(tmp_path, "val", lambda content: content["images"].pop())
+    report = split_dataset(tiny, run)
+    notes = "\n".join(report.tables[0].notes)
+    assert "Images of train without a label, left out: 1 of 4 read." in notes
+    assert "Labels of validation without an image, left out: 1 of 5 read." in notes
+    assert report.summary["left_out"] == {
+        "train": {"images without a label": ["000000000001.jpg"]},
+        "validation": {"labels without an image": ["000000000014.png"]},
+    }
+    assert read_image_ids(run)["train"] == [3]
+
+
+def test_text_ids_are_kept_in_the_lists(tiny, run, tmp_path):
+    def rename(content):
+        for image, annotation in zip(content["images"], content["annotations"], strict=True):
+            image["id"] = annotation["image_id"] = f"frankfurt_{image['id']}"
+
+    edited(tmp_path, "train", rename)
+    edited(tmp_path, "val", rename)
+    split_dataset(tiny, run)
+    assert read_image_ids(run)["train"] == ["frankfurt_1", "frankfurt_3"]
+    assert [record.image_id for record in open_set(tiny, run, "train").images] == ["frankfurt_1", "frankfurt_3"]
