@@ -20,6 +20,9 @@ CATEGORIES = [
 ]
 
 
+CATEGORY_IDS = [1, 3, 7, 100]
+
+
 @dataclass
 class Pair:
     """One image's label and prediction: maps of ids [H, W], 0 being void, and the segments of each."""
@@ -45,6 +48,29 @@ def strips(label: str, labelled: dict[int, Any], prediction: str, predicted: dic
     """An image of one row; segments are {id: category} or, of a crowd region, {id: (category,)}."""
     truths = [segment(i, c[0], 1) if isinstance(c, tuple) else segment(i, c, 0) for i, c in labelled.items()]
     return Pair(strip(label), truths, strip(prediction), [segment(i, c) for i, c in predicted.items()])
+
+
+def rectangles(rng: np.random.Generator, side: int, num_ids: int) -> np.ndarray:
+    """Rectangles of ids over each other, some of them void; ids are large, and some are in every map."""
+    ids = np.concatenate([[256, 65_536], rng.choice(np.arange(1, 1 << 24), num_ids, replace=False)])
+    drawn = np.zeros((side, side + 1), dtype=np.int64)
+    for value in [*ids, 0, *ids[::-1], 0]:
+        top, left = rng.integers(0, side, 2)
+        high, wide = rng.integers(1, side, 2)
+        drawn[top : top + high, left : left + wide] = value
+    return drawn
+
+
+def random_pair(rng: np.random.Generator) -> Pair:
+    """An image with up to ten rectangles, some of them crowds, and a prediction like its label or a random one."""
+    label = rectangles(rng, 12, int(rng.integers(0, 6)))
+    prediction = np.where(rng.random(label.shape) < 0.1, 0, label)
+    if rng.random() < 0.4:
+        prediction = rectangles(rng, 12, int(rng.integers(0, 6)))
+    categories = {i: int(rng.choice(CATEGORY_IDS)) for i in {*label.flat, *prediction.flat} - {0}}
+    truths = [segment(int(i), categories[i], int(rng.random() < 0.25)) for i in set(label.flat) - {0}]
+    guesses = [segment(int(i), categories[i]) for i in set(prediction.flat) - {0}]
+    return Pair(label, [truths[i] for i in rng.permutation(len(truths))], prediction, guesses)
 
 
 def write_pairs(folder: Path, pairs: list[Pair]) -> None:

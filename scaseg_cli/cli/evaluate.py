@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,20 @@ from scaseg_cli.cli.options import LauncherOption, StageOptions, with_options
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from scaseg_cli.external.score_options import ScoreOptions
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.run_dir import RunDir
 
 _OTHERS = "Predictions in files"
 _HINT = "scaseg evaluate --predictions FOLDER --annotations JSON"
+
+
+class MeansOption(StrEnum):
+    """Which classes a mean is over."""
+
+    PRESENT = "present"
+    ALL = "all"
 
 
 @with_options
@@ -28,6 +37,13 @@ def evaluate(
         typer.Option(
             "--predictions", metavar="FOLDER", rich_help_panel=_OTHERS, show_default=False,
             help="Score these instead of a run: panoptic PNGs, with FOLDER.json beside it or one JSON in it.",
+        ),
+    ] = None,
+    predictions_json: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictions-json", metavar="FILE", rich_help_panel=_OTHERS, show_default=False,
+            help="The JSON of the predictions, if it is elsewhere.",
         ),
     ] = None,
     annotations: Annotated[
@@ -51,6 +67,21 @@ def evaluate(
             help="A known split such as coco-zps, or a file of names. Default: --recipe's, else all count as seen.",
         ),
     ] = None,
+    only_predicted: Annotated[
+        bool,
+        typer.Option(
+            "--only-predicted", rich_help_panel=_OTHERS,
+            help="Score the images that have a prediction, as a trial. Without it, all need one.",
+        ),
+    ] = False,
+    means: Annotated[
+        MeansOption,
+        typer.Option(
+            "--means", rich_help_panel=_OTHERS,
+            help="present: classes in neither labels nor predictions are left out, as panopticapi does. "
+            "all: they count as 0, as in PADing.",
+        ),
+    ] = MeansOption.PRESENT,
 ) -> None:  # fmt: skip
     """Evaluate on the validation images, over seen and unseen classes, with their harmonic mean.
 
@@ -72,11 +103,19 @@ def evaluate(
     Example: `scaseg evaluate --predictions theirs/ --annotations panoptic_val2017.json --unseen coco-zps`
     """
     if predictions is not None:
-        _evaluate_predictions(options, predictions, annotations, labels, unseen, per_class)
+        from scaseg_cli.external.score_options import ScoreOptions
+
+        choices = ScoreOptions(predictions_json, only_predicted, means.value)
+        _evaluate_predictions(options, predictions, annotations, labels, unseen, choices, per_class)
         return
-    for name, value in (("--annotations", annotations), ("--labels", labels), ("--unseen", unseen)):
+    given = {
+        "--annotations": annotations, "--labels": labels, "--unseen": unseen, "--predictions-json": predictions_json,
+        "--only-predicted": only_predicted or None, "--means": means.value if means is MeansOption.ALL else None,
+    }  # fmt: skip
+    for name, value in given.items():
         if value is not None:
-            raise ScasegError(f"{name} {value} needs --predictions", _HINT)
+            shown = name if value is True else f"{name} {value}"
+            raise ScasegError(f"{shown} needs --predictions", _HINT)
 
     from scaseg_cli import pipeline
     from scaseg_cli.cli.running import run_stage
@@ -97,6 +136,7 @@ def _evaluate_predictions(
     annotations: Path | None,
     labels: Path | None,
     unseen: str | None,
+    choices: ScoreOptions,
     per_class: bool,
 ) -> None:
     """Score the predictions in files."""
@@ -119,5 +159,5 @@ def _evaluate_predictions(
 
         names = load_recipe(options.recipe, options.assignments).split.unseen
     with stdout_as_stderr(), quiet(options.debug):
-        report = score_predictions(predictions, annotations, labels, names).stage_report(per_class)
+        report = score_predictions(predictions, annotations, labels, names, choices).stage_report(per_class)
     show(report, options, {})

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from scaseg_cli.data.decode import opened
 from scaseg_cli.data.label_maps import count_values, read_map
 from scaseg_cli.data.prefetch import num_cores
+from scaseg_cli.data.processes import spread
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from scaseg_cli.data.map_colours import ColourTable
@@ -56,8 +50,8 @@ def scan_label_maps(
     if processes is None:
         processes = max(1, min(num_cores(), len(pairs) // _A_PROCESS))
     chunks = [pairs[first : first + _CHUNK] for first in range(0, len(pairs), _CHUNK)]
-    with _mapping(processes) as spread:
-        scanned = spread(partial(_scan_chunk, labelled.images_dir, labelled.labels_dir, labelled.colours), chunks)
+    with spread(processes, "scanned label maps") as mapped:
+        scanned = mapped(partial(_scan_chunk, labelled.images_dir, labelled.labels_dir, labelled.colours), chunks)
         return list(track(chain.from_iterable(scanned), description, len(pairs)))
 
 
@@ -75,35 +69,3 @@ def _scan_map(image_path: Path, label_path: Path, colours: ColourTable | None) -
     except ScasegError as error:  # collected: all errors are reported together
         return error
     return MapContent(width, height, count_values(values_HW))
-
-
-@contextmanager
-def _mapping(processes: int) -> Iterator[Callable[..., Iterable[list[MapContent | ScasegError]]]]:
-    """Yield ``map``, or a parallel version of it whose processes end with the block."""
-    if processes == 1:
-        yield map
-        return
-    # spawn, not fork: this process may have threads, such as that of the progress bar.
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin)
-    try:
-        yield pool.map
-    except BrokenProcessPool as error:
-        raise ScasegError(
-            "a process that scanned label maps was killed",
-            "The machine may be out of memory: run the command again.",
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end this process when the parent is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -32,11 +32,13 @@ class Mistakes:
         Raises:
             ScasegError: there are mistakes; lists the first few and counts the rest.
         """
-        if not self.count:
-            return
+        if self.count:
+            raise ScasegError(str(self), hint)
+
+    def __str__(self) -> str:
         if self.count == 1:
-            raise ScasegError(f"{self.where}: {self.shown[0]}", hint)
+            return f"{self.where}: {self.shown[0]}"
         lines = [f"  {text}" for text in self.shown]
         if self.count > len(lines):
             lines.append(f"  and {self.count - len(lines)} more")
-        raise ScasegError(f"{self.where} has {self.count} mistakes:\n" + "\n".join(lines), hint)
+        return "\n".join([f"{self.where} has {self.count} mistakes:", *lines])

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaseg_cli.data.annotations import read_panoptic_files
-from scaseg_cli.data.prefetch import num_cores
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.external.notes import panoptic_notes
 from scaseg_cli.external.predicted_set import PredictedSet, read_predictions
-from scaseg_cli.external.score_files import Scored, score_files
+from scaseg_cli.external.score_files import score_files
+from scaseg_cli.external.score_options import ScoreOptions
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.measures.panoptic import PanopticMeasure
 from scaseg_cli.measures.result_table import class_table
@@ -70,6 +72,7 @@ def score_predictions(
     annotations: Path,
     labels: Path | None = None,
     unseen: str | Sequence[str] | None = None,
+    options: ScoreOptions | None = None,
 ) -> PredictionScore:
     """Score predictions in COCO's panoptic format; writes no file.
 
@@ -78,20 +81,41 @@ def score_predictions(
         annotations: COCO's panoptic JSON of the labels.
         labels: the folder of the label PNGs; None: the annotation file's name without ``.json``, as in COCO.
         unseen: the unseen classes: a known split, a file of names, or names; None: all classes count as seen.
+        options: the JSON, the images and the means; None: the defaults.
 
     Raises:
         ScasegError: annotations, unseen names or predictions are wrong; lists all wrong predictions by image.
     """
+    options = options or ScoreOptions()
     labels_dir = labels if labels is not None else annotations.with_suffix("")
     labelled = read_panoptic_files(annotations, annotations.parent, labels_dir)
     hidden = find_unseen(unseen, unseen_names(unseen), labelled.categories) if unseen is not None else ()
     classes = class_list(labelled.categories, hidden)
-    predicted = read_predictions(folder, labelled)
-    scored = score_files(labelled, predicted, classes.class_ids, len(classes), num_cores())
-    measure = PanopticMeasure(np.arange(len(classes)) < classes.num_seen, classes.isthing)
+    predicted = read_predictions(folder, labelled, options.json_file)
+    num_images = len(labelled.images)
+    if options.only_predicted:
+        labelled = only_predicted(labelled, predicted)
+    scored = score_files(labelled, predicted, classes.class_ids, len(classes))
+    measure = PanopticMeasure(np.arange(len(classes)) < classes.num_seen, classes.isthing, options.means == "all")
     summary = measure.summarise(scored.quality)
-    notes = tuple(_notes(labelled, predicted, scored))
+    notes = tuple(panoptic_notes(labelled, num_images, predicted, scored, options))
     return PredictionScore(folder, predicted.json_file, measure, summary, classes, bool(hidden), notes)
+
+
+def only_predicted(labelled: LabelledSet, predicted: PredictedSet) -> LabelledSet:
+    """The labelled images that have a prediction.
+
+    Raises:
+        ScasegError: none has one.
+    """
+    kept = [record.image_id for record in labelled.images if record.image_id in predicted.images]
+    if not kept:
+        raise ScasegError(
+            f"no prediction in {predicted.json_file} is of one of the {len(labelled.images)} images of the annotations",
+            "Compare the image_id of both files.",
+        )
+    predicted.mistakes = {image_id: predicted.mistakes[image_id] for image_id in kept if image_id in predicted.mistakes}
+    return labelled.only(kept)
 
 
 def _table(measure: PanopticMeasure, summary: Summary, is_split: bool) -> tuple[list[Column], list[dict[str, Any]]]:
@@ -103,15 +127,3 @@ def _table(measure: PanopticMeasure, summary: Summary, is_split: bool) -> tuple[
             columns.append(Column(f"{key}{quantity.key}", f"{title}{quantity.title}", "percent", is_detail=place > 0))
             row[columns[-1].key] = summary.groups[group][quantity.key]
     return columns, [row]
-
-
-def _notes(labelled: LabelledSet, predicted: PredictedSet, scored: Scored) -> list[str]:
-    notes = [f"{len(labelled.images)} images. Predictions: {predicted.json_file}."]
-    if predicted.num_others:
-        notes.append(f"{predicted.num_others} predictions are of images that the annotations lack, and count nowhere.")
-    if scored.num_other_areas:
-        notes.append(
-            f"{scored.num_other_areas} labelled segments have another area in the annotations than in their PNG, which "
-            "counts here; panopticapi takes the one in the annotations."
-        )
-    return notes

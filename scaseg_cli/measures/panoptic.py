@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaseg_cli.measures.panoptic_quality import PanopticQuality
-from scaseg_cli.measures.summary import Quantity, Summary, group_means, seen_and_unseen, with_harmonic
+from scaseg_cli.measures.summary import (
+    Quantity,
+    Summary,
+    absent_as_zero,
+    group_means,
+    seen_and_unseen,
+    with_harmonic,
+)
 from scaseg_cli.results.table import Column
 
 if TYPE_CHECKING:
@@ -20,10 +27,12 @@ class PanopticMeasure:
 
     Attributes:
         is_seen, isthing: [N] bool.
+        with_absent: whether absent classes count as 0 in the means (`absent_as_zero`).
     """
 
     is_seen: NDArray[np.bool_]
     isthing: NDArray[np.bool_]
+    with_absent: bool = False
 
     title = "panoptic quality"
     quantities = (Quantity("pq", "PQ"), Quantity("sq", "SQ"), Quantity("rq", "RQ"))
@@ -45,9 +54,10 @@ class PanopticMeasure:
         return PanopticQuality(len(self.isthing))
 
     def summarise(self, counts: PanopticQuality) -> Summary:
-        """Compute the means over the present classes of each group."""
+        """Compute the means over the present classes of each group, or over all with ``with_absent``."""
         found = counts.per_class()
         groups = {**seen_and_unseen(self.is_seen), "things": self.isthing, "stuff": ~self.isthing}
-        means = group_means({"pq": found.pq, "sq": found.sq, "rq": found.rq}, groups)
+        values = {"pq": found.pq, "sq": found.sq, "rq": found.rq}
+        means = group_means(absent_as_zero(values) if self.with_absent else values, groups)
         columns = {key: getattr(found, key) for key in ("pq", "sq", "rq", "tp", "fp", "fn")}
         return Summary("pq", with_harmonic(means), {"seen": self.is_seen, "isthing": self.isthing, **columns})

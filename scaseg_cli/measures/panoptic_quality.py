@@ -235,15 +235,19 @@ class PanopticQuality:
         pixels = np.bincount(index_X * columns + label.index_X, minlength=(len(ids) + 1) * columns)
         self.add_counts(label, pixels.reshape(-1, columns)[1:].tolist(), classes.tolist())
 
-    def add_counts(self, label: LabelSegments, pixels: Sequence[Sequence[int]], class_ids: Sequence[int]) -> None:
+    def add_counts(self, label: LabelSegments, pixels: Sequence[Sequence[int]], class_ids: Sequence[int]) -> int:
         """Count one image from the pixels that each predicted segment shares with each labelled one.
 
         It is plain Python, which is faster than arrays for the few segments of an image.
 
         Args:
             label: the image's labelled segments.
-            pixels: [S][1 + G] ints; column 0 is void, column 1 + g is labelled segment g.
+            pixels: [S][1 + G] ints; column 0 is void, column 1 + g is labelled segment g. A further column is labelled
+                pixels of no segment.
             class_ids: [S], class of each predicted segment.
+
+        Returns:
+            The number of matches.
 
         Raises:
             ValueError: a predicted segment has no pixel, or a class id is out of range.
@@ -270,6 +274,7 @@ class PanopticQuality:
                     self.fp[class_id] += 1
         for class_id, columns in label.columns.items():
             self.fn[class_id] += sum(column not in matched for column in columns)
+        return len(matched)
 
     def _check(self, class_ids: Iterable[int]) -> None:
         for class_id in class_ids:

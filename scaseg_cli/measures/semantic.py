@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaseg_cli.measures.mean_iou import Confusion
-from scaseg_cli.measures.summary import Quantity, Summary, group_means, seen_and_unseen, with_harmonic
+from scaseg_cli.measures.summary import (
+    Quantity,
+    Summary,
+    absent_as_zero,
+    group_means,
+    seen_and_unseen,
+    with_harmonic,
+)
 from scaseg_cli.results.table import Column
 
 if TYPE_CHECKING:
@@ -20,9 +27,11 @@ class SemanticMeasure:
 
     Attributes:
         is_seen: [N] bool.
+        with_absent: whether absent classes count as 0 in the means (`absent_as_zero`).
     """
 
     is_seen: NDArray[np.bool_]
+    with_absent: bool = False
 
     title = "intersection over union"
     quantities = (Quantity("iou", "IoU"), Quantity("acc", "Acc"), Quantity("pixel_acc", "PixAcc"))
@@ -48,7 +57,8 @@ class SemanticMeasure:
         """Compute the means over the classes of each group; ``pixel_acc`` is the accuracy over the group's pixels."""
         found = counts.per_class()
         groups = seen_and_unseen(self.is_seen)
-        means = group_means({"iou": found.iou, "acc": found.acc}, groups)
+        values = {"iou": found.iou, "acc": found.acc}
+        means = group_means(absent_as_zero(values) if self.with_absent else values, groups)
         for name, group in groups.items():
             labelled = int(found.labelled[group].sum())
             means[name]["pixel_acc"] = int(found.right[group].sum()) / labelled if labelled else float("nan")

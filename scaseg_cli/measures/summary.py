@@ -110,6 +110,17 @@ def group_means(values: Mapping[str, NDArray[np.float64]], groups: Mapping[str, 
     return {name: {key: _mean(value[group]) for key, value in values.items()} for name, group in groups.items()}
 
 
+def absent_as_zero(values: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """The measures with 0 in place of NaN, so that a class in neither label nor prediction lowers each mean.
+
+    PADing (He et al., CVPR 2023) averages in this way; panopticapi and MMSegmentation leave such classes out.
+
+    >>> absent_as_zero({"iou": np.array([0.5, np.nan])})["iou"].tolist()
+    [0.5, 0.0]
+    """
+    return {key: np.nan_to_num(value, nan=0.0) for key, value in values.items()}
+
+
 def with_harmonic(groups: Groups) -> Groups:
     """Insert the group of the harmonic means of seen and unseen after those two.
 

@@ -18,7 +18,7 @@ def test_runs_end_where_either_map_changes():
 def test_shared_pixels_of_a_few_segments():
     prediction, label = ints([5, 5, 9, 0, 0, 9]), ints([0, 8, 8, 8, 0, 3])
     shared = shared_pixels(prediction, ints([0, 9, 5]), label, ints([0, 8, 3]))
-    assert shared.pixels.tolist() == [[1, 1, 0], [0, 1, 1], [1, 1, 0]]
+    assert shared.pixels.tolist() == [[1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 0, 0]]
     assert shared.stray_prediction == shared.stray_label == []
 
 
@@ -26,11 +26,12 @@ def test_values_that_are_not_listed_are_named():
     shared = shared_pixels(ints([5, 1, 9, 9]), ints([0, 5]), ints([2, 2, 4, 3]), ints([0, 2]))
     assert shared.stray_prediction == [1, 9]
     assert shared.stray_label == [3, 4]
+    assert shared.pixels.tolist() == [[0, 1, 2], [0, 1, 0]]  # strays of the label have a column of their own
 
 
 def test_a_listed_segment_without_a_pixel_has_zeros():
     shared = shared_pixels(ints([5, 5]), ints([0, 5, 6]), ints([0, 0]), ints([0]))
-    assert shared.pixels.tolist() == [[0], [2], [0]]
+    assert shared.pixels.tolist() == [[0, 0], [2, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("side", [1, 2, 37])
@@ -45,4 +46,5 @@ def test_any_maps_are_counted_as_pixel_by_pixel(side):
         keep = np.isin(maps[0], ids[:5]) & np.isin(maps[1], ids[3:])
         shared = shared_pixels(maps[0][keep], ids[:5], maps[1][keep], ids[3:]) if keep.any() else None
         if shared is not None:
-            assert shared.pixels.tolist() == expected
+            assert shared.pixels[:, :-1].tolist() == expected
+            assert not shared.pixels[:, -1].any()
