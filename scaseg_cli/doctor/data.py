@@ -9,16 +9,10 @@ from scaseg_cli.data.folders import data_root, files_below
 from scaseg_cli.data.map_pairs import pair_files
 from scaseg_cli.data.records import Category
 from scaseg_cli.doctor.annotation_scan import scan_annotations
-from scaseg_cli.doctor.coco import (
-    NUM_CLASSES,
-    fetch_annotations,
-    fetch_images,
-    fetch_label_maps,
-    fetch_panoptic_labels,
-    published_count,
-)
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
+from scaseg_cli.doctor.published import Published
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.split.hidden_names import hidden_by_seen, note_of
 from scaseg_cli.split.unseen import find_unseen, unseen_names
 from scaseg_cli.tasks import task_of
 
@@ -39,38 +33,44 @@ def data_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     for part, where in sets.items():
         if where is not None:
             check = panoptic_findings if task_of(recipe).labels == "panoptic" else label_map_findings
-            rows += check(part, root, where)
+            rows += check(part, root, where, Published(recipe, root))
     return rows
 
 
-def panoptic_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
+def panoptic_findings(part: str, root: Path, where: ImageSet, known: Published) -> list[Finding]:
     """Check the images, annotation file and panoptic PNGs of one set."""
     assert where.annotations is not None
-    annotations, expected = annotation_finding(part, root / where.annotations)
+    annotations, expected = annotation_finding(part, root, where.annotations, known)
     images, labels = root / where.images, root / where.labels
     if expected is None:
-        expected = published_count(root / where.annotations)
+        expected = known.count(where.annotations)
+    fetch_images, fetch_labels = known.fetch(where.images, "images"), known.fetch(where.labels, "panoptic PNGs")
     return [
-        folder_row(f"{part} images", images, expected, fetch_images(images), f"data.{part}.images"),
+        folder_row(f"{part} images", images, expected, fetch_images, f"data.{part}.images"),
         annotations,
-        folder_row(f"{part} labels", labels, expected, fetch_panoptic_labels(labels), f"data.{part}.labels", (".png",)),
+        folder_row(f"{part} labels", labels, expected, fetch_labels, f"data.{part}.labels", (".png",)),
     ]
 
 
-def label_map_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
+def label_map_findings(part: str, root: Path, where: ImageSet, known: Published) -> list[Finding]:
     """Check the images and label maps of one set, whose names must match."""
     images, labels = root / where.images, root / where.labels
-    expected = published_count(images)
+    fetch_labels = known.fetch(where.labels, "label maps")
     rows = [
-        folder_row(f"{part} images", images, expected, fetch_images(images), f"data.{part}.images"),
-        folder_row(f"{part} labels", labels, None, fetch_label_maps(labels), f"data.{part}.labels"),
-    ]
+        folder_row(
+            f"{part} images", images, known.count(where.images), known.fetch(where.images, "images"),
+            f"data.{part}.images",
+        ),
+        folder_row(f"{part} labels", labels, None, fetch_labels, f"data.{part}.labels"),
+    ]  # fmt: skip
     if any(finding.state == "missing" for finding in rows):
         return rows
     try:
         pairs = pair_files(root, where)
     except ScasegError as error:
-        return [rows[0], missing(f"{part} labels", error.message, fetch_label_maps(labels) or error.hint or "")]
+        is_list = where.list is not None and not (root / where.list).is_file()
+        fix = known.fetch(where.list, "list") if is_list and where.list is not None else fetch_labels
+        return [rows[0], missing(f"{part} labels", error.message, fix or error.hint or "")]
     suffix = where.label_suffix or ("_labelTrainIds.png" if pairs.are_train_ids else ".png")
     found = f"{labels}: {len(pairs.pairs):,} label maps, NAME{suffix}"
     if pairs.unlabelled:
@@ -80,6 +80,10 @@ def label_map_findings(part: str, root: Path, where: ImageSet) -> list[Finding]:
         )
     else:
         rows[1] = ready(f"{part} labels", found)
+    published = known.count(where.list or where.images)
+    if published is not None and len(pairs.pairs) < published:
+        fix = fetch_labels or "Add the missing label maps."
+        rows[1] = warning(f"{part} labels", f"{found}; {published:,} are published", fix)
     return rows
 
 
@@ -101,10 +105,11 @@ def folder_row(
     return ready(what, f"{folder}: {found:,} files")
 
 
-def annotation_finding(part: str, path: Path) -> tuple[Finding, int | None]:
+def annotation_finding(part: str, root: Path, name: str, known: Published) -> tuple[Finding, int | None]:
     """The row of the annotation file, and its number of annotated images; None if that is unknown."""
-    what = f"{part} annotations"
-    fix = fetch_annotations(path) or f"Put the panoptic JSON there, or set data.root or data.{part}.annotations."
+    what, path = f"{part} annotations", root / name
+    fix = known.fetch(name, "annotations")
+    fix = fix or f"Put the panoptic JSON there, or set data.root or data.{part}.annotations."
     if not path.is_file():
         return missing(what, f"{path} does not exist", fix), None
     try:
@@ -114,10 +119,11 @@ def annotation_finding(part: str, path: Path) -> tuple[Finding, int | None]:
     if seen.problem is not None:
         return missing(what, f"{path} {seen.problem}", f"Delete it, then {fix}"), None
     counts = f"{path}: {seen.annotations:,} images, {len(seen.category_names)} categories"
-    published = published_count(path)
-    if published is not None and (seen.annotations, len(seen.category_names)) != (published, NUM_CLASSES):
-        found = f"{counts}; COCO's original has {published:,} images and {NUM_CLASSES} categories"
-        return warning(what, found, f"If it should be COCO's original, delete it, then {fix}"), seen.annotations
+    original = known.original(name)
+    if original is not None and (seen.annotations, len(seen.category_names)) != original[1:]:
+        title, images, classes = original
+        found = f"{counts}; {title}'s original has {images:,} images and {classes} categories"
+        return warning(what, found, f"If it should be {title}'s original, delete it, then {fix}"), seen.annotations
     return ready(what, counts), seen.annotations
 
 
@@ -127,7 +133,11 @@ def split_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     known = _class_names(recipe, data_root(recipe, run))
     if not known:
         return [ready("unseen classes", f"{len(names)}; `scaseg split-dataset` compares them with the data's classes")]
-    find_unseen(recipe.split.unseen, names, [Category(place, name, False) for place, name in enumerate(known)])
+    unseen = find_unseen(recipe.split.unseen, names, [Category(place, name, False) for place, name in enumerate(known)])
+    hidden = hidden_by_seen([name for name in known if name not in unseen], unseen, recipe.data.names)
+    if hidden:
+        fix = "Move both classes to one side of the split, or rename one."
+        return [warning("unseen classes", f"{len(names)} of {len(known)} classes. {note_of(hidden)}", fix)]
     return [ready("unseen classes", f"{len(names)} of {len(known)} classes")]
 
 
@@ -148,4 +158,5 @@ def num_training_images(recipe: Recipe, run: RunDir) -> int:
     if annotations is not None and annotations.is_file():
         return scan_annotations(annotations).annotations
     images = root / where.images
-    return published_count(annotations or images) or (len(files_below(images, "images")) if images.is_dir() else 0)
+    published = Published(recipe, root).count(where.annotations or where.list or where.images)
+    return published or (len(files_below(images, "images")) if images.is_dir() else 0)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from scaseg_cli.doctor.data import data_findings, split_findings
 from scaseg_cli.doctor.disk import disk_findings, run_folder_findings, shared_memory_findings
 from scaseg_cli.doctor.finding import Finding, missing
+from scaseg_cli.doctor.leaks import leak_findings
 from scaseg_cli.doctor.machine import (
     batch_findings,
     gpu_findings,
@@ -37,6 +38,7 @@ CHECKS: dict[str, Check] = {
     "backbone weights": backbone_findings,
     "data": data_findings,
     "unseen classes": split_findings,
+    "leaks": leak_findings,
     "run folder": run_folder_findings,
     "disk": disk_findings,
     "shared memory": shared_memory_findings,

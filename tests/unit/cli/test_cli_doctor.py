@@ -69,7 +69,7 @@ def test_a_faulty_recipe_is_a_mistake_and_no_finding(scaseg: Call) -> None:
     [
         (("coco-zps", "--gpus", "999"), "CUDA devices, 999 were requested"),
         (("coco-zps", "--gpus", "0"), "coco/annotations/panoptic_train2017.json does not exist"),
-        (("coco-zss", "--gpus", "0"), "coco/stuffthingmaps/train2017 does not exist"),
+        (("coco-zss", "--gpus", "0"), "coco/train2017 does not exist"),
     ],
 )
 def test_a_run_with_nothing_there_points_to_the_doctor(scaseg: Call, arguments: tuple[str, ...], said: str) -> None:

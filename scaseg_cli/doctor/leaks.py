@@ -1,0 +1,60 @@
+"""Checks that no image is in two parts of the data."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from scaseg_cli.data.folders import data_root, files_below
+from scaseg_cli.data.map_pairs import pair_files
+from scaseg_cli.doctor.finding import Finding, ready, warning
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.split.lists import PARTS
+from scaseg_cli.split.same_images import same_files, sizes_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.recipe.schema import ImageSet, Recipe
+    from scaseg_cli.run_dir import RunDir
+
+
+def leak_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
+    """Check that no image is in two of the recipe's sets, also as a copy under another name.
+
+    Sets of panoptic labels in one folder are compared by the split, which reads their annotation files.
+    """
+    if recipe.data.shapes is not None:
+        return []
+    root, files = data_root(recipe, run), dict[str, dict[str, int]]()
+    for part in PARTS:
+        where = getattr(recipe.data, part)
+        if where is not None and (root / where.images).is_dir():
+            with suppress(ScasegError):  # which the rows of the data report
+                files[part] = sizes_of(_images(recipe, root, where))
+    found = [
+        (one, other, pairs)
+        for one, other in combinations(files, 2)
+        if _can_be_compared(recipe, root, one, other) and (pairs := same_files(files[one], files[other]))
+    ]
+    if not found:
+        return [ready("leaks", "no image is in two parts")] if len(files) > 1 else []
+    said = "; ".join(
+        f"{len(pairs):,} images of {other} are in {one} too, among them {pairs[0][1]}" for one, other, pairs in found
+    )
+    return [warning("leaks", said, "Remove them from one part; `scaseg split-dataset --json` lists them.")]
+
+
+def _images(recipe: Recipe, root: Path, where: ImageSet) -> list[str]:
+    folder = (root / where.images).resolve()
+    if recipe.data.categories is not None:
+        return [f"{folder}/{pair.image}" for pair in pair_files(root, where).pairs]
+    return [f"{folder}/{name}" for name in files_below(folder, "images")]
+
+
+def _can_be_compared(recipe: Recipe, root: Path, one: str, other: str) -> bool:
+    first, second = (getattr(recipe.data, part) for part in (one, other))
+    if recipe.data.categories is not None:
+        return bool(first != second)
+    return bool((root / first.images).resolve() != (root / second.images).resolve())
