@@ -1,5 +1,5 @@
 # make demo    install into .venv and run the whole method on the embedded world, on the CPU
-# make test    the test suite; `make check` for style, types and the layers; `make docs` for the pages as a site
+# make test    the test suite; `make fuzz` for 10,000 odd files; `make check` for style, types and the layers; `make docs` for the pages as a site
 # make release-check    whether HEAD can be released, and its wheel in build/release
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 BIN := .venv/bin
@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 HEADLESS = $(BIN)/python -c 'import cv2' 2>/dev/null || { $(PIP) uninstall --yes opencv-python && \
   $(PIP) install --force-reinstall --no-deps -c constraints.txt opencv-python-headless; }
 
-.PHONY: demo test check docs release-check install install-dev clean
+.PHONY: demo test fuzz check docs release-check install install-dev clean
 demo: install
 	$(BIN)/scaseg run
 
@@ -17,6 +17,10 @@ demo: install
 # Without compiled files each of the processes that tests start would compile the package again.
 test: install-dev
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile
+
+# 10,000 files that are odd in a few places: each is read, or refused with a sentence.
+fuzz: install-dev
+	SCASEG_FUZZ_CASES=10000 OMP_NUM_THREADS=1 $(BIN)/pytest tests/fuzz -n 2 --dist load --timeout 3600
 
 check: install-dev
 	$(BIN)/ruff check

@@ -58,6 +58,15 @@ def _per_class(measure: str, by_class: tuple[float | None, ...]) -> Table:
 def _record(run: RunDir, recipe: Any, stage: str, outputs: list[Path], summary: dict[str, Any]) -> None:
     needs = {need: stage_key(recipe, need) for need in STAGES[stage].needs}
     content = {"key": stage_key(recipe, stage), "seed": 3, "gpus": 0, "processes": 1, "nodes": 1, "seconds": 1.5}
-    files = {str(path.relative_to(run.path)): {"sha256": hash_file(path)} for path in outputs}
-    more = {"summary": summary, "needs": needs, "outputs": files, "versions": {"torch": "2.1"}, "commit": "abc" * 13}
+    files = {
+        str(path.relative_to(run.path)): {"sha256": hash_file(path), "bytes": path.stat().st_size} for path in outputs
+    }
+    more = {
+        "summary": summary,
+        "needs": needs,
+        "outputs": files,
+        "versions": {"torch": "2.1"},
+        "commit": "abc" * 13,
+        "outside_files": {},
+    }
     write_json(run.record_file(stage), {"stage": stage, **content, **more})

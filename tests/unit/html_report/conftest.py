@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from report_runs import write_run
 
-from scaseg_cli.files import hash_file, write_json
 from scaseg_cli.html_report.finished_run import FinishedRun, open_run
-from scaseg_cli.recipe import load_recipe, save_recipe
-from scaseg_cli.results.table import Column, Table, write
+from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.stages import STAGES, stage_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Make = Callable[..., FinishedRun]
-CLASSES = [("cat", True), ("d<o>g", True), ("cow", False), ("yak", False)]
 
 
 @pytest.fixture
@@ -36,50 +33,7 @@ def make_run(tmp_path: Path) -> Make:
         recipe: str = "shapes-zps",
     ) -> FinishedRun:
         run, made_with = RunDir(tmp_path / name), load_recipe(recipe, changes)
-        main = main or {"inductive": (0.6, 0.2, 0.3), "transductive": (0.6, 0.4, 0.48)}
-        save_recipe(made_with, run.recipe_file)
-        measure = "pq" if recipe == "shapes-zps" else "iou"
-        write(_results(measure, main), run.path / "evaluation", "results")
-        write(_per_class(measure, by_class), run.path / "evaluation", "per-class")
-        for stage in STAGES:
-            outputs = [run.results_file, run.per_class_file] if stage == "evaluation" else []
-            _record(run, made_with, stage, outputs, {row: {} for row in main} if stage == "evaluation" else {})
+        write_run(run, made_with, main, by_class)
         return open_run(name, run.path, made_with)
 
     return make
-
-
-def _results(measure: str, main: dict[str, tuple[float, float, float]]) -> Table:
-    keys = [f"{letter}{measure}" for letter in "suh"]
-    columns = [Column("setting", "setting"), Column("model", "model"), Column("increment", "increment", "number")]
-    columns += [Column(key, key[0] + measure.upper(), "percent") for key in keys]
-    rows = [
-        {"setting": setting, "model": "base", "increment": 1.0, **dict(zip(keys, figures, strict=True))}
-        for setting, figures in main.items()
-    ]
-    return Table("one: quality", columns, rows, ["Some <i>images</i>."])
-
-
-def _per_class(measure: str, by_class: tuple[float | None, ...]) -> Table:
-    columns = [Column("class", "Class"), Column("seen", "Seen", "flag"), Column(measure, measure.upper(), "percent")]
-    rows = [
-        {"class": name, "seen": seen, measure: value} for (name, seen), value in zip(CLASSES, by_class, strict=True)
-    ]
-    return Table("transductive, best snapshot: by class", columns, rows, [])
-
-
-def _record(run: RunDir, recipe: Any, stage: str, outputs: list[Path], summary: dict[str, Any]) -> None:
-    needs = {need: stage_key(recipe, need) for need in STAGES[stage].needs}
-    content = {"key": stage_key(recipe, stage), "seed": 3, "gpus": 0, "processes": 1, "nodes": 1, "seconds": 1.5}
-    files = {
-        str(path.relative_to(run.path)): {"sha256": hash_file(path), "bytes": path.stat().st_size} for path in outputs
-    }
-    more = {
-        "summary": summary,
-        "needs": needs,
-        "outputs": files,
-        "versions": {"torch": "2.1"},
-        "commit": "abc" * 13,
-        "outside_files": {},
-    }
-    write_json(run.record_file(stage), {"stage": stage, **content, **more})
