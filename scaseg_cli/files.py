@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_DEPTH = 100  # lists and mappings inside each other in JSON; annotations need five
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes of a file name and of a path on Linux
+
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -53,6 +56,31 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files of `replaced` in and below ``folder`` whose process was killed."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if is_unfinished(name):
+                with contextlib.suppress(OSError):  # a folder that this user cannot write
+                    Path(place, name).unlink()
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file has the name of a temporary file of `replaced`, and the process that made it has ended."""
+    found = _TEMPORARY.fullmatch(name)
+    return found is not None and not _is_running(int(found[1]))
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def own_file(name: str, flags: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from warm_commands import WarmCommand
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable
     from pathlib import Path
 
@@ -119,6 +119,14 @@ def signal_when(path: Path, number: signal.Signals, folder: Path, *arguments: st
     process.communicate(timeout=_LIMIT)
     assert process.returncode is not None
     return process.returncode
+
+
+def killed_at(place: Path, number: int, folder: Path, *arguments: str) -> None:
+    """Start `scaseg`, which SIGKILL ends at the so many-th moment of its work with files at or below ``place``."""
+    process = WarmCommand(folder, arguments, folder / "stderr.txt", (place, number))
+    process.communicate(timeout=_LIMIT)
+    said = (folder / "stderr.txt").read_text(encoding="utf-8")
+    assert process.returncode == -signal.SIGKILL, f"moment {number} at {place} never came:\n{said[-2000:]}"
 
 
 def hashes(run: Path) -> dict[str, str]:

@@ -42,18 +42,30 @@ _LENGTH = 16  # of what is told about a process
 class WarmCommand:
     """A running command; its methods are those of `subprocess.Popen`.
 
+    Args:
+        folder: where it runs.
+        arguments: of `scaseg`.
+        stderr: the file that takes what it writes there.
+        death: a path and a number: SIGKILL just before the command opens, moves, removes or makes something at or below
+            the path for the so many-th time.
+
     Attributes:
         pid: of the process.
         returncode: negative for a signal; None while it is running.
     """
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], stderr: Path) -> None:
+    def __init__(
+        self, folder: Path, arguments: tuple[str, ...], stderr: Path, death: tuple[Path, int] | None = None
+    ) -> None:
         self.args = arguments
         self.returncode: int | None = None
         self._stdout, stdout = os.pipe()
         self._status, status = os.pipe()
         told = os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        request = {"arguments": arguments, "folder": str(folder), "env": {**os.environ, "OMP_NUM_THREADS": "1"}}
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        request: dict[str, Any] = {"arguments": arguments, "folder": str(folder), "env": env, "death": None}
+        if death is not None:
+            request["death"] = [str(death[0].absolute()), death[1]]
         socket.send_fds(_server(), [json.dumps(request).encode()], [stdout, told, status])
         for number in (stdout, told, status):
             os.close(number)
@@ -175,7 +187,27 @@ def _become(request: dict[str, Any], stdout: int, stderr: int) -> None:
         os.close(number)
     sys.argv = ["scaseg", *request["arguments"]]
     sys.path[0] = ""  # as with -m, in place of the server's folder
+    if request["death"] is not None:
+        sys.addaudithook(_Death(*request["death"]))
     runpy.run_module("scaseg_cli", run_name="__main__", alter_sys=True)
+
+
+class _Death:
+    """An audit hook that kills this process at a moment of its work with files, whatever the machine's speed."""
+
+    _EVENTS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod"})
+
+    def __init__(self, place: str, number: int) -> None:
+        self.place, self.left = place, number
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in self._EVENTS or not isinstance(arguments[0], str | os.PathLike):
+            return
+        path = os.path.abspath(os.fspath(arguments[0]))
+        if path == self.place or path.startswith(f"{self.place}/"):
+            self.left -= 1
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

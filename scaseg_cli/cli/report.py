@@ -10,6 +10,7 @@ import typer
 
 from scaseg_cli.cli.options import Options, with_options
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import remove_unfinished
 
 if TYPE_CHECKING:
     from scaseg_cli.html_report.finished_run import FinishedRun
@@ -68,6 +69,8 @@ def report(
     with stdout_as_stderr(), quiet(options.debug), ExitStack() as held:
         finished = _named(runs, options) if runs else [_of_recipe(options)]
         path = output if output is not None else _place(finished)
+        for run in finished:
+            remove_unfinished(run.run.path)
         if images:
             _hold(held, finished)
         replaces = path.is_file()

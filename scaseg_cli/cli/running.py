@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from scaseg_cli.cli.options import LauncherOption, NodeOptions, Options, StageOptions, arguments, without_launcher
 from scaseg_cli.cli.output import print_json, stdout_as_stderr
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import own_file
+from scaseg_cli.files import own_file, remove_unfinished
 
 if TYPE_CHECKING:
     from scaseg_cli.launch import Node
@@ -151,6 +151,7 @@ def occupied(run: RunDir) -> Iterator[None]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
+        remove_unfinished(run.path)
         yield
 
 

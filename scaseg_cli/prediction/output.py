@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import read_json, write_json
+from scaseg_cli.files import is_unfinished, read_json, remove_unfinished, write_json
 from scaseg_cli.prediction.sources import Source, result_names
 
 if TYPE_CHECKING:
@@ -50,12 +50,14 @@ class OutputFolder:
             raise ScasegError(f"the folder {self.path} cannot be created: {error.strerror}", _ANOTHER) from error
         if not os.access(self.path, os.W_OK):
             raise ScasegError(f"the folder {self.path} cannot be written", _ANOTHER)
-        if any(self.path.iterdir()) and not self._is_ours():
+        others = [path for path in self.path.iterdir() if not is_unfinished(path.name)]
+        if others and not self._is_ours():
             raise ScasegError(f"the folder {self.path} has files that `{MADE_BY}` did not make", _ANOTHER)
         results = {path(source).resolve() for source in sources for path in (self.map_file, self.overlay_file)}
         for source in sources:
             if source.path.resolve() in results:
                 raise ScasegError(f"the image {source.path} would be replaced by a result", _ANOTHER)
+        remove_unfinished(self.path)
         write_json(self.json_file, document)
 
     def _is_ours(self) -> bool:

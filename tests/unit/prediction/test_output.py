@@ -1,6 +1,8 @@
 """The output folder: files that `scaseg predict` did not make are never replaced."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -19,6 +21,22 @@ def test_a_new_folder_an_empty_one_and_one_of_an_earlier_call_can_be_used(tmp_pa
     folder.prepare([], {**OURS, "again": 1})
     assert json.loads(folder.json_file.read_text())["again"] == 1
     assert (folder.path / "old.png").exists()
+
+
+def test_what_a_killed_call_left_is_removed_and_no_file_of_others(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    unfinished = tmp_path / f".predictions.json.{ended.pid}.tmp"
+    unfinished.write_text("{")
+    (tmp_path / "holiday.png").write_text("x")
+    with pytest.raises(ScasegError, match="has files that `scaseg predict` did not make"):
+        OutputFolder(tmp_path).prepare([], OURS)
+    assert unfinished.exists()
+    (tmp_path / "holiday.png").unlink()
+    OutputFolder(tmp_path).prepare([], OURS)
+    (tmp_path / f".a.png.{os.getpid()}.tmp").touch()  # of a call that still runs
+    OutputFolder(tmp_path).prepare([], OURS)
+    assert {path.name for path in tmp_path.iterdir()} == {"predictions.json", f".a.png.{os.getpid()}.tmp"}
 
 
 @pytest.mark.parametrize(
