@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import silent
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ def score(
     folder = Path(labels) if labels is not None else None
     with silent():
         found = score_predictions(Path(predictions), Path(annotations), folder, unseen)
+    if found.json_file is None:
+        raise ScasegError(
+            f"{predictions} has label maps, which have no panoptic quality", "Score them with `scaseg evaluate`."
+        )
     groups = {name: GroupScore(**values) for name, values in found.summary.groups.items()}
     rows = found.summary.rows(found.classes.names)
     classes = tuple(ClassScore(row.pop("class"), **row) for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from scaseg_cli.cli.options import LauncherOption, StageOptions, with_options
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from scaseg_cli.external.prediction_score import PredictionScore
     from scaseg_cli.external.score_options import ScoreOptions
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.results.stage_report import StageReport
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _OTHERS = "Predictions in files"
 _HINT = "scaseg evaluate --predictions FOLDER --annotations JSON"
+_MAP_HINT = "scaseg evaluate --predictions FOLDER --labels FOLDER --categories coco-stuff"
 
 
 class MeansOption(StrEnum):
@@ -57,7 +60,22 @@ def evaluate(
         Path | None,
         typer.Option(
             "--labels", metavar="FOLDER", rich_help_panel=_OTHERS, show_default=False,
-            help="PNGs of the labels. Default: the folder with the annotation file's name, without .json.",
+            help="PNGs of the labels. Default: the folder with the annotation file's name, without .json. "
+            "With --categories: label maps, one category id per pixel.",
+        ),
+    ] = None,
+    categories: Annotated[
+        str | None,
+        typer.Option(
+            "--categories", metavar="NAME|JSON", rich_help_panel=_OTHERS, show_default=False,
+            help="The classes of label maps: coco-stuff, voc, ade20k, another shipped list, or a JSON file.",
+        ),
+    ] = None,
+    ignored: Annotated[
+        str | None,
+        typer.Option(
+            "--ignored", metavar="VALUES", rich_help_panel=_OTHERS, show_default=False,
+            help="Label map values that are no class, besides 255, such as 0 or 0,254.",
         ),
     ] = None,
     unseen: Annotated[
@@ -93,23 +111,28 @@ def evaluate(
     Reads the stages' results and the validation images. Writes evaluation/results and evaluation/per-class, each as
     .json, .csv and .md, and evaluation/examples.png, a picture of a few images, into the run folder.
 
-    With --predictions it scores the predictions of any method, in COCO's panoptic format, and writes nothing. Missing
-    and broken predictions are all named by image, with exit code 2.
+    With --predictions it scores the predictions of any method and writes nothing: panoptic ones in COCO's format, or
+    label maps with one category id per pixel. The labels are files, or the validation images of --recipe or --work-dir.
+    Missing and broken files are all named by image, with exit code 2.
 
     Example: `scaseg evaluate --per-class`
 
     Example: `scaseg evaluate --json | python -m json.tool`
 
     Example: `scaseg evaluate --predictions theirs/ --annotations panoptic_val2017.json --unseen coco-zps`
+
+    Example: `scaseg evaluate --predictions maps/ --labels labels/val2017 --categories coco-stuff --unseen coco-zss`
     """
     if predictions is not None:
         from scaseg_cli.external.score_options import ScoreOptions
 
         choices = ScoreOptions(predictions_json, only_predicted, means.value)
-        _evaluate_predictions(options, predictions, annotations, labels, unseen, choices, per_class)
+        files = _Labels(annotations, labels, categories, unseen, ignored)
+        _evaluate_predictions(options, predictions, files, choices, per_class)
         return
     given = {
-        "--annotations": annotations, "--labels": labels, "--unseen": unseen, "--predictions-json": predictions_json,
+        "--annotations": annotations, "--labels": labels, "--categories": categories, "--ignored": ignored,
+        "--unseen": unseen, "--predictions-json": predictions_json,
         "--only-predicted": only_predicted or None, "--means": means.value if means is MeansOption.ALL else None,
     }  # fmt: skip
     for name, value in given.items():
@@ -130,34 +153,76 @@ def evaluate(
     run_stage(options, "evaluation", work)
 
 
+@dataclass(frozen=True)
+class _Labels:
+    """The options that say what to score predictions with."""
+
+    annotations: Path | None
+    labels: Path | None
+    categories: str | None
+    unseen: str | None
+    ignored: str | None
+
+
 def _evaluate_predictions(
-    options: StageOptions,
-    predictions: Path,
-    annotations: Path | None,
-    labels: Path | None,
-    unseen: str | None,
-    choices: ScoreOptions,
-    per_class: bool,
+    options: StageOptions, predictions: Path, files: _Labels, choices: ScoreOptions, per_class: bool
 ) -> None:
     """Score the predictions in files."""
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.cli.running import quiet, show
-    from scaseg_cli.external.evaluate_predictions import score_predictions
 
-    if annotations is None:
-        raise ScasegError(f"--predictions {predictions} needs --annotations", _HINT)
-    if options.work_dir is not None:
-        raise ScasegError(
-            f"--predictions {predictions} and --work-dir {options.work_dir} are two things to score",
-            "Leave out one of them.",
-        )
     if options.launcher is not LauncherOption.HERE:
         raise ScasegError(f"--predictions {predictions} cannot be scored as a job", "Leave out --launcher.")
-    names: str | list[str] | None = unseen
+    with stdout_as_stderr(), quiet(options.debug):
+        found = _scored(options, predictions, files, choices)
+    show(found.stage_report(per_class), options, {})
+
+
+def _scored(options: StageOptions, predictions: Path, files: _Labels, choices: ScoreOptions) -> PredictionScore:
+    from scaseg_cli.external.evaluate_predictions import score_maps_of, score_predictions
+
+    is_from_files = files.annotations is not None or files.labels is not None
+    if is_from_files and options.work_dir is not None:
+        raise ScasegError(
+            f"--predictions {predictions} and --work-dir {options.work_dir} are two things to score",
+            "Leave out --work-dir, or the labels: then they are the run's.",
+        )
+    if not is_from_files:
+        if options.work_dir is None and options.recipe is None:
+            raise ScasegError(
+                f"--predictions {predictions} needs --annotations, --labels with --categories, or a run", _HINT
+            )
+        return _scored_with_run(options, predictions, choices)
+    unseen: str | list[str] | None = files.unseen
     if unseen is None and options.recipe is not None:
         from scaseg_cli.recipe import load_recipe  # slow to import
 
-        names = load_recipe(options.recipe, options.assignments).split.unseen
-    with stdout_as_stderr(), quiet(options.debug):
-        report = score_predictions(predictions, annotations, labels, names, choices).stage_report(per_class)
-    show(report, options, {})
+        unseen = load_recipe(options.recipe, options.assignments).split.unseen
+    if files.annotations is not None:
+        if files.categories is not None:
+            raise ScasegError("--annotations have their categories", "Leave out --categories.")
+        return score_predictions(predictions, files.annotations, files.labels, unseen, choices)
+    if files.labels is None or files.categories is None:
+        raise ScasegError(f"--labels {files.labels} needs --categories, or --annotations", _MAP_HINT)
+    return score_maps_of(predictions, files.labels, files.categories, unseen, _values(files.ignored), choices)
+
+
+def _scored_with_run(options: StageOptions, predictions: Path, choices: ScoreOptions) -> PredictionScore:
+    """Score predictions of a run's validation images."""
+    from scaseg_cli.cli.running import load
+    from scaseg_cli.external.evaluate_predictions import score_set
+    from scaseg_cli.split.classes import read_classes
+    from scaseg_cli.split.lists import open_set
+
+    recipe, run = load(options)
+    classes = read_classes(run)
+    labelled = open_set(recipe, run, "validation")
+    return score_set(predictions, labelled, classes, classes.num_seen < len(classes), choices)
+
+
+def _values(text: str | None) -> tuple[int, ...]:
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    wrong = [part for part in parts if not part.isdecimal() or int(part) > 65_535]
+    if wrong:
+        raise ScasegError(f"--ignored {text}: {wrong[0]!r} is not a value of a label map", "Write --ignored 0,254.")
+    return tuple(map(int, parts))

@@ -85,6 +85,7 @@ class Confusion:
     Attributes:
         array: [N, N] integers, the complete counts: one row per labelled class, one column per predicted class. The
             arrays of several processes are summed.
+        unpredicted: [N] integers, labelled pixels for which nothing is predicted; our own predictions have none.
 
     >>> confusion = Confusion(num_classes=2)
     >>> label = semantic_label(np.array([[1, 1, 2, 0]]), [1, 2], [0, 1])
@@ -98,6 +99,7 @@ class Confusion:
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
         self.array = np.zeros((num_classes, num_classes), dtype=np.int64)
+        self.unpredicted = np.zeros(num_classes, dtype=np.int64)
 
     def add(self, label: SemanticLabel, predicted_X: Ints) -> None:
         """Count one image.
@@ -121,7 +123,11 @@ class Confusion:
 
     def per_class(self) -> ClassIoU:
         """Compute IoU and accuracy of each class from all images so far."""
-        right, labelled, predicted = self.array.diagonal().copy(), self.array.sum(1), self.array.sum(0)
+        right, labelled, predicted = (
+            self.array.diagonal().copy(),
+            self.array.sum(1) + self.unpredicted,
+            self.array.sum(0),
+        )
         return ClassIoU(
             _ratio(right, labelled + predicted - right), _ratio(right, labelled), right, labelled, predicted
         )

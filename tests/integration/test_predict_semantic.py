@@ -46,6 +46,24 @@ def test_label_maps_score_as_the_run_itself(capfd: pytest.CaptureFixture[str]) -
     assert ours.right.sum() > 0
 
 
+def test_evaluate_gives_predictions_in_files_the_figures_of_the_run_to_the_last_bit(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert scaseg(capfd, "predict", "run/data/validation", *RUN).code == 0
+    outcome = scaseg(capfd, "evaluate", "--predictions", "predictions", *RUN, "--per-class", "--json")
+    table, per_class = json.loads(outcome.out)["tables"]
+    run = RunDir(Path("run"))
+    assert per_class["rows"] == json.loads(run.per_class_file.read_text())["rows"]
+    row = next(row for row in json.loads(run.results_file.read_text())["rows"] if row["increment"] > 0)
+    assert row["setting"] == "inductive"
+    figures = {key: value for key, value in row.items() if key not in ("setting", "model", "increment")}
+    assert {key: table["rows"][0][key] for key in figures} == figures
+    labels = "run/data/annotations/semantic_validation"
+    files = ("--labels", labels, "--categories", "run/data/annotations/categories.json", "--unseen", "shapes-zss")
+    alone = scaseg(capfd, "evaluate", "--predictions", "predictions", *files, "--json")
+    assert json.loads(alone.out)["tables"][0]["rows"] == table["rows"]
+
+
 def test_every_class_is_one_segment_whatever_was_said_of_things(capfd: pytest.CaptureFixture[str]) -> None:
     names = "red ring, zebra; blue dots"
     assert scaseg(capfd, "predict", "run/data/validation", *RUN, "--classes", names, "-o", "mine").code == 0

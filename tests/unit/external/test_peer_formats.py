@@ -13,11 +13,13 @@ from PIL import Image
 from prediction_files import CATEGORIES, change_json, segment, strip, strips, write_map, write_pairs
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.external.evaluate_predictions import PredictionScore, score_predictions
+from scaseg_cli.external.evaluate_predictions import score_predictions
 from scaseg_cli.external.score_options import ScoreOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scaseg_cli.external.prediction_score import PredictionScore
 
 CAT, DOG, COW, GRASS = (item["id"] for item in CATEGORIES)
 POSITIONS = {CAT: 0, DOG: 1, COW: 2, GRASS: 3}

@@ -1,0 +1,203 @@
+"""Semantic predictions in files: by hand, against a slow reference, and as other projects write them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from prediction_files import strips, write_pairs
+
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.external.evaluate_predictions import score_maps_of, score_predictions
+from scaseg_cli.external.score_maps import MapTask, score_maps
+from scaseg_cli.external.score_options import ScoreOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scaseg_cli.external.prediction_score import PredictionScore
+
+CLASSES = [{"id": 1, "name": "cat"}, {"id": 3, "name": "cow"}, {"id": 300, "name": "sky"}]
+
+
+def write(path: Path, values: Any) -> None:
+    array = np.atleast_2d(np.array(values))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array.astype(np.uint8 if array.max() < 256 else np.uint16)).save(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Two images: cats of which one pixel in four is called sky, a cow that is found, unlabelled pixels."""
+    (tmp_path / "classes.json").write_text(json.dumps(CLASSES))
+    write(tmp_path / "labels" / "a.png", [1, 1, 1, 1, 255, 255])
+    write(tmp_path / "predictions" / "a.png", [1, 1, 1, 300, 3, 3])
+    write(tmp_path / "labels" / "sub" / "b.png", [3, 3, 300, 300])
+    write(tmp_path / "predictions" / "sub" / "b.png", [3, 3, 300, 3])
+    return tmp_path
+
+
+def score(folder: Path, unseen: Any = None, ignored: Any = (), **options: Any) -> PredictionScore:
+    names = (folder / "predictions", folder / "labels", str(folder / "classes.json"))
+    return score_maps_of(*names, unseen, ignored, ScoreOptions(**options))
+
+
+def test_hand_worked_figures(files: Path) -> None:
+    found = score(files, ["cow"])
+    rows = {row["class"]: row for row in found.summary.rows(found.classes.names)}
+    assert [rows[name]["iou"] for name in ("cat", "cow", "sky")] == [3 / 4, 2 / 3, 1 / 3]
+    assert [rows[name]["acc"] for name in ("cat", "cow", "sky")] == [3 / 4, 1, 1 / 2]
+    assert rows["cow"]["predicted"] == 3  # the two on unlabelled pixels do not count
+    groups = found.summary.groups
+    assert groups["seen"]["iou"] == pytest.approx((3 / 4 + 1 / 3) / 2, abs=1e-15)
+    assert groups["unseen"]["iou"] == 2 / 3
+    assert groups["all"]["pixel_acc"] == 6 / 8
+    assert groups["harmonic"]["iou"] == pytest.approx(2 * (13 / 24) * (2 / 3) / (13 / 24 + 2 / 3), abs=1e-15)
+
+
+def test_a_pixel_predicted_as_no_class_is_missed(files: Path) -> None:
+    write(files / "predictions" / "a.png", [1, 255, 255, 300, 3, 3])
+    found = score(files)
+    assert found.summary.rows(found.classes.names)[0]["iou"] == 1 / 4
+    assert any("2 of 8 labelled pixels are predicted as no class" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_random_maps_equal_a_slow_reference(tmp_path: Path, processes: int) -> None:
+    rng = np.random.default_rng(5)
+    (tmp_path / "classes.json").write_text(json.dumps(CLASSES))
+    values = [item["id"] for item in CLASSES]
+    right, union, labelled = (np.zeros(3) for _ in range(3))
+    for place in range(60):
+        label, guess = (rng.choice([*values, 255], (7, 9)).repeat(3, axis=1) for _ in range(2))
+        guess = np.where(rng.random(guess.shape) < 0.5, label, guess)
+        write(tmp_path / "labels" / f"{place}.png", label)
+        write(tmp_path / "predictions" / f"{place}.png", guess)
+        for n, value in enumerate(values):
+            mask, theirs = label == value, (guess == value) & (label != 255)
+            right[n] += (mask & theirs).sum()
+            union[n] += (mask | theirs).sum()
+            labelled[n] += mask.sum()
+    from scaseg_cli.external.evaluate_maps import labelled_maps
+    from scaseg_cli.external.predicted_maps import open_maps
+
+    labels = labelled_maps(tmp_path / "labels", str(tmp_path / "classes.json"))
+    task = MapTask(labels, open_maps(tmp_path / "predictions"), {value: n for n, value in enumerate(values)})
+    found = score_maps(task, processes).per_class()
+    assert np.abs(found.iou - right / union).max() < 1e-15
+    assert np.abs(found.acc - right / labelled).max() < 1e-15
+
+
+def test_counts_are_hotcocos(files: Path) -> None:
+    semantic = pytest.importorskip("hotcoco.semantic")
+    rng = np.random.default_rng(8)
+    (files / "classes.json").write_text(json.dumps([{"id": n, "name": str(n)} for n in range(6)]))
+    for name in ("a", "sub/b"):
+        for folder in ("labels", "predictions"):
+            values = rng.choice([*range(6), 255] if folder == "labels" else range(6), (20, 30))
+            write(files / folder / f"{name}.png", values)
+    theirs = semantic.SemanticEval(6)
+    for name in ("a", "sub/b"):
+        theirs.update_png(files / "labels" / f"{name}.png", files / "predictions" / f"{name}.png")
+    found = score(files)
+    expected = np.diag(theirs.confusion()) / (
+        theirs.confusion().sum(0) + theirs.confusion().sum(1) - np.diag(theirs.confusion())
+    )
+    assert np.abs(found.summary.per_class["iou"] - expected).max() < 1e-15
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB", "tif"])
+def test_other_pixels_and_files_are_read(files: Path, mode: str) -> None:
+    path = files / "predictions" / "sub" / "b.png"
+    (files / "labels" / "sub" / "b.png").unlink()
+    write(files / "labels" / "sub" / "b.png", [3, 3, 1, 1])
+    write(path, [3, 3, 1, 3])
+    expected = score(files).summary.groups["all"]
+    if mode == "P":
+        image = Image.open(path).convert("P")
+        image.putdata([3, 3, 1, 3])
+        image.save(path)
+    elif mode == "RGB":
+        Image.fromarray(np.array([[[value] * 3 for value in (3, 3, 1, 3)]], np.uint8)).save(path)
+    else:
+        Image.open(path).save(path.with_suffix(".tif"))
+        path.unlink()
+    assert score(files).summary.groups["all"] == expected
+
+
+def test_names_of_cityscapes_and_flat_folders(files: Path) -> None:
+    (files / "labels" / "a.png").rename(files / "labels" / "a_gtFine_labelTrainIds.png")
+    (files / "labels" / "sub" / "b.png").rename(files / "labels" / "sub" / "b_gtFine_labelTrainIds.png")
+    (files / "predictions" / "a.png").rename(files / "predictions" / "a_leftImg8bit.png")
+    (files / "predictions" / "sub" / "b.png").rename(files / "predictions" / "b_leftImg8bit.png")  # MMSegmentation's
+    assert score(files).summary.groups["all"]["pixel_acc"] == 6 / 8
+
+
+def test_values_that_are_no_class(files: Path) -> None:
+    write(files / "labels" / "a.png", [1, 1, 0, 0, 255, 255])
+    with pytest.raises(
+        ScasegError, match=r"the labels in .*a.png.*contains 0, which are not among the classes"
+    ) as caught:
+        score(files)
+    assert "--ignored" in (caught.value.hint or "")
+    assert score(files, ignored=(0,)).summary.groups["all"]["pixel_acc"] == 5 / 6
+
+
+def test_all_mistakes_are_reported_by_image(files: Path) -> None:
+    write(files / "predictions" / "a.png", [1, 1, 1, 7, 9, 9])
+    write(files / "predictions" / "sub" / "b.png", [3, 3])
+    with pytest.raises(ScasegError) as caught:
+        score(files)
+    assert "image a (a.png): it contains 7, 9, which are not category ids of the labels" in caught.value.message
+    assert "b.png is 2 x 1 pixels, but its label is 4 x 1" in caught.value.message
+    (files / "predictions" / "sub" / "b.png").unlink()
+    with pytest.raises(ScasegError, match=r"image sub/b \(sub/b.png\): it has no prediction"):
+        score(files)
+
+
+def test_a_trial_on_some_images(files: Path) -> None:
+    (files / "predictions" / "sub" / "b.png").unlink()
+    found = score(files, only_predicted=True)
+    assert found.summary.groups["all"]["pixel_acc"] == 3 / 4
+    assert found.notes[0].startswith("1 of 2 images.")
+
+
+def test_detectron2_writes_run_length_codes(files: Path) -> None:
+    from pycocotools import mask
+
+    items = []
+    for name in ("a", "sub/b"):
+        values = np.array(Image.open(files / "predictions" / f"{name}.png"))
+        for value in np.unique(values):
+            code = mask.encode(np.asfortranarray(values == value, np.uint8))
+            code["counts"] = code["counts"].decode()
+            items.append({"file_name": f"/data/{name}.jpg", "category_id": int(value), "segmentation": code})
+    expected = score(files).summary.groups["all"]
+    (files / "inference").mkdir()
+    (files / "inference" / "sem_seg_predictions.json").write_text(json.dumps(items))
+    (files / "predictions").rename(files / "maps")
+    (files / "inference").rename(files / "predictions")
+    assert score(files).summary.groups["all"] == expected
+
+
+def test_label_maps_are_scored_with_panoptic_labels(tmp_path: Path) -> None:
+    pairs = [strips("1122..", {1: 1, 2: 100}, "......", {}), strips("3344", {3: 7, 4: 7}, "....", {})]
+    write_pairs(tmp_path, pairs)
+    (tmp_path / "predictions.json").unlink()
+    write(tmp_path / "predictions" / "1.png", [1, 1, 100, 1, 7, 7])
+    write(tmp_path / "predictions" / "2.png", [7, 7, 7, 7])  # two cows are one region
+    found = score_predictions(tmp_path / "predictions", tmp_path / "labels.json", unseen=["cow"])
+    groups = found.summary.groups
+    assert groups["unseen"]["iou"] == 1.0
+    assert groups["seen"]["iou"] == pytest.approx((2 / 3 + 1 / 2) / 2, abs=1e-15)
+
+
+def test_ids_of_another_list_are_told(files: Path) -> None:
+    write(files / "predictions" / "a.png", [3, 3, 3, 3, 3, 3])
+    write(files / "predictions" / "sub" / "b.png", [1, 1, 1, 1])
+    found = score(files)
+    assert any("Almost nothing matches: 0 of 8" in note for note in found.notes)
+    assert any("is 3 (cow) for 1 (cat)" in note for note in found.notes)
