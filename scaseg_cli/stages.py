@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import hash_file, hash_value, write_text
+from scaseg_cli.files import hash_file, hash_value, write_bytes
 from scaseg_cli.recipe import save_recipe
 from scaseg_cli.version import __version__
 
@@ -252,7 +252,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
     run.folder(stage)
     key = stage_key(recipe, stage)
     old = run.record(stage)
-    old_recipe = run.recipe_file.read_text(encoding="utf-8") if run.recipe_file.is_file() else None
+    old_recipe = run.recipe_file.read_bytes() if run.recipe_file.is_file() else None
     save_recipe(recipe, run.recipe_file)
     if old is not None:
         run.record_file(stage).unlink()
@@ -264,7 +264,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
         if old is not None and _is_whole(run, old):
             with suppress(ScasegError):  # if it cannot be written, the stage's own error says why
                 if old_recipe is not None:
-                    write_text(run.recipe_file, old_recipe)
+                    write_bytes(run.recipe_file, old_recipe)
                 run.write_record(stage, old)
         raise
     run.write_record(

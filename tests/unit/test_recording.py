@@ -57,6 +57,14 @@ def test_a_stage_that_fails_before_it_replaces_a_file_leaves_the_older_result(
     assert is_done(older, run, "embeddings")
 
 
+def test_the_older_recipe_comes_back_byte_for_byte_whatever_is_in_it(run: RunDir) -> None:
+    _finish(load_recipe(), run)
+    run.recipe_file.write_bytes(b"name: \xff")
+    before = _files(run)
+    _fails(load_recipe(), run, ScasegError("no"))
+    assert _files(run) == before
+
+
 def test_a_stage_that_fails_after_it_replaced_a_file_has_not_finished(run: RunDir) -> None:
     recipe = load_recipe("shapes-zps")
     output = _finish(recipe, run)
