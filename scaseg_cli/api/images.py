@@ -34,18 +34,32 @@ def pixels_of(image: Any, called: str) -> NDArray[np.uint8]:
         ValueError: an array of another type or shape, or without pixels.
         TypeError: it is no image.
     """
-    from scaseg_cli.prediction.read_image import read_any_image, rgb_of
+    from scaseg_cli.data.images import read_image
 
     if isinstance(image, str | os.PathLike):
-        return read_any_image(Path(image))
+        return read_image(Path(image), turned=True)
     if isinstance(image, np.ndarray):
         return _checked(image, called)
     if isinstance(image, Image.Image):
         if not all(image.size):
             raise ValueError(f"{called} has no pixels: its size is {image.width} x {image.height}.")
-        return rgb_of(image)
+        return _converted(image)
     kinds = "a uint8 array [H, W, 3] or [H, W], a Pillow image, or a path"
     raise TypeError(f"{called} is of type {type(image).__name__}, and must be {kinds}.")
+
+
+def _converted(image: Image.Image) -> NDArray[np.uint8]:
+    from scaseg_cli.data.decode import unreadable
+    from scaseg_cli.data.pixels import rgb_of
+    from scaseg_cli.errors import ScasegError
+
+    name = str(getattr(image, "filename", "") or "the image")
+    try:
+        return rgb_of(image, name, turned=True)
+    except (ScasegError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise nearly any exception for broken files
+        raise unreadable(error, name) from error
 
 
 def _checked(image: NDArray[Any], called: str) -> NDArray[np.uint8]:

@@ -52,7 +52,7 @@ class TrainingViews(Dataset[dict[str, Any]]):
 
     def _read_image(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         record = self.images.images[index]
-        return read_image(self.images.image_path(record), record), read_label(self.images, record)
+        return read_image(self.images.image_path(record), record, self.images.turned), read_label(self.images, record)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
         """Make one training view: ``inputs`` uint8 RGB [3, crop, crop], and ``data_samples`` with its label."""

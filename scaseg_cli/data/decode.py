@@ -12,7 +12,7 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from scaseg_cli.errors import ScasegError
 
@@ -79,17 +79,28 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
             raised here or when the block decodes it.
     """
     if not path.is_file():
-        raise ScasegError(f"the {what} {path} does not exist", "Check the folders under `data` in the recipe.")
+        missing = "is not a file" if path.exists() else "does not exist"
+        raise ScasegError(f"the {what} {path} {missing}", "Check the path, or the folders under `data` in the recipe.")
     try:
         with open_image(path) as image:
             yield image
     except (ScasegError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise nearly any exception for broken files
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ScasegError(
-            f"the {what} {path} cannot be read: {reason}", "The file may be truncated: download or regenerate it."
-        ) from error
+        raise unreadable(error, f"the {what} {path}") from error
+
+
+def unreadable(error: Exception, name: str) -> ScasegError:
+    """Say in words what an exception of Pillow's readers means for the image ``name``."""
+    if isinstance(error, UnidentifiedImageError):
+        return ScasegError(
+            f"{name} cannot be read: it is not an image in a known format",
+            "The file is damaged: download or regenerate it.",
+        )
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    is_short = "truncated" in reason.lower() or "end of" in reason.lower()
+    hint = f"The file {'is truncated' if is_short else 'may be damaged'}: download or regenerate it."
+    return ScasegError(f"{name} cannot be read: {reason}", hint)
 
 
 def stored_bits(image: Image.Image) -> int:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaseg_cli.data.decode import opened, stored_bits
-from scaseg_cli.data.label_maps import read_label_map
+from scaseg_cli.data.label_maps import read_label_map, read_values
 from scaseg_cli.data.mistakes import Mistakes
+from scaseg_cli.data.pixels import rgb_of, size_of, turn_hint
 from scaseg_cli.data.records import VOID, ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,18 +35,22 @@ def rgb_to_ids(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.int32]:
     return ids
 
 
-def read_image(path: Path, record: ImageRecord | None = None) -> NDArray[np.uint8]:
-    """Read an image as RGB, uint8 [H,W,3]. EXIF rotation is ignored, as in COCO's annotations.
+def read_image(path: Path, record: ImageRecord | None = None, turned: bool = False) -> NDArray[np.uint8]:
+    """Read an image as RGB, uint8 [H,W,3], as `rgb_of` converts it.
 
     Args:
         path: the file.
         record: if given, the image must have the size in its record.
+        turned: whether to turn the image by its EXIF orientation.
 
     Raises:
-        ScasegError: the file is missing, truncated, not an image, or does not have the size in its record.
+        ScasegError: the file is missing, truncated, not an image, has pixels without a known range, or does not have
+            the size in its record.
     """
     with opened(path, "image") as image:
-        return _pixels_of(image, path, record)
+        if record is not None:
+            _check_size(path, size_of(image, turned), record, {size_of(image, not turned): turn_hint(turned)})
+        return rgb_of(image, f"the image {path}", turned)
 
 
 def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
@@ -60,40 +66,46 @@ def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
 def _read_panoptic(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
     path = panoptic_set.label_path(record)
     with opened(path, "panoptic PNG") as image:
-        if (bits := stored_bits(image)) > 8:  # Pillow drops the lower half
-            raise ScasegError(
-                f"the panoptic PNG {path} of image {record.image_id} has {bits} bits per channel, not 8",
-                "Encode the segment id in RGB as R + 256 G + 65536 B.",
-            )
-        if image.mode not in ("RGB", "RGBA", "P"):
-            raise ScasegError(
-                f"the panoptic PNG {path} of image {record.image_id} has pixels of mode {image.mode}, not RGB",
-                "Encode the segment id in RGB as R + 256 G + 65536 B.",
-            )
-        ids = rgb_to_ids(_pixels_of(image, path, record))
+        _check_size(path, image.size, record)
+        ids = _ids_in(image, path)
     _check_segments(path, ids, record)
     return ids
 
 
-def _pixels_of(image: Image.Image, path: Path, record: ImageRecord | None) -> NDArray[np.uint8]:
-    """Decode an opened image as RGB [H,W,3], after the size that its header announces was compared with the record."""
-    if record is not None:
-        _check_size(path, image.size, record)
-    # np.array, not asarray: the copy is writable.
-    pixels = np.array(image.convert("RGB"))
-    if record is not None:
-        _check_size(path, (pixels.shape[1], pixels.shape[0]), record)
-    return pixels
-
-
-def _check_size(path: Path, size: tuple[int, int], record: ImageRecord) -> None:
-    width, height = size
-    if size != (record.width, record.height):
+def _ids_in(image: Image.Image, path: Path) -> NDArray[np.int32]:
+    """The segment ids [H,W] in a panoptic PNG: of three channels R + 256 G + 65536 B, of one channel the value."""
+    bits = stored_bits(image)
+    if image.mode in ("L", "1") or image.mode.startswith("I"):
+        return read_values(image, path).astype(np.int32)
+    if bits > 8:  # Pillow drops the lower half
         raise ScasegError(
-            f"{path} is {width} x {height} pixels, but the annotation file says {record.width} x {record.height} "
-            f"for image {record.image_id}",
-            "Image, label and annotation must have the same size: download or regenerate them.",
+            f"the panoptic PNG {path} has {bits} bits per channel, not 8",
+            "Encode the segment id in RGB as R + 256 G + 65536 B.",
         )
+    if image.mode not in ("RGB", "RGBA", "P"):
+        raise ScasegError(
+            f"the panoptic PNG {path} has pixels of mode {image.mode}, not RGB",
+            "Encode the segment id in RGB as R + 256 G + 65536 B.",
+        )
+    return rgb_to_ids(np.array(image.convert("RGB")))
+
+
+def _check_size(
+    path: Path,
+    size: tuple[int, int],
+    record: ImageRecord,
+    hints: Mapping[tuple[int, int], str] | None = None,
+) -> None:
+    """Check the size of an image or label; ``hints`` are for sizes that the record may have instead."""
+    wanted = (record.width, record.height)
+    if size == wanted:
+        return
+    plain = "Image, label and annotation must have the same size: download or regenerate them."
+    raise ScasegError(
+        f"{path} is {size[0]} x {size[1]} pixels, but the annotation file says {wanted[0]} x {wanted[1]} "
+        f"for image {record.image_id}",
+        (hints or {}).get(wanted, plain),
+    )
 
 
 def _check_segments(path: Path, ids: NDArray[np.int32], record: ImageRecord) -> None:

@@ -15,6 +15,7 @@ from scaseg_cli.data.records import MAX_MAP_VALUE, ImageRecord, LabelledSet, Seg
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from PIL import Image
@@ -25,7 +26,13 @@ MapPixels = NDArray[np.uint8] | NDArray[np.uint16]
 _SHOWN = 5
 
 
-def read_map(path: Path, size: tuple[int, int], size_of: str, colours: ColourTable | None = None) -> MapPixels:
+def read_map(
+    path: Path,
+    size: tuple[int, int],
+    size_of: str,
+    colours: ColourTable | None = None,
+    hints: Mapping[tuple[int, int], str] | None = None,
+) -> MapPixels:
     """Read the values of a label map, [H,W], 8 or 16 bits each.
 
     Of a palette image these are the indices. Three equal channels are one.
@@ -35,6 +42,7 @@ def read_map(path: Path, size: tuple[int, int], size_of: str, colours: ColourTab
         size: required W, H.
         size_of: what has that size, for the error message ("its image a.jpg").
         colours: for maps painted in colours; the values are then places in this table.
+        hints: hints of the error for other sizes that the map may have.
 
     Raises:
         ScasegError: the file is missing or truncated, has another size, or is not one value of at most 16 bits per
@@ -49,14 +57,21 @@ def read_map(path: Path, size: tuple[int, int], size_of: str, colours: ColourTab
             raise ScasegError(
                 f"the label map {path} is {image.width} x {image.height} pixels, but {size_of} is "
                 f"{size[0]} x {size[1]}",
-                "Image and label map must have the same size: download or regenerate them.",
+                (hints or {}).get(
+                    image.size, "Image and label map must have the same size: download or regenerate them."
+                ),
             )
         if colours is not None:
             return colours.read(np.array(image.convert("RGB")), path)
-        return _values(path, image)
+        return read_values(image, path)
 
 
-def _values(path: Path, image: Image.Image) -> MapPixels:
+def read_values(image: Image.Image, path: Path) -> MapPixels:
+    """The values of an opened label, [H,W], 8 or 16 bits each.
+
+    Raises:
+        ScasegError: it is not one value of at most 16 bits per pixel.
+    """
     mode, bits = image.mode, stored_bits(image)
     # np.array, not asarray: the copy makes decoding happen while the file is open.
     if mode == "L" and bits in (2, 4):  # Pillow spreads them over 0..255

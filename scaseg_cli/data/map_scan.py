@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaseg_cli.data.decode import opened
 from scaseg_cli.data.label_maps import count_values, read_map
+from scaseg_cli.data.pixels import size_of, turn_hint
 from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.data.processes import spread
 from scaseg_cli.errors import ScasegError
@@ -15,9 +17,7 @@ from scaseg_cli.results.console import track
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from scaseg_cli.data.map_colours import ColourTable
     from scaseg_cli.data.map_pairs import Pair
     from scaseg_cli.data.records import LabelledSet
 
@@ -51,21 +51,23 @@ def scan_label_maps(
         processes = max(1, min(num_cores(), len(pairs) // _A_PROCESS))
     chunks = [pairs[first : first + _CHUNK] for first in range(0, len(pairs), _CHUNK)]
     with spread(processes, "scanned label maps") as mapped:
-        scanned = mapped(partial(_scan_chunk, labelled.images_dir, labelled.labels_dir, labelled.colours), chunks)
+        scanned = mapped(partial(_scan_chunk, replace(labelled, images=(), categories=())), chunks)
         return list(track(chain.from_iterable(scanned), description, len(pairs)))
 
 
-def _scan_chunk(
-    images_dir: Path, labels_dir: Path, colours: ColourTable | None, pairs: Sequence[Pair]
-) -> list[MapContent | ScasegError]:
-    return [_scan_map(images_dir / pair.image, labels_dir / pair.label, colours) for pair in pairs]
+def _scan_chunk(labelled: LabelledSet, pairs: Sequence[Pair]) -> list[MapContent | ScasegError]:
+    return [_scan_map(labelled, pair) for pair in pairs]
 
 
-def _scan_map(image_path: Path, label_path: Path, colours: ColourTable | None) -> MapContent | ScasegError:
+def _scan_map(labelled: LabelledSet, pair: Pair) -> MapContent | ScasegError:
+    image_path, turned = labelled.images_dir / pair.image, labelled.turned
     try:
         with opened(image_path, "image") as image:
-            width, height = image.size
-        values_HW = read_map(label_path, (width, height), f"its image {image_path}", colours)
+            width, height = size_of(image, turned)
+            hints = {size_of(image, not turned): turn_hint(turned)}
+        values_HW = read_map(
+            labelled.labels_dir / pair.label, (width, height), f"its image {image_path}", labelled.colours, hints
+        )
     except ScasegError as error:  # collected: all errors are reported together
         return error
     return MapContent(width, height, count_values(values_HW))

@@ -107,6 +107,7 @@ class LabelledSet:
         map_values: for label maps, the pixel value of each category; None for panoptic PNGs.
         ignored: for label maps, the values that are no class, besides `ALWAYS_IGNORED`.
         colours: for label maps painted in colours, their table; ``map_values`` is then empty.
+        turned: whether images are turned by their EXIF orientation.
         findings: what reading the set showed besides its images.
     """
 
@@ -117,6 +118,7 @@ class LabelledSet:
     map_values: tuple[int, ...] | None = None
     ignored: tuple[int, ...] = ()
     colours: ColourTable | None = None
+    turned: bool = False
     findings: Findings = field(default=Findings(), compare=False)
 
     @cached_property

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 
 def scan_semantic_set(
-    root: Path, where: ImageSet, classes: str, part: str, ignored: Sequence[int] = (), colours: str | None = None
+    root: Path,
+    where: ImageSet,
+    classes: str,
+    part: str,
+    ignored: Sequence[int] = (),
+    colours: str | None = None,
+    turned: bool = False,
 ) -> LabelledSet:
     """Read every label map of two folders; return the images with their classes, in the order of their names.
 
@@ -44,6 +50,7 @@ def scan_semantic_set(
         part: the part of the data, for the progress bar.
         ignored: values that are no class; a class with such a value is left out.
         colours: a table of colours, for maps painted in colours.
+        turned: whether images are turned by their EXIF orientation.
 
     Raises:
         ScasegError: no image has a label map; label maps are damaged, differ in size from their image, or have values
@@ -54,13 +61,13 @@ def scan_semantic_set(
     found = pair_files(root, where)
     if colours is not None:
         table = read_colours(root / colours, {category.name: category.id for category in categories})
-        empty = LabelledSet(images_dir, labels_dir, categories, (), (), colours=table)
+        empty = LabelledSet(images_dir, labels_dir, categories, (), (), colours=table, turned=turned)
     else:
         is_raw = classes == COCO_STUFF and not found.are_train_ids
         values = coco_stuff_raw_values() if is_raw else tuple(category.id for category in categories)
         kept = [pair for pair in zip(categories, values, strict=True) if pair[1] not in set(ignored)]
         categories, values = tuple(item for item, _ in kept), tuple(value for _, value in kept)
-        empty = LabelledSet(images_dir, labels_dir, categories, (), values, tuple(ignored))
+        empty = LabelledSet(images_dir, labels_dir, categories, (), values, tuple(ignored), turned=turned)
     contents = scan_label_maps(empty, found.pairs, f"Scanning the label maps of {part}")
     records, without_class = _records(empty, found.pairs, contents)
     return replace(

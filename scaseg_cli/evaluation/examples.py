@@ -67,7 +67,10 @@ def draw_rows(
     styles = class_styles(images, classes)
     pictures: list[list[ExampleRow]] = [[] for _ in wanted]
     for record in chosen_images(images, classes, number):
-        image, label = read_image(images.image_path(record), record), prepared_label(images, record, classes)
+        image, label = (
+            read_image(images.image_path(record), record, images.turned),
+            prepared_label(images, record, classes),
+        )
         visual_1QD, (prepared,) = scored.segment(scored.read([record]))
         both = [draw_image(image), draw_regions(image, labelled_regions(images, record, classes, styles))]
         for (recipe, columns), rows in zip(wanted, pictures, strict=True):

@@ -111,7 +111,11 @@ class ScoredSet:
             ScasegError: an image or its label cannot be read or does not fit its annotation.
         """
         return [
-            Labelled(record, read_image(self.images.image_path(record), record), read_label(self.images, record))
+            Labelled(
+                record,
+                read_image(self.images.image_path(record), record, self.images.turned),
+                read_label(self.images, record),
+            )
             for record in records
         ]
 

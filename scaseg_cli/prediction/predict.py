@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scaseg_cli.data.images import read_image
 from scaseg_cli.data.prefetch import num_cores, prefetched
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_bytes, write_json
@@ -21,7 +22,6 @@ from scaseg_cli.prediction.model import (
     needs_of_setting,
 )
 from scaseg_cli.prediction.output import MADE_BY, OutputFolder
-from scaseg_cli.prediction.read_image import read_any_image
 from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, segments_info, styles_of
 from scaseg_cli.prediction.sources import Source, as_text
 from scaseg_cli.prediction.vocabulary import vocabulary_of
@@ -126,7 +126,7 @@ def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) 
 
     def read(source: Source) -> InputImage | ScasegError:
         try:
-            return source, read_any_image(source.path)
+            return source, read_image(source.path, turned=True)
         except ScasegError as error:
             return error
 

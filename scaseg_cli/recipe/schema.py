@@ -77,6 +77,9 @@ class Data(Section):
     colours: FilePath | None = Field(
         None, description="zss: a file of colours and class names, for maps painted in colours"
     )
+    exif: Literal["ignore", "turn"] = Field(
+        "ignore", description="EXIF orientation of the images: ignored, as COCO's labels do, or followed, as viewers do"
+    )
     things: list[str] | None = Field(
         None, description="zps: the classes that are things; null: those whose isthing is 1 in the annotations"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.data.annotations import read_panoptic_set
@@ -35,6 +36,11 @@ def part_source(recipe: Recipe, part: Part) -> ImageSet:
 def own_parts(recipe: Recipe) -> list[Part]:
     """The parts with images of their own; a selection that is taken from validation is none."""
     return [part for part in PARTS if part != "selection" or recipe.data.selection is not None]
+
+
+def turns(recipe: Recipe) -> bool:
+    """Whether images are turned by their EXIF orientation."""
+    return recipe.data.exif == "turn"
 
 
 def read_image_ids(run: RunDir) -> dict[str, list[ImageId]]:
@@ -74,6 +80,6 @@ def open_set(recipe: Recipe, run: RunDir, part: Part) -> LabelledSet:
         whole = with_located_images(read_panoptic_set(root, source, recipe.data.things))
     else:
         whole = read_index(index, root, source)
-    labelled = whole.only(image_ids)
+    labelled = replace(whole.only(image_ids), turned=turns(recipe))
     check_files(labelled)
     return labelled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaseg_cli.data.annotations import read_panoptic_set
@@ -11,7 +12,7 @@ from scaseg_cli.data.located import with_located_images
 from scaseg_cli.data.map_pairs import pair_files
 from scaseg_cli.data.records import LabelledSet
 from scaseg_cli.data.semantic import scan_semantic_set
-from scaseg_cli.split.lists import PARTS, Part, part_source
+from scaseg_cli.split.lists import PARTS, Part, part_source, turns
 from scaseg_cli.split.rules import check_same_categories
 from scaseg_cli.split.unseen import find_unseen, unseen_names
 from scaseg_cli.stages import is_done, recording
@@ -76,10 +77,10 @@ def _check_before_scan(recipe: Recipe, root: Path, categories: str) -> None:
 
 def _read_set(recipe: Recipe, root: Path, part: Part) -> LabelledSet:
     source = part_source(recipe, part)
-    if recipe.data.categories is None:
-        return with_located_images(read_panoptic_set(root, source, recipe.data.things))
     data = recipe.data
-    return scan_semantic_set(root, source, recipe.data.categories, part, data.ignored, data.colours)
+    if data.categories is None:
+        return replace(with_located_images(read_panoptic_set(root, source, recipe.data.things)), turned=turns(recipe))
+    return scan_semantic_set(root, source, data.categories, part, data.ignored, data.colours, turns(recipe))
 
 
 def share_labels(recipe: Recipe, root: Path, part: Part) -> bool:

@@ -74,7 +74,7 @@ def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Col
         ScasegError: the image or its label cannot be read.
     """
     images, classes, record = scored.images, scored.classes, scored_image.record
-    image_HW3 = read_image(images.image_path(record), record)
+    image_HW3 = read_image(images.image_path(record), record, images.turned)
     label = prepared_label(images, record, classes)
     regions = {"label": labelled_regions(images, record, classes, style.styles)}
     captions = [_caption(record), ""]

@@ -15,6 +15,7 @@ from mutations import as_json, mutated, mutated_bytes, mutated_png, mutated_text
 from panoptic_files import panoptic_json, striped, write_panoptic_set
 from PIL import Image
 from prediction_files import strips, write_pairs
+from scaseg_cli.prediction.read_image import read_any_image
 from semantic_files import CLASSES, columns, write_maps
 from semantic_files import write_classes as write_class_list
 
@@ -24,7 +25,6 @@ from scaseg_cli.data.label_maps import count_values, read_map
 from scaseg_cli.data.segment_png import CodeReader, silent_decoder
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.external.evaluate_predictions import score_predictions
-from scaseg_cli.prediction.read_image import read_any_image
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.split import split_dataset

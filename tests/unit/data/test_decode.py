@@ -18,7 +18,6 @@ from scaseg_cli.data.images import read_image, read_label
 from scaseg_cli.data.label_maps import read_map
 from scaseg_cli.data.segment_png import CodeReader
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.prediction.read_image import read_any_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +63,7 @@ def test_more_pixels_than_the_file_can_hold_are_refused_before_decoding(tmp_path
     path = announce(tmp_path / "huge.png", *HUGE)
     said = rf"huge\.png announces 40000 x 30000 pixels, more than {path.stat().st_size} bytes can hold"
     with pytest.raises(ScasegError, match=said):
-        read_any_image(path)
+        read_image(path, turned=True)
     with pytest.raises(ScasegError, match=said):
         read_image(path)
     with pytest.raises(ScasegError, match=said):
@@ -91,7 +90,7 @@ def test_the_densest_png_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_pillows_own_limit_does_not_apply_and_stays_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (30, 30)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
-    assert read_any_image(tmp_path / "a.png").shape == (30, 30, 3)
+    assert read_image(tmp_path / "a.png", turned=True).shape == (30, 30, 3)
     assert read_image(tmp_path / "a.png").shape == (30, 30, 3)
     with open_image(tmp_path / "a.png") as image:
         assert image.size == (30, 30)

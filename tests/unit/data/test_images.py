@@ -6,6 +6,7 @@ from PIL import Image
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.images import ids_to_rgb, read_image, read_label, rgb_to_ids
+from scaseg_cli.data.records import ImageRecord
 from scaseg_cli.errors import ScasegError
 
 LARGEST = 256**3 - 1
@@ -96,10 +97,20 @@ def test_image_and_label_must_have_the_size_of_the_record(one):
         read_label(panoptic_set, record)
 
 
-def test_a_grey_label_is_refused(one):
+@pytest.mark.parametrize("bits", [8, 16])
+def test_of_one_channel_the_value_is_the_id(tmp_path, bits):
+    label = np.array([[0, 3, 250], [250, 250, 3]])
+    image = TinyImage(5, label, {3: 1, 250: 100})
+    panoptic_set = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", [image]))
+    path = panoptic_set.label_path(panoptic_set.images[0])
+    Image.fromarray(label.astype(np.uint8 if bits == 8 else np.uint16)).save(path)
+    assert read_label(panoptic_set, panoptic_set.images[0]).tolist() == label.tolist()
+
+
+def test_a_label_whose_pixels_have_no_number_is_refused(one):
     panoptic_set, record = one
-    Image.new("L", (8, 6)).save(panoptic_set.label_path(record))
-    with pytest.raises(ScasegError, match="of image 5 has pixels of mode L, not RGB"):
+    Image.new("LA", (8, 6)).save(panoptic_set.label_path(record))
+    with pytest.raises(ScasegError, match="has pixels of mode LA, not RGB"):
         read_label(panoptic_set, record)
 
 
@@ -110,7 +121,7 @@ def test_a_label_of_16_bits_per_channel_is_refused(one):
     pixels = np.array(Image.open(path).convert("RGB")).astype(np.uint16) * 257
     assert cv2.imwrite(str(path), pixels[..., ::-1])
     assert np.array_equal(np.array(Image.open(path)), pixels >> 8)
-    with pytest.raises(ScasegError, match=r"the panoptic PNG \S+ of image 5 has 16 bits per channel, not 8") as caught:
+    with pytest.raises(ScasegError, match=r"the panoptic PNG \S+ has 16 bits per channel, not 8") as caught:
         read_label(panoptic_set, record)
     assert caught.value.hint == "Encode the segment id in RGB as R + 256 G + 65536 B."
 
@@ -149,3 +160,39 @@ def test_a_label_of_void_alone_is_fine_without_segments(tmp_path):
     image = TinyImage(5, np.zeros((3, 4), dtype=int), {})
     panoptic_set = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", [image]))
     assert not read_label(panoptic_set, panoptic_set.images[0]).any()
+
+
+def photograph(path, orientation: int, size=(8, 6)) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", size).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_label_that_fits_the_turned_image_names_the_key(tmp_path, suffix):
+    record = ImageRecord(5, f"a.{suffix}", "5.png", 6, 8, ())
+    path = tmp_path / record.file_name
+    photograph(path, 6)
+    with pytest.raises(ScasegError, match="is 8 x 6 pixels, but the annotation file says 6 x 8") as caught:
+        read_image(path, record)
+    assert "EXIF" in caught.value.hint
+    assert "data.exif to turn" in caught.value.hint
+    assert read_image(path, record, turned=True).shape == (8, 6, 3)
+    upright = ImageRecord(5, record.file_name, "5.png", 8, 6, ())
+    assert read_image(path, upright).shape == (6, 8, 3)
+    with pytest.raises(ScasegError) as caught:
+        read_image(path, upright, turned=True)
+    assert "data.exif to ignore" in caught.value.hint
+
+
+def test_training_evaluation_and_predict_see_the_same_16_bits(tmp_path):
+    values = np.array([[0, 129, 32_768, 65_535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    for turned in (False, True):
+        assert read_image(tmp_path / "a.png", turned=turned)[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_a_tiff_is_always_turned(tmp_path):
+    photograph(tmp_path / "a.tif", 6)
+    assert read_image(tmp_path / "a.tif").shape == read_image(tmp_path / "a.tif", turned=True).shape == (8, 6, 3)
+    read_image(tmp_path / "a.tif", ImageRecord(5, "a.tif", "5.png", 6, 8, ()))

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from scaseg_cli.data import segment_png
+from scaseg_cli.data.images import read_image
 from scaseg_cli.data.segment_png import OPAQUE, CodeReader, one_thread_a_call, silent_decoder
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.prediction.read_image import read_any_image
 
 IDS = np.array([[0, 1, 255], [256, 65535, 65536], [16777215, 70000, 1]])
 COLOURS = np.stack([IDS & 255, IDS >> 8 & 255, IDS >> 16], axis=-1).astype(np.uint8)
@@ -176,7 +176,7 @@ def test_empty_and_short_chunks_never_end_as_a_bug(tmp_path, capfd, kind, data, 
     with contextlib.suppress(ScasegError):
         assert (read(tmp_path, content) - np.uint32(OPAQUE)).tolist() == IDS.tolist()
     with contextlib.suppress(ScasegError):
-        assert read_any_image(tmp_path / "map.png").shape == (3, 3, 3)
+        assert read_image(tmp_path / "map.png").shape == (3, 3, 3)
     capfd.readouterr()  # messages of the decoder
 
 

@@ -161,7 +161,7 @@ def test_several_processes_find_what_one_finds(tmp_path):
     assert alone == together
     assert str(errors[0]) == str(errors[1])
     assert "333.png cannot be read" in errors[1].message
-    assert "truncated" in errors[1].hint
+    assert "download" in errors[1].hint
 
 
 def test_ignored_pixels_are_void_and_those_of_the_given_classes(scanned):
@@ -189,3 +189,20 @@ def test_a_set_counts_what_it_leaves_out(tmp_path):
     (tmp_path / where.labels / "2.png").rename(tmp_path / where.labels / "3.png")
     found = scan_semantic_set(tmp_path, where, write_classes(tmp_path), "train").findings
     assert (found.num_labelled, found.unlabelled, found.imageless) == (1, ("2.jpg",), ("3.png",))
+
+
+@pytest.mark.parametrize(("turned", "fits", "key"), [(False, (3, 4), "turn"), (True, (4, 3), "ignore")])
+def test_a_map_that_fits_the_image_turned_otherwise_names_the_key(tmp_path, turned, fits, key):
+    where = write_maps(tmp_path, "train", {"1": np.zeros(fits[::-1], np.uint8)})
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.new("RGB", (4, 3)).save(tmp_path / where.images / "1.jpg", exif=exif)
+    classes = write_classes(tmp_path)
+    with pytest.raises(ScasegError) as caught:
+        scan_semantic_set(tmp_path, where, classes, "train", turned=turned)
+    assert (
+        f"its label fits the image {'as stored' if turned else 'turned by it'}: set data.exif to {key}"
+        in caught.value.hint
+    )
+    labelled = scan_semantic_set(tmp_path, where, classes, "train", turned=not turned)
+    assert (labelled.images[0].width, labelled.images[0].height) == fits

@@ -127,7 +127,7 @@ def test_nothing_that_changes_results_is_left_to_a_default(name: str) -> None:
     # Keys of panoptic inference, label maps and the embedded world have no effect on the other task.
     elsewhere = {"data.shapes"} | MACHINE
     # COCO's files are named as the defaults say.
-    elsewhere |= {"data.ignored", "data.colours", "data.things"}
+    elsewhere |= {"data.ignored", "data.colours", "data.things", "data.exif"}
     elsewhere |= {
         f"data.{part}.{key}" for part in ("train", "validation") for key in ("list", "image_suffix", "label_suffix")
     }
