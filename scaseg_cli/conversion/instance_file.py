@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from scaseg_cli.conversion.outlines import MAX_PIXELS, Outline, problem_of
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import inside
@@ -25,19 +26,12 @@ else:  # a whole number may be written 3.0; `__post_init__` makes it an int
 _HINT = "Give COCO's instance format: images, categories, and annotations with a segmentation each."
 
 
-class RunLengths(msgspec.Struct, gc=False):
-    """A mask as run lengths: ``size`` is height and width, ``counts`` a list or COCO's compressed text."""
-
-    size: tuple[int, int]
-    counts: str | list[int]
-
-
 class Instance(msgspec.Struct, gc=False):
     """One annotated object; ``segmentation`` has polygons (x, y, x, y, ...) or run lengths."""
 
     image_id: _Whole | str
     category_id: _Whole
-    segmentation: list[list[float]] | RunLengths | None = None
+    segmentation: Outline | None = None
     iscrowd: _Whole = 0
     id: _Whole | str | None = None
 
@@ -134,6 +128,8 @@ def _check(path: Path, content: _File) -> None:
     labels = Counter(image.label_name for image in content.images)
     for image in content.images:
         inside(path.parent, image.file_name, f"image {image.id!r}")
+        if image.width * image.height > MAX_PIXELS:
+            mistakes.add(f"image {image.id!r} has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
         if labels[image.label_name] > 1:
             mistakes.add(f"several images would have the label {image.label_name}, among them {image.file_name}")
     for kind, ids in (
@@ -159,17 +155,4 @@ def _problem(item: Instance, image: InstanceImage) -> str | None:
     """What is wrong with an outline; None if nothing is."""
     if item.iscrowd not in (0, 1):
         return f"iscrowd is {item.iscrowd}, not 0 or 1"
-    outline = item.segmentation
-    if isinstance(outline, RunLengths):
-        height, width = outline.size
-        if (width, height) != (image.width, image.height):
-            return f"its mask is {width} x {height} pixels, and the image {image.width} x {image.height}"
-        if isinstance(outline.counts, list) and (
-            min(outline.counts, default=0) < 0 or sum(outline.counts) != height * width
-        ):
-            return f"its run lengths do not add up to {height * width} pixels"
-        return None
-    for polygon in outline or ():
-        if len(polygon) < 6 or len(polygon) % 2:
-            return f"a polygon has {len(polygon)} numbers; it needs an even number, at least 6"
-    return None
+    return problem_of(item.segmentation, image.width, image.height) if item.segmentation else None

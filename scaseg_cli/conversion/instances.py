@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from scaseg_cli.conversion.instance_file import (
     Instance,
     InstanceCategory,
     InstanceImage,
-    RunLengths,
     read_instances,
 )
+from scaseg_cli.conversion.outlines import mask_of
 from scaseg_cli.data.prefetch import num_cores, prefetched
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, hash_value, read_json, write_bytes, write_json
@@ -207,25 +206,14 @@ def _segments(image: InstanceImage, instances: list[Instance], things: Mapping[i
     found: list[_Segment] = []
     stuff: dict[int, NDArray[np.bool_]] = {}
     for item in instances:
-        mask_HW = _mask(item, image)
+        assert item.segmentation is not None  # the others are counted apart
+        mask_HW = mask_of(item.segmentation, image.width, image.height)
         if things[item.category_id]:
             found.append(_Segment(item.category_id, item.iscrowd, mask_HW))
         else:
             stuff[item.category_id] = stuff.get(item.category_id, False) | mask_HW
     found += [_Segment(category_id, 0, mask_HW) for category_id, mask_HW in stuff.items()]
     return sorted(found, key=lambda segment: (-segment.iscrowd, -int(segment.mask_HW.sum())))
-
-
-def _mask(item: Instance, image: InstanceImage) -> NDArray[np.bool_]:
-    outline = item.segmentation
-    height, width = image.height, image.width
-    if not isinstance(outline, RunLengths):
-        encoded = coco_mask.merge(coco_mask.frPyObjects(outline, height, width))
-    elif isinstance(outline.counts, str):
-        encoded = {"size": [height, width], "counts": outline.counts.encode()}
-    else:
-        encoded = coco_mask.frPyObjects({"size": [height, width], "counts": outline.counts}, height, width)
-    return np.asarray(coco_mask.decode(encoded), dtype=bool)
 
 
 def _segment_info(visible_HW: NDArray[np.bool_], number: int, segment: _Segment) -> dict[str, Any]:
