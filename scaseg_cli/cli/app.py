@@ -17,6 +17,7 @@ from scaseg_cli.cli.doctor import doctor
 from scaseg_cli.cli.embed_classes import embed_classes
 from scaseg_cli.cli.evaluate import evaluate
 from scaseg_cli.cli.predict import predict
+from scaseg_cli.cli.quick_options import convert_quickly
 from scaseg_cli.cli.recipe import recipe
 from scaseg_cli.cli.report import report
 from scaseg_cli.cli.run import run
@@ -31,11 +32,12 @@ from scaseg_cli.cli.visualize import visualize
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.version import __version__
 
+_HELP = ["-h", "--help"]
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": _HELP},
 )
 _RUNS, _STAGES, _MATTER = "Runs", "Stages, in order", "Recipes and data"
 app.command(rich_help_panel=_RUNS)(run)
@@ -118,7 +120,9 @@ def _run(arguments: list[str]) -> int:
                 f"{argument!r:.80} has the character NUL, which no path can have", "Correct the argument."
             )
     try:
-        get_command(app).main(arguments, prog_name="scaseg")
+        command = get_command(app)
+        convert_quickly(command, _HELP)
+        command.main(arguments, prog_name="scaseg")
     except SystemExit as leaving:
         if leaving.code == failures.INTERRUPTED:
             raise KeyboardInterrupt from None
