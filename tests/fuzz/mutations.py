@@ -86,7 +86,7 @@ def _mutate(draw: Any, holder: list[Any]) -> None:
     elif what == "near":
         node[key] = draw(_near(old))
     else:
-        node[key] = draw(st.sampled_from(ODD))
+        node[key] = copy.deepcopy(draw(st.sampled_from(ODD)))  # the next change must not reach the list of odd values
 
 
 _keys = st.sampled_from([odd for odd in ODD if isinstance(odd, str)] + ["id", "name", "images", "key", "extends"])
@@ -109,9 +109,9 @@ def _near(value: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from([value + 1, value - 1, -value, value * 1000, float(value), str(value), value + 0.5])
     if isinstance(value, str):
         return st.sampled_from(
-            [value + "\x00", value + "x", value[:-1], value.upper(), f" {value}", value * 50, [value]]
+            [value + "\x00", value + "x", value[:-1], value.upper(), f" {value}", value[:200] * 50, [value]]
         )
-    return st.just(copy.copy(value))
+    return st.just(copy.deepcopy(value))
 
 
 def as_json(value: Any) -> str:
