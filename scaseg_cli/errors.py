@@ -56,6 +56,8 @@ def explained(error: BaseException) -> ScasegError | None:
         name = str(error.filename) if error.filename else ""
         where = f"{name if len(name) <= _SHOWN else f'{name[:_SHOWN]}...'}: " if name else ""
         return ScasegError(f"{where}{error.strerror}", hint)
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from"):  # of Path.resolve
+        return ScasegError(str(error), _HINTS[errno.ELOOP])
     if _is_memory(error):
         return ScasegError(
             f"out of memory: {str(error).splitlines()[0] if str(error) else 'none is left'}",

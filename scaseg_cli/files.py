@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -150,7 +151,7 @@ def read_json(path: Path, what: str, hint: str | None = None) -> Any:
 
 
 def _parsed(text: bytes, where: str, hint: str | None) -> Any:
-    """Parse JSON; a byte order mark, UTF-16 and NaN, which Windows and pandas write, are read too."""
+    """Parse JSON; a byte order mark, UTF-16 and NaN, which Windows and pandas write, are read too, NaN as null."""
     import orjson  # three times faster than json on COCO's annotation files
 
     try:
@@ -158,7 +159,7 @@ def _parsed(text: bytes, where: str, hint: str | None) -> Any:
     except orjson.JSONDecodeError:
         pass  # as for numbers out of range and more than 1024 levels
     try:
-        return json.loads(text, parse_int=_whole_number)
+        return json.loads(text, parse_int=_whole_number, parse_float=_finite, parse_constant=_constant)
     except json.JSONDecodeError as error:
         if not error.doc[error.pos :].strip() or error.msg.startswith("Unterminated string"):
             raise ScasegError(
@@ -174,6 +175,18 @@ def _whole_number(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**63:
         raise ValueError(f"{digits:.30} is out of range, 64 bits")
     return number
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits:.30} is out of range")
+    return number
+
+
+def _constant(name: str) -> None:
+    if name != "NaN":
+        raise ValueError(f"{name} is not a number of JSON")
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
@@ -224,6 +237,14 @@ def hash_value(value: Any) -> str:
     """SHA-256 of a JSON-like value, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def real_path(path: Path) -> str:
+    """The path without links, or unchanged if no file can have it or links lead to each other."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # NUL
+        return str(path)
 
 
 def can_be_named(names: Sequence[str]) -> bool:

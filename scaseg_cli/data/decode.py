@@ -6,6 +6,7 @@ as its bytes can hold.
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from functools import cache
@@ -78,8 +79,8 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
         ScasegError: the file is missing, truncated, not an image, or announces more pixels than its bytes can hold;
             raised here or when the block decodes it.
     """
-    if not path.is_file():
-        missing = "is not a file" if path.exists() else "does not exist"
+    if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
+        missing = "is not a file" if os.path.exists(path) else "does not exist"
         raise ScasegError(f"the {what} {path} {missing}", "Check the path, or the folders under `data` in the recipe.")
     try:
         with open_image(path) as image:

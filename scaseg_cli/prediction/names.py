@@ -23,6 +23,8 @@ def parse_names(text: str) -> tuple[list[str], list[str]]:
     Raises:
         ScasegError: the list has no name, more than one semicolon, or a quote without an end.
     """
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ScasegError(f"the list of classes {text!r:.80} is not UTF-8 text", EXAMPLE)
     parts: list[list[str]] = [[]]
     place, mark = 0, ","
     while mark:

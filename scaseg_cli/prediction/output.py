@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import is_unfinished, read_json, remove_unfinished, write_json
+from scaseg_cli.files import is_unfinished, read_json, real_path, remove_unfinished, write_json
 from scaseg_cli.prediction.sources import Source, result_names
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class OutputFolder:
         others = [path for path in self.path.iterdir() if not is_unfinished(path.name)]
         if others and not self._is_ours():
             raise ScasegError(f"the folder {self.path} has files that `{MADE_BY}` did not make", _ANOTHER)
-        results = {path(source).resolve() for source in sources for path in (self.map_file, self.overlay_file)}
+        results = {real_path(path(source)) for source in sources for path in (self.map_file, self.overlay_file)}
         for source in sources:
-            if source.path.resolve() in results:
+            if real_path(source.path) in results:
                 raise ScasegError(f"the image {source.path} would be replaced by a result", _ANOTHER)
         remove_unfinished(self.path)
         write_json(self.json_file, document)

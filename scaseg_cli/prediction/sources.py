@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,11 +45,11 @@ def find_sources(named: Sequence[str], listed: Iterable[str] = ()) -> list[Sourc
     Raises:
         ScasegError: no image was found.
     """
-    paths: dict[Path, Path] = {}
+    paths: dict[str, Path] = {}
     for name in named:
         found = [Path(line.rstrip("\r\n")) for line in listed if line.strip()] if name == STDIN else _expanded(name)
         for path in found:
-            paths.setdefault(path.resolve(), path)
+            paths.setdefault(real_path(path), path)
     if not paths:
         looked = ", ".join("stdin" if name == STDIN else name for name in named) or "nothing"
         raise ScasegError(
@@ -61,14 +62,14 @@ def find_sources(named: Sequence[str], listed: Iterable[str] = ()) -> list[Sourc
 
 def _expanded(name: str) -> list[Path]:
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):  # Path's own methods raise for a name that is too long
         from scaseg_cli.data.decode import image_suffixes  # loads Pillow
 
         suffixes = image_suffixes()
         return sorted(item for item in path.iterdir() if item.suffix.lower() in suffixes and item.is_file())
-    if path.exists() or not glob.has_magic(name):
+    if os.path.exists(path) or not glob.has_magic(name):
         return [path]
-    return [Path(item) for item in sorted(glob.glob(name, recursive=True)) if Path(item).is_file()]
+    return [Path(item) for item in sorted(glob.glob(name, recursive=True)) if os.path.isfile(item)]
 
 
 def _stems(paths: Sequence[Path]) -> list[str]:

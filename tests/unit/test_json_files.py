@@ -42,12 +42,14 @@ def test_the_limit_of_nesting(tmp_path: Path) -> None:
             read_json(path, "the file")
 
 
-@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "9" * 5000])
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "-Infinity", "9" * 30, "9" * 5000, "NaN, 1e999"])
 def test_numbers_that_json_does_not_have(number: str, tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(f'{{"id": {number}}}')
+    (tmp_path / "a.json").write_text(f"[NaN, {number}]")
     with pytest.raises(ScasegError, match=r"a\.json is not valid JSON") as caught:
         read_json(tmp_path / "a.json", "the file", "the hint")
     assert caught.value.hint == "the hint"
+    (tmp_path / "a.json").write_text("[NaN, 1.5e3, 7]")
+    assert read_json(tmp_path / "a.json", "the file") == [None, 1500.0, 7]
 
 
 def test_scalars_and_names_in_a_path(tmp_path: Path) -> None:
@@ -80,6 +82,15 @@ def test_errors_of_paths_are_the_users(number: int) -> None:
     assert told is not None
     assert len(told.message) < 250
     assert told.hint
+
+
+def test_links_that_lead_to_each_other(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises((RuntimeError, OSError)) as caught:
+        (tmp_path / "loop").resolve(strict=True)
+    told = explained(caught.value)
+    assert told is not None
+    assert str(tmp_path / "loop") in told.message
 
 
 def test_memory_that_torch_does_not_get() -> None:

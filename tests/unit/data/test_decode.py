@@ -108,3 +108,10 @@ def test_any_error_of_a_reader_names_the_file(tmp_path: Path) -> None:
             raise raised
     with pytest.raises(MemoryError), opened(tmp_path / "a.png", "image"):
         raise MemoryError
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    for name in ("x" * 300, "a\0b", "loop.png"):
+        with pytest.raises(ScasegError, match="does not exist"), opened(tmp_path / name, "image"):
+            pass

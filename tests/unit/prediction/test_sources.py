@@ -88,3 +88,10 @@ def test_a_name_that_is_not_utf_8_can_be_written_as_text():
     (source,) = find_sources([os.fsdecode(b"caf\xe9.jpg")])
     assert source.stem == "caf�"
     assert os.fsencode(source.path) == b"caf\xe9.jpg"
+
+
+def test_names_that_no_file_can_have_are_kept_to_be_reported(tmp_path):
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    names = ["x" * 300, "a\0b.png", str(tmp_path / "loop.png")]
+    assert [str(source.path) for source in find_sources(["-"], names)] == names
+    assert [str(source.path) for source in find_sources([names[0], names[2]])] == [names[0], names[2]]

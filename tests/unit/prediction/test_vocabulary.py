@@ -33,9 +33,14 @@ def run(recipe, tmp_path_factory):
     run = RunDir(tmp_path_factory.mktemp("run"))
     write_classes(run, "zps", ClassList(CLASSES))
     clip, random = load_clip(recipe.clip), torch.Generator().manual_seed(0)
-    vectors = torch.randn(4, clip.dim, generator=random)
+    vectors = torch.nn.functional.normalize(torch.randn(4, clip.dim, generator=random), dim=1)
     save_embeddings(run.embeddings_file, ClassEmbeddings(NAMES, vectors, clip.fingerprint, recipe.clip, ("a {}",)))
     return run
+
+
+def test_names_that_are_not_utf_8_text():
+    with pytest.raises(ScasegError, match="is not UTF-8 text"):
+        parse_names("zebra, \udcff")
 
 
 def test_things_come_before_the_semicolon():
@@ -151,7 +156,7 @@ def test_a_class_may_be_named_only_once(run, things, stuff, says):
 
 
 def test_the_runs_classes_have_the_stored_vectors_bit_by_bit(run, recipe):
-    stored = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
+    stored = torch.nn.functional.normalize(torch.randn(4, 64, generator=torch.Generator().manual_seed(0)), dim=1)
     assert torch.equal(NameVectors(recipe, run).of(vocabulary_of(run, None))[0], stored)
     mixed = NameVectors(recipe, run).of(vocabulary_of(run, (["zebra", "sky"], ["blue dots"])))[0]
     assert torch.equal(mixed[:2], stored[[1, 2]])
