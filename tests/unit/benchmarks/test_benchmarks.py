@@ -180,6 +180,7 @@ def test_embed_classes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_panoptic_quality(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hotcoco")
     module = benchmark("panoptic_quality")
     monkeypatch.setitem(module.NUM_IMAGES, "small", 2)
     monkeypatch.setitem(module.NUM_PLAIN, "small", 1)
