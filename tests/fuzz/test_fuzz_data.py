@@ -15,7 +15,7 @@ from mutations import as_json, mutated, mutated_bytes, mutated_png, mutated_text
 from panoptic_files import panoptic_json, striped, write_panoptic_set
 from PIL import Image
 from prediction_files import strips, write_pairs
-from scaseg_cli.prediction.read_image import read_any_image
+from  import read_any_image
 from semantic_files import CLASSES, columns, write_maps
 from semantic_files import write_classes as write_class_list
 
