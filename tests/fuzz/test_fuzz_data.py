@@ -15,7 +15,6 @@ from mutations import as_json, mutated, mutated_bytes, mutated_png, mutated_text
 from panoptic_files import panoptic_json, striped, write_panoptic_set
 from PIL import Image
 from prediction_files import strips, write_pairs
-from  import read_any_image
 from semantic_files import CLASSES, columns, write_maps
 from semantic_files import write_classes as write_class_list
 
@@ -133,7 +132,7 @@ def test_png(data: Any) -> None:
             lambda: CodeReader().read(path, record.width, record.height),
             lambda: count_values(read_map(path, (8, 6), "its image")),
             lambda: read_image(path, record),
-            lambda: read_any_image(path),
+            lambda: read_image(path, turned=True),
         ):
             try:
                 read()
