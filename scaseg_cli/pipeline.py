@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 _POLL_EVERY = 2.0  # seconds between checks of what node 0 has finished
 
 
-def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = None) -> StageReport:
+def split_dataset(recipe: Recipe, run: RunDir, **options: Any) -> StageReport:
     """Divide the classes and images; draw the embedded world first if the recipe uses it.
 
     Args:
         recipe: the recipe.
         run: the run folder.
-        check_png: how many panoptic PNGs of each list to read and check; None: a few.
+        options: ``check_png``: how many panoptic PNGs of each list to read; None: all.
     """
     from scaseg_cli.split.split import split_dataset
 
-    return split_dataset(recipe, run) if check_png is None else split_dataset(recipe, run, check_png)
+    return split_dataset(recipe, run, **options)
 
 
 def embed_classes(recipe: Recipe, run: RunDir) -> StageReport:

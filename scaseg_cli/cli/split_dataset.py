@@ -8,16 +8,17 @@ from typing import Annotated
 import typer
 
 from scaseg_cli.cli.options import StageOptions, with_options
+from scaseg_cli.errors import ScasegError
 
 
 @with_options
 def split_dataset(
     options: StageOptions,
     check_png: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            "--check-png", metavar="N", min=0, show_default=False,
-            help="Panoptic PNGs of each list to compare with the annotations; 0: none. Default: 20.",
+            "--check-png", metavar="N|all", show_default=False,
+            help="Panoptic PNGs of each list to read and compare with the annotations; 0: none. Default: 20.",
         ),
     ] = None,
 ) -> None:  # fmt: skip
@@ -34,9 +35,24 @@ def split_dataset(
 
     Example: `scaseg split-dataset --set split.unseen=names.txt`
 
-    Example: `scaseg split-dataset --recipe coco-zps --check-png 1000`
+    The headers of all images and labels are checked. Labels and images that take no part are counted, and listed with
+    --json.
+
+    Example: `scaseg split-dataset --recipe coco-zps --check-png all`
     """
     from scaseg_cli import pipeline
     from scaseg_cli.cli.running import run_stage
 
-    run_stage(options, "split", partial(pipeline.split_dataset, check_png=check_png))
+    work = pipeline.split_dataset
+    if check_png is not None:
+        work = partial(work, check_png=_number(check_png))
+    run_stage(options, "split", work)
+
+
+def _number(check_png: str) -> int | None:
+    """The number of PNGs; None for all."""
+    if check_png == "all":
+        return None
+    if not (check_png.isascii() and check_png.isdigit()):
+        raise ScasegError(f"--check-png {check_png!r} is neither a number nor all", "For example --check-png 1000")
+    return int(check_png)

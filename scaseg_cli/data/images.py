@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import numpy as np
 
 from scaseg_cli.data.decode import opened, stored_bits
 from scaseg_cli.data.label_maps import read_label_map, read_values
-from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.pixels import rgb_of, size_of, turn_hint
+from scaseg_cli.data.pixels import orientation_of, rgb_of, size_of, turn_hint
 from scaseg_cli.data.records import VOID, ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL import Image
+
+
+HeaderKind = Literal["16 bits", "transparency", "palette", "EXIF orientation"]
 
 
 def ids_to_rgb(ids_HW: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -49,34 +52,108 @@ def read_image(path: Path, record: ImageRecord | None = None, turned: bool = Fal
     """
     with opened(path, "image") as image:
         if record is not None:
-            _check_size(path, size_of(image, turned), record, {size_of(image, not turned): turn_hint(turned)})
+            _check_size(path, size_of(image, turned), record, _turned_otherwise(image, turned))
         return rgb_of(image, f"the image {path}", turned)
+
+
+def check_headers_of(labelled: LabelledSet, record: ImageRecord) -> Iterator[HeaderKind | ScasegError]:
+    """Read the headers of an image and its label; yields what is unusual in the image, and what is wrong."""
+    path = labelled.image_path(record)
+    try:
+        with opened(path, "image") as image:
+            _check_size(path, size_of(image, labelled.turned), record, _turned_otherwise(image, labelled.turned))
+            if image.mode in ("I", "F"):  # 32 bits: what is in them decides
+                rgb_of(image, f"the image {path}", labelled.turned)
+            if orientation_of(image) != 1:
+                yield "EXIF orientation"
+            if stored_bits(image) > 8:
+                yield "16 bits"
+            if image.mode == "P":
+                yield "palette"
+            elif image.has_transparency_data:
+                yield "transparency"
+    except ScasegError as error:
+        yield error
+    if labelled.map_values is not None:  # all of them are read
+        return
+    path = labelled.label_path(record)
+    try:
+        with opened(path, "panoptic PNG") as image:
+            _check_size(path, image.size, record)
+            _check_has_ids(image, path)
+    except ScasegError as error:
+        yield error
 
 
 def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
     """Read the segment id of every pixel from a panoptic PNG or a label map, int32 [H,W]; 0 is void.
 
+    Pixels of a segment that the annotation file does not list are void.
+
     Raises:
-        ScasegError: the PNG is missing or truncated, does not have the size in its record, or its segments differ from
-            those in the annotation file or the label map index.
+        ScasegError: the label is missing or truncated, does not have the size in its record, or is a label map whose
+            classes differ from those in the index.
     """
-    return _read_panoptic(labelled, record) if labelled.map_values is None else read_label_map(labelled, record)
+    return read_segments(labelled, record)[1]
+
+
+def read_segments(labelled: LabelledSet, record: ImageRecord) -> tuple[ImageRecord, NDArray[np.int32]]:
+    """Read a label as `read_label` does; the record has only the segments with a pixel.
+
+    Raises:
+        ScasegError: as `read_label` does.
+    """
+    if labelled.map_values is not None:
+        return record, read_label_map(labelled, record)
+    ids_HW = _read_panoptic(labelled, record)
+    empty, unnamed = differences(ids_HW, record)
+    if unnamed:
+        ids_HW[np.isin(ids_HW, list(unnamed))] = VOID
+    if empty:
+        present = tuple(segment for segment in record.segments if segment.id not in empty)
+        record = msgspec.structs.replace(record, segments=present)
+    return record, ids_HW
+
+
+def differences(ids_HW: NDArray[np.int32], record: ImageRecord) -> tuple[set[int], set[int]]:
+    """The listed segments without a pixel, and the segments with pixels that are not listed."""
+    flat = ids_HW.ravel()
+    # Labels are flat areas: collecting the changes of value is fifteen times faster than sorting all pixels.
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    found = set(flat[:1].tolist()) | set(flat[changes].tolist())
+    found.discard(VOID)
+    named = {segment.id for segment in record.segments}
+    return named - found, found - named
+
+
+def read_differences(labelled: LabelledSet, record: ImageRecord) -> tuple[set[int], set[int]]:
+    """Read a panoptic PNG and return its `differences` from the annotation file.
+
+    Raises:
+        ScasegError: it is missing or truncated, or does not have the size in its record.
+    """
+    return differences(_read_panoptic(labelled, record), record)
 
 
 def _read_panoptic(panoptic_set: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
     path = panoptic_set.label_path(record)
     with opened(path, "panoptic PNG") as image:
         _check_size(path, image.size, record)
-        ids = _ids_in(image, path)
-    _check_segments(path, ids, record)
-    return ids
+        return _ids_in(image, path)
 
 
 def _ids_in(image: Image.Image, path: Path) -> NDArray[np.int32]:
     """The segment ids [H,W] in a panoptic PNG: of three channels R + 256 G + 65536 B, of one channel the value."""
+    if _check_has_ids(image, path):
+        return read_values(image, path).astype(np.int32)
+    return rgb_to_ids(np.array(image.convert("RGB")))
+
+
+def _check_has_ids(image: Image.Image, path: Path) -> bool:
+    """Check that a panoptic PNG has one or three channels of the right size; returns whether it has one."""
     bits = stored_bits(image)
     if image.mode in ("L", "1") or image.mode.startswith("I"):
-        return read_values(image, path).astype(np.int32)
+        return True
     if bits > 8:  # Pillow drops the lower half
         raise ScasegError(
             f"the panoptic PNG {path} has {bits} bits per channel, not 8",
@@ -87,7 +164,11 @@ def _ids_in(image: Image.Image, path: Path) -> NDArray[np.int32]:
             f"the panoptic PNG {path} has pixels of mode {image.mode}, not RGB",
             "Encode the segment id in RGB as R + 256 G + 65536 B.",
         )
-    return rgb_to_ids(np.array(image.convert("RGB")))
+    return False
+
+
+def _turned_otherwise(image: Image.Image, turned: bool) -> dict[tuple[int, int], str]:
+    return {size_of(image, not turned): turn_hint(turned)}
 
 
 def _check_size(
@@ -106,20 +187,3 @@ def _check_size(
         f"for image {record.image_id}",
         (hints or {}).get(wanted, plain),
     )
-
-
-def _check_segments(path: Path, ids: NDArray[np.int32], record: ImageRecord) -> None:
-    flat = ids.ravel()
-    # Labels are flat areas: collecting the changes of value is fifteen times faster than sorting all pixels.
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    found = set(flat[:1].tolist()) | set(flat[changes].tolist())
-    found.discard(VOID)
-    named = {segment.id for segment in record.segments}
-    if found == named:
-        return
-    mistakes = Mistakes(f"the panoptic PNG {path} of image {record.image_id}")
-    for segment_id in sorted(named - found):
-        mistakes.add(f"it has no pixel of segment {segment_id}, which is in the annotation file")
-    for segment_id in sorted(found - named):
-        mistakes.add(f"it has pixels of segment {segment_id}, which is not in the annotation file")
-    mistakes.stop_if_any("The PNG and the annotation file do not match: download or regenerate both.")

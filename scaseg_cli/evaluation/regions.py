@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaseg_cli.data.images import read_label
+from scaseg_cli.data.images import read_segments
 from scaseg_cli.drawing.regions import Region
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
 
@@ -29,7 +29,7 @@ def labelled_regions(
     images: LabelledSet, record: ImageRecord, classes: ClassList, styles: Sequence[ClassStyle]
 ) -> list[Region]:
     """Return the segments of an image's label as regions to draw."""
-    ids_HW = read_label(images, record)
+    record, ids_HW = read_segments(images, record)
     ids_G, class_ids_G, _ = classes.arrays_of(record.segments)
     return [Region(ids_HW == n, styles[class_id]) for n, class_id in zip(ids_G, class_ids_G, strict=True)]
 
@@ -40,7 +40,8 @@ def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList)
     Raises:
         ScasegError: its PNG cannot be read or does not fit its annotation.
     """
-    return prepare_label(read_label(images, record), *classes.arrays_of(record.segments))
+    record, ids_HW = read_segments(images, record)
+    return prepare_label(ids_HW, *classes.arrays_of(record.segments))
 
 
 def predicted_regions(found: Prediction, label: PreparedLabel, styles: Sequence[ClassStyle]) -> list[Region]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
-from scaseg_cli.data.images import read_image, read_label
+from scaseg_cli.data.images import read_image, read_segments
 from scaseg_cli.data.prefetch import prefetched
 from scaseg_cli.evaluation.inference import Inference, PreparedImage, inference_of
 from scaseg_cli.results.console import meter
@@ -110,14 +110,12 @@ class ScoredSet:
         Raises:
             ScasegError: an image or its label cannot be read or does not fit its annotation.
         """
-        return [
-            Labelled(
-                record,
-                read_image(self.images.image_path(record), record, self.images.turned),
-                read_label(self.images, record),
-            )
-            for record in records
-        ]
+        found = []
+        for record in records:
+            image_HW3 = read_image(self.images.image_path(record), record, self.images.turned)
+            with_pixels, label_HW = read_segments(self.images, record)
+            found.append(Labelled(with_pixels, image_HW3, label_HW))
+        return found
 
     def segment(self, batch: Sequence[Labelled]) -> tuple[Tensor, list[PreparedImage[Any]]]:
         """Segment a batch: its visual embeddings v [B, Q, D], and each image's label and masks, ready to be scored."""
@@ -131,7 +129,7 @@ class ScoredSet:
 
 
 class Labelled(NamedTuple):
-    """An image and its label, read from their files."""
+    """An image and its label, read from their files; the record has the segments with a pixel."""
 
     record: ImageRecord
     image_HW3: NDArray[np.uint8]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from scaseg_cli.data.images import read_label
+from scaseg_cli.data.images import read_differences
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import track
@@ -17,34 +18,65 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.split.lists import Part
 
+_SHOWN = 20  # mistakes to name when all are read
 NUM_CHECKED = 20  # per list, unless the user sets another number
 
 
-def check_label_sample(sets: Mapping[Part, LabelledSet], number: int) -> None:
-    """Read ``number`` panoptic PNGs of each set. Label maps are skipped: the split reads all of them anyway.
+class LabelCheck(NamedTuple):
+    """What reading labels of one list showed.
+
+    Attributes:
+        num_read: labels that were read.
+        empty: labels that lack a pixel of a listed segment, with these segments.
+        unnamed: labels with pixels of a segment that is not listed, with these segments.
+    """
+
+    num_read: int
+    empty: dict[str, list[int]]
+    unnamed: dict[str, list[int]]
+
+
+def check_label_sample(sets: Mapping[Part, LabelledSet], number: int | None) -> dict[Part, LabelCheck]:
+    """Read ``number`` panoptic PNGs of each set, or all. Label maps are skipped: the split reads all of them anyway.
 
     Raises:
-        ScasegError: some PNGs cannot be read, differ in size from their image, or differ in segments from the
-            annotation file; names all of them.
+        ScasegError: some PNGs cannot be read or differ in size from their image, names all of them; or no PNG of a list
+            has any of its segments.
     """
-    sample = [
-        (labelled, record)
-        for labelled in sets.values()
+    sample = {
+        part: labelled.images if number is None else spread_sample(labelled.images, number)
+        for part, labelled in sets.items()
         if labelled.map_values is None
-        for record in spread_sample(labelled.images, number)
-    ]
+    }
+    total = sum(map(len, sample.values()))
+    items = [(part, record) for part, records in sample.items() for record in records]
+    checks = {part: LabelCheck(len(records), {}, {}) for part, records in sample.items()}
+    num_strange: Counter[Part] = Counter()
     errors = []
-    for labelled, record in track(sample, "Checking panoptic PNGs", len(sample)):
+    for part, record in track(items, "Checking panoptic PNGs", total):
         try:
-            read_label(labelled, record)
+            empty, unnamed = read_differences(sets[part], record)
         except ScasegError as error:  # collected: all errors are reported together
             errors.append(error)
+            continue
+        num_strange[part] += bool(unnamed) and len(empty) == len(record.segments)
+        for segment_ids, found in ((empty, checks[part].empty), (unnamed, checks[part].unnamed)):
+            if segment_ids:
+                found[record.label_name] = sorted(segment_ids)
     if len(errors) == 1:
         raise errors[0]
-    mistakes = Mistakes(f"the sample of {len(sample)} panoptic PNGs", at_most=len(sample))
+    mistakes = Mistakes(f"the sample of {total} panoptic PNGs", at_most=max(total, 1) if number else _SHOWN)
     for wrong in errors:
-        mistakes.add(wrong.message.replace(":\n  ", ": ").replace("\n  ", "; "))
+        mistakes.add(wrong.message)
     mistakes.stop_if_any("Download or regenerate them together with their annotation file.")
+    for part, records in sample.items():
+        if records and num_strange[part] == len(records):
+            raise ScasegError(
+                f"none of {len(records)} panoptic PNGs of {part} that were read, such as "
+                f"{sets[part].label_path(records[0])}, has a pixel of its listed segments, but all have others",
+                "They do not match: check the labels in the recipe, and that ids are R + 256 G + 65536 B.",
+            )
+    return checks
 
 
 def spread_sample(records: tuple[ImageRecord, ...], number: int) -> list[ImageRecord]:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from scaseg_cli.split.lists import own_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scaseg_cli.data.images import HeaderKind
     from scaseg_cli.data.records import LabelledSet
     from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.split.label_sample import LabelCheck
     from scaseg_cli.split.lists import Part
     from scaseg_cli.split.sources import Sets
 
@@ -43,7 +47,7 @@ def _on_things(train: LabelledSet) -> list[str]:
     return [f"Stuff with several segments in one training image: {shown}. data.things names the things."]
 
 
-def left_out_names(recipe: Recipe, sets: Sets) -> dict[str, dict[str, list[str]]]:
+def left_out_names(recipe: Recipe, sets: Sets, checks: Mapping[Part, LabelCheck]) -> dict[str, dict[str, list[str]]]:
     """The names of the files that take no part, by list and reason; only where there are any."""
     names = {
         part: {
@@ -52,11 +56,53 @@ def left_out_names(recipe: Recipe, sets: Sets) -> dict[str, dict[str, list[str]]
         }
         for part in own_parts(recipe)
     }
+    for part, check in checks.items():
+        names.setdefault(part, {})["labels with listed segments without a pixel"] = list(check.empty)
+        names[part]["labels with pixels of no listed segment"] = list(check.unnamed)
     return {
         part: {why: files for why, files in reasons.items() if files}
         for part, reasons in names.items()
         if any(reasons.values())
     }
+
+
+_SHOWN_AS = {
+    "16 bits": "16 bits, scaled to 8",
+    "transparency": "transparency, composited on white",
+    "palette": "a palette, read as its colours",
+}
+
+
+def header_notes(recipe: Recipe, headers: Mapping[Part, Counter[HeaderKind]]) -> list[str]:
+    """How many images of each list are unusual, and what is done with them."""
+    shown: dict[str, str] = dict(_SHOWN_AS)
+    followed = recipe.data.exif == "turn"
+    shown["EXIF orientation"] = (
+        f"an EXIF orientation, {'followed' if followed else 'ignored'} (data.exif: {recipe.data.exif})"
+    )
+    return [
+        f"Images of {part} with {shown[kind]}: {count:,}."
+        for part, kinds in headers.items()
+        for kind, count in kinds.items()
+    ]
+
+
+def check_notes(checks: Mapping[Part, LabelCheck]) -> list[str]:
+    """How many labels differ from their annotations, of those that were read."""
+    notes = []
+    for part, check in checks.items():
+        if check.empty:
+            num = sum(map(len, check.empty.values()))
+            notes.append(
+                f"Labels of {part} with listed segments without a pixel: {len(check.empty):,} of {check.num_read:,} "
+                f"read; these {num:,} segments take no part."
+            )
+        if check.unnamed:
+            notes.append(
+                f"Labels of {part} with pixels of no listed segment: {len(check.unnamed):,} of {check.num_read:,} "
+                "read; these pixels are void."
+            )
+    return notes
 
 
 def _left_out(part: Part, labelled: LabelledSet) -> list[str]:

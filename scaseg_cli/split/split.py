@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.folders import check_files, data_root
@@ -11,9 +12,10 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.split.classes import ClassList, class_list, write_classes
+from scaseg_cli.split.header_check import check_headers
 from scaseg_cli.split.label_sample import NUM_CHECKED, check_label_sample
 from scaseg_cli.split.lists import PARTS, Part, label_indexes
-from scaseg_cli.split.reading_notes import left_out_names
+from scaseg_cli.split.reading_notes import check_notes, header_notes, left_out_names
 from scaseg_cli.split.rules import check_apart, check_trainable, parted_validation, training_ids
 from scaseg_cli.split.same_images import images_in_two_parts, names_of
 from scaseg_cli.split.sources import Sets, make_embedded_world, read_sets, share_labels
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 
-def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> StageReport:
+def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = NUM_CHECKED) -> StageReport:
     """Write the class list and the image lists; first draw the embedded world if the recipe uses it.
 
     For label maps it also writes an index of each image with the pixel count of every class.
@@ -36,7 +38,7 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> 
     Args:
         recipe: names the data and the unseen classes.
         run: the run folder.
-        check_png: number of panoptic PNGs per list to check; label maps are all checked.
+        check_png: number of panoptic PNGs per list to read, None for all; label maps are all read.
 
     Raises:
         ScasegError: the annotations, files or unseen names are wrong, or a list has no image.
@@ -52,7 +54,8 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> 
         )
         sets = _choose_images(recipe, whole, classes)
         _check_sets(recipe, run, sets)
-        check_label_sample(sets, check_png)
+        headers = check_headers(sets)
+        checks = check_label_sample(sets, check_png)
         twins = images_in_two_parts(sets)
         for index, labelled in {indexes[part]: whole[part] for part in indexes}.items():
             write_index(index, labelled)
@@ -64,10 +67,11 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int = NUM_CHECKED) -> 
         if task_of(recipe).keeps_unseen:
             summary["ignored"] = ignored_share(sets["train"], classes)
     table = split_table(recipe, sets, classes, dropped, twins)
+    table = replace(table, notes=[*table.notes, *header_notes(recipe, headers), *check_notes(checks)])
     listed: dict[str, Any] = {}
     if twins:
         listed["same_images"] = {f"{one}, {other}": names_of(pairs) for (one, other), pairs in twins.items()}
-    if left_out := left_out_names(recipe, sets):
+    if left_out := left_out_names(recipe, sets, checks):
         listed["left_out"] = left_out
     return StageReport("split", [table], outputs, "scaseg embed-classes", dict(summary) | listed)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from scaseg_cli.data.images import read_label
+from scaseg_cli.data.images import read_segments
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
 from scaseg_cli.measures.mean_iou import Confusion, semantic_label
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, prepare_label
@@ -79,9 +79,9 @@ def add_prediction(
     scored: ScoredSet, scored_image: ScoredImage, key: str, prediction: Prediction, only_unseen: bool
 ) -> None:
     """Add a peer's prediction to an image, with its score."""
-    label_HW = read_label(scored.images, scored_image.record)
+    record, label_HW = read_segments(scored.images, scored_image.record)
     scored_image.predictions[key] = prediction
-    scored_image.scores[key] = score_of(scored, scored_image.record, label_HW, prediction, only_unseen)
+    scored_image.scores[key] = score_of(scored, record, label_HW, prediction, only_unseen)
 
 
 def score_of(

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 from command_line import Outcome, assert_nothing_lost, contents, scaseg
@@ -31,21 +30,6 @@ def _remove(path: Path) -> None:
 
 def _crop(image_file: Path) -> None:
     Image.open(image_file).crop((0, 0, 60, 64)).save(image_file)
-
-
-def _add_segment(label_file: Path) -> None:
-    pixels = np.array(Image.open(label_file))
-    pixels[:3, :3] = (1, 2, 3)
-    Image.fromarray(pixels).save(label_file)
-
-
-def _drop_segment(label_file: Path) -> None:
-    pixels = np.array(Image.open(label_file))
-    pixels[(pixels == pixels[0, 0]).all(-1)] = 0
-    Image.fromarray(pixels).save(label_file)
-
-
-# Recipes
 
 
 def test_all_mistakes_of_a_recipe_come_at_once_by_their_dotted_names(world: World) -> None:
@@ -156,12 +140,6 @@ PIXELS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     ),
     "image of another size": ("{part}", _crop, "is 60 x 64 pixels, but the annotation file says 64 x 64"),
     "label of another size": ("annotations/panoptic_{part}", _crop, "is 60 x 64 pixels, but the annotation file says"),
-    "segment the PNG lacks": (
-        "annotations/panoptic_{part}", _drop_segment, r"no pixel of segment \d+, which is in the annotation file"
-    ),
-    "segment the JSON lacks": (
-        "annotations/panoptic_{part}", _add_segment, r"pixels of segment 197121, which is not in the annotation file"
-    ),
 }  # fmt: skip
 
 

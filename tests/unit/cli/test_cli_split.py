@@ -26,13 +26,15 @@ def options(tmp_path: Path) -> list[str]:
 
 def test_broken_labels_end_the_command_and_are_all_named(scaseg: Call, tmp_path: Path, options: list[str]) -> None:
     for image_id in (2, 4):
-        (tmp_path / "annotations" / "train" / f"{image_id:012d}.png").write_bytes(b"no PNG")
+        label = tmp_path / "annotations" / "train" / f"{image_id:012d}.png"
+        label.write_bytes(label.read_bytes()[:-30])
     code, out, err = scaseg("split-dataset", *options)
     assert (code, out) == (2, "")
     assert "000000000002.png cannot be read" in err
     assert "000000000004.png cannot be read" in err
     assert scaseg("split-dataset", *options, "--check-png", "0").code == 0
     assert scaseg("split-dataset", *options, "--check-png", "9").code == 2
+    assert scaseg("split-dataset", *options, "--check-png", "all").code == 2
 
 
 def test_a_number_of_labels_below_none_is_refused(scaseg: Call, tmp_path: Path) -> None:

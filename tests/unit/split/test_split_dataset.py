@@ -1,15 +1,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from outside_data import needs_outside, outside
 from panoptic_files import CATEGORIES, striped, write_panoptic_set
+from PIL import Image
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import Recipe, load_recipe
 from scaseg_cli.recipe.schema import ImageSet
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import read_classes
+from scaseg_cli.split.header_check import check_headers
 from scaseg_cli.split.lists import open_set, read_image_ids
 from scaseg_cli.split.split import split_dataset
 from scaseg_cli.stages import require
@@ -98,9 +101,55 @@ def test_label_pngs_of_the_kept_images_are_sampled(tiny, run, tmp_path):
     label = tmp_path / "annotations" / "train" / "000000000002.png"
     label.write_bytes(b"")  # of an image that the split drops
     split_dataset(tiny, run)
-    label.with_name("000000000003.png").write_bytes(b"")
+    kept = label.with_name("000000000003.png")
+    kept.write_bytes(kept.read_bytes()[:-30])  # its header is whole
     assert "000000000003.png cannot be read" in refusal(tiny, run).message
     split_dataset(tiny, run, check_png=0)
+    kept.write_bytes(b"")
+    with pytest.raises(ScasegError, match=r"000000000003\.png cannot be read"):
+        split_dataset(tiny, run, check_png=0)
+
+
+def test_all_wrong_headers_of_images_and_labels_are_named_at_once(tiny, run, tmp_path):
+    (tmp_path / "train" / "000000000001.jpg").write_bytes(b"")
+    Image.new("RGB", (9, 6)).save(tmp_path / "train" / "000000000003.jpg")
+    Image.new("CMYK", (8, 6)).save(tmp_path / "annotations" / "val" / "000000000011.png", format="TIFF")
+    message = refusal(tiny, run).message
+    assert "the data has 3 mistakes" in message
+    assert "000000000001.jpg cannot be read" in message
+    assert "000000000003.jpg is 9 x 6 pixels, but the annotation file says 8 x 6" in message
+    assert "000000000011.png has pixels of mode CMYK" in message
+
+
+def test_unusual_images_are_counted(tiny, run, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (8, 6)).save(tmp_path / "train" / "000000000001.jpg", exif=exif)
+    Image.fromarray(np.zeros((6, 8), np.uint16)).save(tmp_path / "train" / "000000000003.jpg", format="PNG")
+    Image.new("RGBA", (8, 6)).save(tmp_path / "val" / "000000000010.jpg", format="PNG")
+    notes = "\n".join(split_dataset(tiny, run).tables[0].notes)
+    assert "Images of train with an EXIF orientation, ignored (data.exif: ignore): 1." in notes
+    assert "Images of train with 16 bits, scaled to 8: 1." in notes
+    assert "with transparency, composited on white: 1." in notes
+
+
+def test_labels_that_differ_from_their_annotations_are_counted_over_what_was_read(tiny, run, tmp_path):
+    edited(tmp_path, "train", lambda c: c["annotations"][0]["segments_info"].append({"id": 9, "category_id": CAT}))
+    edited(tmp_path, "train", lambda c: c["annotations"][2]["segments_info"].pop())
+    report = split_dataset(tiny, run, check_png=None)
+    notes = "\n".join(report.tables[0].notes)
+    assert "Labels of train with listed segments without a pixel: 1 of 2 read; these 1 segments take no part." in notes
+    assert "Labels of train with pixels of no listed segment: 1 of 2 read; these pixels are void." in notes
+    assert report.summary["left_out"]["train"] == {
+        "labels with listed segments without a pixel": ["000000000001.png"],
+        "labels with pixels of no listed segment": ["000000000003.png"],
+    }
+
+
+def test_several_processes_find_the_headers_that_one_finds(tiny, run):
+    split_dataset(tiny, run)
+    sets = {part: open_set(tiny, run, part) for part in ("train", "validation")}
+    assert check_headers(sets, processes=2) == check_headers(sets, processes=1)
 
 
 def test_notes_name_classes_that_cannot_be_learned_or_reported(tmp_path, run):
