@@ -120,7 +120,7 @@ def test_lists_hold_images_of_any_sizes(model: SegmentationModel, images: list[P
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"names": ["zebra", "Zebra"]}, scaseg_cli.ScasegError, "names 'Zebra' and 'zebra', which give the same"),
+        ({"names": ["zebra", "Zebra"]}, scaseg_cli.ScasegError, "names 'Zebra' and 'zebra', which mean the same"),
         ({"names": [" "]}, scaseg_cli.ScasegError, "which is empty in prompts"),
         ({"object_threshold": 1.5}, scaseg_cli.ScasegError, r"object_threshold 1.5 is not in 0\.\.1"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
