@@ -2,7 +2,7 @@
 
 A pixel's *code* is its segment id plus `OPAQUE`: the four bytes R, G, B, 255 viewed as one number, at no cost. The
 checksum of every chunk is compared first, so that a damaged file gets a clear error. kornia-rs decodes plain colours
-and grey in a quarter of OpenCV's time (benchmarks/panoptic_quality.py); it keeps the GIL, so threads gain nothing.
+and grey in a sixth of OpenCV's time (benchmarks/panoptic_quality.py); it keeps the GIL, so threads gain nothing.
 OpenCV decodes the rest: palettes, interlaced files, and every file where kornia-rs is not installed. Shapes: H W image.
 """
 
