@@ -178,8 +178,8 @@ def measure(options: argparse.Namespace) -> Outcome:
             "are the same.",
             "Counting is our own: it is what scaseg exists for, and its checks and notes need the pixels that segments "
             "share, which hotcoco does not return. kornia-rs decodes, with the same Rust decoder as hotcoco: these "
-            "PNGs took it a sixth of OpenCV's time and 0.42 of libspng's (pyspng). It does not release the GIL, so several "
-            "processes share sets of 2,000 images and more. Decoding is two fifths of the counting.",
+            "PNGs took it a sixth of OpenCV's time and 0.42 of libspng's (pyspng). It does not release the GIL, so "
+            "several processes share sets of 2,000 images and more. Decoding is two fifths of the counting.",
             "Goals: at most 1.3 for the whole command, 1.0 for counting, 1.5 for semantic counting, 1.6 for the start.",
         ),
         machine=machine_of("cpu"),
