@@ -7,12 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from warm_commands import WarmCommand
+from warm_python import PYTHON, warm_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,22 +72,26 @@ def copy_before_base(tiny_run: TinyRun, folder: Path) -> None:
     (folder / "stderr.txt").unlink()
 
 
-def start(folder: Path, *arguments: str) -> WarmCommand:
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start `scaseg` in ``folder``, in a session of its own; its stderr goes to the file stderr.txt there."""
-    return WarmCommand(folder, arguments, folder / "stderr.txt")
+    return _start(warm_python(), folder, arguments, {})
 
 
 def start_python(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """The same in a new Python, as a shell starts it."""
+    return _start(PYTHON, folder, arguments, {})
+
+
+def _start(python: str, folder: Path, arguments: tuple[str, ...], env: dict[str, str]) -> subprocess.Popen[str]:
     with open(folder / "stderr.txt", "a", encoding="utf-8") as said:
         return subprocess.Popen(
-            [sys.executable, "-m", "scaseg_cli", *arguments],
+            [python, "-m", "scaseg_cli", *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **env},
             start_new_session=True,
         )
 
@@ -106,9 +109,11 @@ def scaseg_json(folder: Path, *arguments: str, starting: Callable[..., Any] = st
     return json.loads(scaseg(folder, *arguments, "--json", starting=starting))
 
 
-def signal_when(path: Path, number: signal.Signals, folder: Path, *arguments: str) -> int:
+def signal_when(
+    path: Path, number: signal.Signals, folder: Path, *arguments: str, starting: Callable[..., Any] = start
+) -> int:
     """Start `scaseg`, wait until ``path`` is there, send the signal; returns the exit code."""
-    process = start(folder, *arguments)
+    process = starting(folder, *arguments)
     latest = time.monotonic() + _LIMIT
     while not path.exists():
         if process.poll() is not None or time.monotonic() > latest:
@@ -117,13 +122,14 @@ def signal_when(path: Path, number: signal.Signals, folder: Path, *arguments: st
         time.sleep(0.01)
     process.send_signal(number)
     process.communicate(timeout=_LIMIT)
-    assert process.returncode is not None
-    return process.returncode
+    code: int = process.returncode
+    return code
 
 
 def killed_at(place: Path, number: int, folder: Path, *arguments: str) -> None:
     """Start `scaseg`, which SIGKILL ends at the so many-th moment of its work with files at or below ``place``."""
-    process = WarmCommand(folder, arguments, folder / "stderr.txt", (place, number))
+    death = json.dumps([str(place.absolute()), number])
+    process = _start(warm_python(), folder, arguments, {"WARM_DEATH": death})
     process.communicate(timeout=_LIMIT)
     said = (folder / "stderr.txt").read_text(encoding="utf-8")
     assert process.returncode == -signal.SIGKILL, f"moment {number} at {place} never came:\n{said[-2000:]}"

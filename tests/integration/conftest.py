@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +19,19 @@ from tiny_runs import (
     start_python,
     write_recipe,
 )
+from warm_python import warm_python
 
 from scaseg_cli import pipeline
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_python() -> Iterator[None]:
+    """What a command run in this process starts begins with the network imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", warm_python())
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import pytest
 from tiny_runs import TinyRun, start
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from damaged_world import World
-    from warm_commands import WarmCommand
 
 _LIMIT = 240.0
 
@@ -29,7 +29,7 @@ def _node(rank: int, port: int) -> list[str]:
     return ["--nodes", "2", "--node-rank", str(rank), "--rendezvous", f"127.0.0.1:{port}", "--timeout", "120"]
 
 
-def _end(*processes: WarmCommand) -> list[str]:
+def _end(*processes: subprocess.Popen[str]) -> list[str]:
     """What each wrote to stdout; all must end well."""
     told = [process.communicate(timeout=_LIMIT)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes)

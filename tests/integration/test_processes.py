@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tiny_runs import TRAIN_IN_TWO as TRAIN
-from tiny_runs import TinyRun, copy_before_base, scaseg, signal_when, start
+from tiny_runs import TinyRun, copy_before_base, scaseg, signal_when, start, start_python
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_terminated_training_leaves_no_process_and_goes_on_to_the_same_end(
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 def test_a_worker_that_dies_ends_the_training_with_words_and_it_goes_on(before_base: Path, undisturbed: bytes) -> None:
     base = before_base / "runs" / "tiny" / "base"
-    process = start(before_base, *TRAIN)
+    process = start_python(before_base, *TRAIN)  # what it starts can be told by its command line
     latest = time.monotonic() + 120
     while not (base / "progress.pt").exists() and time.monotonic() < latest:
         time.sleep(0.01)

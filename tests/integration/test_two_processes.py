@@ -14,7 +14,7 @@ import pytest
 import torch
 from damaged_world import World, check_refusal
 from safetensors.torch import load_file
-from tiny_runs import scaseg, signal_when
+from tiny_runs import scaseg, signal_when, start_python
 from torch import Tensor
 
 from scaseg_cli import launch
@@ -122,7 +122,8 @@ def test_killing_the_command_ends_its_processes(world: World) -> None:
     run = world.folder / "run"
     changes = ("base.iterations=100000", "base.batch_size=4", "base.crop=32", "base.checkpoint_every=1")
     command = ("train-base", "-r", "tiny.yaml", "-w", str(run), "--processes", "2", *_as_options(changes))
-    code = signal_when(run / "base" / "progress.pt", signal.SIGKILL, world.folder, *command)
+    # A new Python: what it starts can be told by its command line.
+    code = signal_when(run / "base" / "progress.pt", signal.SIGKILL, world.folder, *command, starting=start_python)
     assert code == -signal.SIGKILL
     latest = time.monotonic() + 30
     while _naming(str(run)) and time.monotonic() < latest:
