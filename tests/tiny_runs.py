@@ -25,7 +25,7 @@ threads: 1
 data:
   shapes: {num_train: 96, num_selection: 12, num_validation: 16, image_size: 64, seed: 3}
 base:
-  {iterations: 16, batch_size: 4, crop: 32, checkpoint_every: 2, warmup: 0, log_every: 1, num_points: 128,
+  {iterations: 16, batch_size: 4, checkpoint_every: 2, warmup: 0, log_every: 1, num_points: 128,
    decoder_layers: 1}
 queries: {views: 1, batch_size: 4, images_per_shard: 8}
 cat: {iterations: 150, batch_size: 64, checkpoint_every: 5}

@@ -141,7 +141,7 @@ def test_a_pillow_image_is_turned_as_its_file_is(tmp_path: Path) -> None:
         (RGB[:0], ValueError, r"has no pixels: its shape is \[0, 7, 3\]"),
         (Image.new("RGB", (0, 4)), ValueError, "no pixels: its size is 0 x 4"),
         (Image.new("F", (3, 4)), scaseg_cli.ScasegError, "the image has floating-point pixels"),
-        ("gone.png", scaseg_cli.ScasegError, "gone.png is missing"),
+        ("gone.png", scaseg_cli.ScasegError, "gone.png does not exist"),
         (None, TypeError, r"images\[2\] is of type NoneType, and must be a uint8 array"),
         (3, TypeError, "is of type int"),
     ],
