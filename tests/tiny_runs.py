@@ -29,7 +29,7 @@ base:
    decoder_layers: 1}
 queries: {views: 1, batch_size: 4, images_per_shard: 8}
 cat: {iterations: 150, batch_size: 64, checkpoint_every: 5}
-union: {iterations: 100, batch_size: 32, num_null: 16, pseudo_unseen: 2, candidates: 2, checkpoint_every: 5}
+union: {iterations: 300, batch_size: 32, num_null: 16, pseudo_unseen: 2, candidates: 2, checkpoint_every: 5}
 evaluation: {object_threshold: 0.0, overlap_threshold: 0.5, batch_size: 4, increments: [0.0, 1.0]}
 """
 # Of shapes-zss, with stage 1 alone.

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import uuid
 from typing import TYPE_CHECKING
 
 from scaseg_cli.files import own_file
@@ -86,7 +87,8 @@ def _options(folder: Path, world_size: int, nodes: int) -> list[str]:
     """The options of torch.distributed.run. Its static rendezvous keeps the given ranks of the nodes."""
     node = this_node()
     if nodes == 1:
-        where = ["--standalone"]
+        # what --standalone means to torch.distributed.run's command: any free port, and a name of its own
+        where = ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", f"--rdzv-id={uuid.uuid4()}"]
     else:
         where = [f"--nnodes={nodes}", f"--node-rank={node.rank}", "--rdzv-backend=static"]
         where += [f"--rdzv-endpoint={node.rendezvous}", f"--rdzv-conf=timeout={node.timeout}"]

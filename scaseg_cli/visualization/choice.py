@@ -80,7 +80,7 @@ def _named(
     for image_id in wanted:
         if image_id in known:
             continue
-        if image_id in selection_ids:
+        if str(image_id) in map(str, selection_ids):
             why = f"image {image_id} is a selection image; snapshots and increments were chosen on these"
             raise ScasegError(why, f"Validation images are {_some(known)}.")
         raise ScasegError(f"--ids {image_id} is not a validation image", f"Validation images are {_some(known)}.")

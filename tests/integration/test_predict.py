@@ -207,7 +207,11 @@ def test_a_broken_image_is_named_and_the_others_are_written(predict: Call, image
     (Path("broken.jpg")).write_bytes(b"\xff\xd8 no more")
     outcome = predict("broken.jpg", images, "gone.png")
     assert outcome.code == 2
-    for part in ("2 of 18 images cannot be read", "broken.jpg is not an image", "gone.png is missing"):
+    for part in (
+        "2 of 18 images cannot be read",
+        "broken.jpg cannot be read: it is not an image",
+        "gone.png does not exist",
+    ):
         assert part in outcome.err
     assert len(document()["annotations"]) == 16
     assert len(list(Path("predictions").glob("*-overlay.png"))) == 16
