@@ -35,18 +35,20 @@ def main(recipe_file: str, folder: str, target: str, modules: str, *options: str
     Raises:
         ChildFailedError: a worker failed; its text names the first one.
     """
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a thread pool would not survive the fork
     for name in filter(None, (target.partition(":")[0], *modules.split(","))):
         importlib.import_module(name)
     config, _, _ = config_from_args(parse_args([*options, "--start-method=fork", worker.__name__]))
-    elastic_launch(config, work)(recipe_file, folder, target)
+    elastic_launch(config, work)(threads, recipe_file, folder, target)
 
 
-def work(recipe_file: str, folder: str, target: str) -> None:
+def work(threads: int, recipe_file: str, folder: str, target: str) -> None:
     """Be a worker; ends with the exit code of a command, and prints what a command would print."""
     for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):  # the agent's handlers are not for its workers
         signal.signal(signal.Signals[name], signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    torch.set_num_threads(threads)
     try:
         code = worker.main(recipe_file, folder, target)
     except Exception:
