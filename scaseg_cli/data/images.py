@@ -14,7 +14,7 @@ from scaseg_cli.data.records import VOID, ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def read_image(path: Path, record: ImageRecord | None = None, turned: bool = Fal
     """
     with opened(path, "image") as image:
         if record is not None:
-            _check_size(path, size_of(image, turned), record, _turned_otherwise(image, turned))
+            _check_image_size(image, path, record, turned)
         return rgb_of(image, f"the image {path}", turned)
 
 
@@ -61,7 +61,7 @@ def check_headers_of(labelled: LabelledSet, record: ImageRecord) -> Iterator[Hea
     path = labelled.image_path(record)
     try:
         with opened(path, "image") as image:
-            _check_size(path, size_of(image, labelled.turned), record, _turned_otherwise(image, labelled.turned))
+            _check_image_size(image, path, record, labelled.turned)
             if image.mode in ("I", "F"):  # 32 bits: what is in them decides
                 rgb_of(image, f"the image {path}", labelled.turned)
             if orientation_of(image) != 1:
@@ -167,23 +167,23 @@ def _check_has_ids(image: Image.Image, path: Path) -> bool:
     return False
 
 
-def _turned_otherwise(image: Image.Image, turned: bool) -> dict[tuple[int, int], str]:
-    return {size_of(image, not turned): turn_hint(turned)}
+def _check_image_size(image: Image.Image, path: Path, record: ImageRecord, turned: bool) -> None:
+    """Check the size of an image; where the record has that of the image turned otherwise, the hint says so."""
+    size = size_of(image, turned)
+    fits_otherwise = size != _size_in(record) and size_of(image, not turned) == _size_in(record)
+    _check_size(path, size, record, turn_hint(turned) if fits_otherwise else None)
 
 
-def _check_size(
-    path: Path,
-    size: tuple[int, int],
-    record: ImageRecord,
-    hints: Mapping[tuple[int, int], str] | None = None,
-) -> None:
-    """Check the size of an image or label; ``hints`` are for sizes that the record may have instead."""
-    wanted = (record.width, record.height)
-    if size == wanted:
-        return
-    plain = "Image, label and annotation must have the same size: download or regenerate them."
-    raise ScasegError(
-        f"{path} is {size[0]} x {size[1]} pixels, but the annotation file says {wanted[0]} x {wanted[1]} "
-        f"for image {record.image_id}",
-        (hints or {}).get(wanted, plain),
-    )
+def _check_size(path: Path, size: tuple[int, int], record: ImageRecord, hint: str | None = None) -> None:
+    """Check the size of an image or label."""
+    width, height = _size_in(record)
+    if size != (width, height):
+        raise ScasegError(
+            f"{path} is {size[0]} x {size[1]} pixels, but the annotation file says {width} x {height} "
+            f"for image {record.image_id}",
+            hint or "Image, label and annotation must have the same size: download or regenerate them.",
+        )
+
+
+def _size_in(record: ImageRecord) -> tuple[int, int]:
+    return record.width, record.height

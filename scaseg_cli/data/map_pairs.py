@@ -84,12 +84,7 @@ def pair_files(root: Path, where: ImageSet) -> Pairs:
 def _labels(folder: Path, suffix: str | None, names: list[str]) -> tuple[dict[str, str], bool]:
     """Label map names by key, and whether they are marked by `TRAIN_IDS`."""
     if suffix is not None:
-        found = {name.removesuffix(suffix): name for name in names if name.endswith(suffix)}
-        if not found:
-            raise ScasegError(
-                f"the folder of label maps {folder} contains no file whose name ends in {suffix!r}",
-                f"Check `labels` and `label_suffix` in the recipe.{_for_example(names)}",
-            )
+        found = _ending_in(suffix, names, f"label maps {folder}", "`labels` and `label_suffix`")
         return found, PurePosixPath(suffix).stem.endswith(TRAIN_IDS)
     maps = [name for name in names if name.lower().endswith(".png")]
     if not maps:
@@ -107,13 +102,7 @@ def _labels(folder: Path, suffix: str | None, names: list[str]) -> tuple[dict[st
 def _images(folder: Path, suffix: str | None, names: list[str]) -> dict[str, str]:
     """Image names by key, in the order of the names."""
     if suffix is not None:
-        found = {name.removesuffix(suffix): name for name in names if name.endswith(suffix)}
-        if not found:
-            raise ScasegError(
-                f"the folder of images {folder} contains no file whose name ends in {suffix!r}",
-                f"Check `images` and `image_suffix` in the recipe.{_for_example(names)}",
-            )
-        return found
+        return _ending_in(suffix, names, f"images {folder}", "`images` and `image_suffix`")
     suffixes = image_suffixes()
     names = [name for name in names if PurePosixPath(name).suffix.lower() in suffixes]
     if not names:
@@ -125,6 +114,17 @@ def _images(folder: Path, suffix: str | None, names: list[str]) -> dict[str, str
             "A label map belongs to one image: remove the others, or set `image_suffix` in the recipe.",
         )
     return {_without_suffix(name): name for name in names}
+
+
+def _ending_in(suffix: str, names: list[str], where: str, keys: str) -> dict[str, str]:
+    """Names that end in a suffix, by what is before it."""
+    found = {name.removesuffix(suffix): name for name in names if name.endswith(suffix)}
+    if not found:
+        raise ScasegError(
+            f"the folder of {where} contains no file whose name ends in {suffix!r}",
+            f"Check {keys} in the recipe.{_for_example(names)}",
+        )
+    return found
 
 
 def _without_suffix(name: str) -> str:

@@ -48,7 +48,7 @@ class EndlessError(BaseException):
     """A case used up its CPU time. Not an `Exception`, so that no handler takes it for a damaged file."""
 
 
-def succeeds_or_explains(kind: str, work: Callable[[], Any]) -> None:
+def assert_succeeds_or_explains(kind: str, work: Callable[[], Any]) -> None:
     """Run one case: ``work`` may succeed, or raise a `ScasegError` or a system error that the command line explains."""
     COUNTS[kind] += 1
     with _bounded(), silent():

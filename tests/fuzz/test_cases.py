@@ -8,7 +8,7 @@ import json
 import cases
 import pytest
 import yaml
-from cases import COUNTS, EndlessError, succeeds_or_explains
+from cases import COUNTS, EndlessError, assert_succeeds_or_explains
 from mutations import ODD, as_json, as_yaml
 
 from scaseg_cli.errors import ScasegError
@@ -21,7 +21,7 @@ def _raise(error: BaseException) -> None:
 @pytest.mark.parametrize("error", [None, ScasegError("wrong", "Fix it."), OSError(errno.ENOSPC, "full", "file")])
 def test_success_and_what_a_user_can_fix_are_accepted(error: Exception | None) -> None:
     before = COUNTS["kind"]
-    succeeds_or_explains("kind", lambda: _raise(error) if error is not None else None)
+    assert_succeeds_or_explains("kind", lambda: _raise(error) if error is not None else None)
     assert COUNTS["kind"] == before + 1
     del COUNTS["kind"]
 
@@ -32,15 +32,15 @@ def test_success_and_what_a_user_can_fix_are_accepted(error: Exception | None) -
 )
 def test_everything_else_is_a_failure(error: Exception) -> None:
     with pytest.raises(type(error)):
-        succeeds_or_explains("kind", lambda: _raise(error))
+        assert_succeeds_or_explains("kind", lambda: _raise(error))
     del COUNTS["kind"]
 
 
 def test_memory_beyond_the_bound_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cases, "_MEMORY", 2**24)
-    succeeds_or_explains("kind", lambda: bytearray(2**22))
+    assert_succeeds_or_explains("kind", lambda: bytearray(2**22))
     with pytest.raises(MemoryError):
-        succeeds_or_explains("kind", lambda: bytearray(2**28))
+        assert_succeeds_or_explains("kind", lambda: bytearray(2**28))
     bytearray(2**28)
     del COUNTS["kind"]
 
@@ -56,7 +56,7 @@ def test_a_case_without_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cases, "_ALL", 1)
     monkeypatch.setattr(cases, "_CPU", 0.05)
     with pytest.raises(EndlessError):
-        succeeds_or_explains("kind", endless)
+        assert_succeeds_or_explains("kind", endless)
     del COUNTS["kind"]
 
 

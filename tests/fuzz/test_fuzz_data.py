@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import cases, succeeds_or_explains
+from cases import assert_succeeds_or_explains, cases
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import as_json, mutated, mutated_bytes, mutated_png, mutated_text
@@ -58,7 +58,7 @@ def test_annotations(data: Any) -> None:
     path = root / "annotations" / "train.json"
     path.write_text(_text(data.draw, content), encoding="utf-8", errors="surrogatepass")
     try:
-        succeeds_or_explains("annotations", lambda: split_dataset(recipe, RunDir(root / "run")))
+        assert_succeeds_or_explains("annotations", lambda: split_dataset(recipe, RunDir(root / "run")))
     finally:
         path.write_text(json.dumps(content))
 
@@ -81,7 +81,7 @@ def test_class_lists(data: Any) -> None:
         write_class_list(root)
     (root / "classes.json").write_text(_text(data.draw, list(CLASSES)), encoding="utf-8", errors="surrogatepass")
     recipe = load_recipe("shapes-zss", ZSS)
-    succeeds_or_explains("annotations", lambda: split_dataset(recipe, RunDir(root / "run")))
+    assert_succeeds_or_explains("annotations", lambda: split_dataset(recipe, RunDir(root / "run")))
 
 
 @given(data=st.data())
@@ -95,7 +95,7 @@ def test_predictions(data: Any) -> None:
     content["categories"] = json.loads((root / "labels.json").read_text())["categories"]
     text = _text(data.draw, content)
     (root / "predictions.json").write_text(text, encoding="utf-8", errors="surrogatepass")
-    succeeds_or_explains("predictions", lambda: score_predictions(root / "predictions", root / "labels.json"))
+    assert_succeeds_or_explains("predictions", lambda: score_predictions(root / "predictions", root / "labels.json"))
 
 
 def _png(image: Image.Image) -> bytes:
@@ -142,4 +142,4 @@ def test_png(data: Any) -> None:
             raise refusals[0]
 
     with silent_decoder():
-        succeeds_or_explains("PNG", read_all)
+        assert_succeeds_or_explains("PNG", read_all)

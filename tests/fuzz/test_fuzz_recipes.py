@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cases import cases, succeeds_or_explains
+from cases import assert_succeeds_or_explains, cases
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import ODD, ODD_TEXT, as_yaml, mutated, mutated_text
@@ -50,7 +50,7 @@ def test_recipes(data: Any) -> None:
         text = as_yaml(data.draw(mutated(data.draw(st.sampled_from([yaml.safe_load(OWN), *WHOLE.values()])))))
     else:
         text = data.draw(mutated_text(TEXTS[data.draw(st.sampled_from(sorted(TEXTS)))]))
-    succeeds_or_explains("recipes", lambda: _use(_written("mine.yaml", text)))
+    assert_succeeds_or_explains("recipes", lambda: _use(_written("mine.yaml", text)))
 
 
 @given(data=st.data())
@@ -60,7 +60,7 @@ def test_sweeps(data: Any) -> None:
     odd = (
         as_yaml(data.draw(mutated(yaml.safe_load(text)))) if data.draw(st.booleans()) else data.draw(mutated_text(text))
     )
-    succeeds_or_explains("recipes", lambda: find_sweep(_written("sweep.yaml", odd)))
+    assert_succeeds_or_explains("recipes", lambda: find_sweep(_written("sweep.yaml", odd)))
 
 
 def _dotted(value: Any, prefix: str = "") -> list[str]:
@@ -83,4 +83,4 @@ def test_set(data: Any) -> None:
         value = data.draw(st.sampled_from([*(as_yaml(odd).strip() for odd in ODD), *ODD_TEXT]))
         change = f"{key}={value}"
         changes.append(data.draw(mutated_text(change)) if data.draw(st.booleans()) else change)
-    succeeds_or_explains("--set", lambda: _use(data.draw(st.sampled_from(sorted(WHOLE))), tuple(changes)))
+    assert_succeeds_or_explains("--set", lambda: _use(data.draw(st.sampled_from(sorted(WHOLE))), tuple(changes)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cases import cases, succeeds_or_explains
+from cases import assert_succeeds_or_explains, cases
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import as_json, mutated, mutated_bytes, mutated_text
@@ -167,7 +167,7 @@ def test_run_folders(data: Any) -> None:
             (RUN.path / name).write_bytes(content)
         if "evaluation/record.json" not in odd:
             _adopt()
-        succeeds_or_explains("run folders", look)
+        assert_succeeds_or_explains("run folders", look)
     finally:
         for name in {*names, "evaluation/record.json"}:
             (RUN.path / name).write_bytes(world[name])

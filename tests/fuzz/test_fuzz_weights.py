@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cases import cases, succeeds_or_explains
+from cases import assert_succeeds_or_explains, cases
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import ODD, as_json, mutated, mutated_bytes
@@ -105,4 +105,4 @@ def test_weights(data: Any) -> None:
         if refusals:
             raise refusals[0]
 
-    succeeds_or_explains("weights", read_all)
+    assert_succeeds_or_explains("weights", read_all)
