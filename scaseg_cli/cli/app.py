@@ -1,4 +1,4 @@
-"""The `scaseg` command line. Each command imports its work when it runs, so that `--help` is quick."""
+"""The `scaseg` command line. A command is imported when it is used, and its work when it runs, for a quick start."""
 
 from __future__ import annotations
 
@@ -11,48 +11,39 @@ import typer
 from typer.main import get_command
 
 from scaseg_cli.cli import failures, options
-from scaseg_cli.cli.ablate import ablate, ablate_job
-from scaseg_cli.cli.convert import convert
-from scaseg_cli.cli.doctor import doctor
-from scaseg_cli.cli.embed_classes import embed_classes
-from scaseg_cli.cli.evaluate import evaluate
-from scaseg_cli.cli.predict import predict
-from scaseg_cli.cli.quick_options import convert_quickly
-from scaseg_cli.cli.recipe import recipe
-from scaseg_cli.cli.report import report
-from scaseg_cli.cli.run import run
-from scaseg_cli.cli.shapes import shapes
+from scaseg_cli.cli.lazy_commands import Entry, group_of
+from scaseg_cli.cli.quick_options import HELP, convert_quickly
 from scaseg_cli.cli.signals import Terminated, raised_signals
-from scaseg_cli.cli.split_dataset import split_dataset
-from scaseg_cli.cli.status import status
-from scaseg_cli.cli.train_base import train_base
-from scaseg_cli.cli.train_cat import train_cat
-from scaseg_cli.cli.union_finetune import union_finetune
-from scaseg_cli.cli.visualize import visualize
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.version import __version__
 
-_HELP = ["-h", "--help"]
+_RUNS, _STAGES, _MATTER = "Runs", "Stages, in order", "Recipes and data"
+_COMMANDS = {
+    "run": Entry("run", _RUNS),
+    "status": Entry("status", _RUNS),
+    "predict": Entry("predict", _RUNS),
+    "visualize": Entry("visualize", _RUNS),
+    "report": Entry("report", _RUNS),
+    "ablate": Entry("ablate", _RUNS),
+    "ablate-job": Entry("ablate", None),
+    "doctor": Entry("doctor", _RUNS),
+    "split-dataset": Entry("split_dataset", _STAGES),
+    "embed-classes": Entry("embed_classes", _STAGES),
+    "train-base": Entry("train_base", _STAGES),
+    "train-cat": Entry("train_cat", _STAGES),
+    "union-finetune": Entry("union_finetune", _STAGES),
+    "evaluate": Entry("evaluate", _STAGES),
+    "recipe": Entry("recipe", _MATTER),
+    "convert": Entry("convert", _MATTER),
+    "shapes": Entry("shapes", _MATTER),
+}
 app = typer.Typer(
+    cls=group_of(_COMMANDS),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": _HELP},
+    context_settings={"help_option_names": HELP},
 )
-_RUNS, _STAGES, _MATTER = "Runs", "Stages, in order", "Recipes and data"
-app.command(rich_help_panel=_RUNS)(run)
-app.command(rich_help_panel=_RUNS)(status)
-app.command(rich_help_panel=_RUNS)(predict)
-app.command(rich_help_panel=_RUNS)(visualize)
-app.command(rich_help_panel=_RUNS)(report)
-app.command(rich_help_panel=_RUNS)(ablate)
-app.command(hidden=True)(ablate_job)
-app.command(rich_help_panel=_RUNS)(doctor)
-for _command in (split_dataset, embed_classes, train_base, train_cat, union_finetune, evaluate):
-    app.command(rich_help_panel=_STAGES)(_command)
-app.add_typer(recipe, name="recipe", rich_help_panel=_MATTER)
-app.add_typer(convert, name="convert", rich_help_panel=_MATTER)
-app.add_typer(shapes, name="shapes", rich_help_panel=_MATTER)
 
 
 def _show_version(asked: bool) -> None:
@@ -121,7 +112,7 @@ def _run(arguments: list[str]) -> int:
             )
     try:
         command = get_command(app)
-        convert_quickly(command, _HELP)
+        convert_quickly(command)
         command.main(arguments, prog_name="scaseg")
     except SystemExit as leaving:
         if leaving.code == failures.INTERRUPTED:
