@@ -16,8 +16,9 @@ TITLES = {
     "deformable_attention": "Deformable attention",
     "embed_classes": "Class embeddings",
     "panoptic_quality": "Panoptic quality",
+    "semantic_scoring": "Scoring semantic classifiers",
 }
-ON_CPU_ALONE = ("split_dataset", "panoptic_quality")
+ON_CPU_ALONE = ("split_dataset", "panoptic_quality", "semantic_scoring")
 _INTRODUCTION = """# Performance
 
 This page shows the speed of the parts that determine how long a run takes, each next to a plain implementation of the

@@ -39,6 +39,8 @@ PLAN: dict[str, tuple[tuple[str, str], ...]] = {
         ("deformable_attention", "published"),
         ("embed_classes", "small"),
         ("panoptic_quality", "published"),
+        ("semantic_scoring", "small"),
+        ("semantic_scoring", "published"),
     ),
     "cuda": (
         ("base_step", "published"),

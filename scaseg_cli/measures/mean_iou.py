@@ -121,6 +121,16 @@ class Confusion:
         index_L = label.class_ids_L * self.num_classes + predicted_L
         self.array += np.bincount(index_L, minlength=self.array.size).reshape(self.array.shape)
 
+    def add_counts(self, labelled_G: Ints, predicted_K: Ints, pixels_GK: Ints) -> None:
+        """Add pixels that are counted already.
+
+        Args:
+            labelled_G: labelled classes, each once.
+            predicted_K: predicted classes, each once.
+            pixels_GK: labelled pixels of each pair.
+        """
+        self.array[np.ix_(labelled_G, predicted_K)] += pixels_GK
+
     def per_class(self) -> ClassIoU:
         """Compute IoU and accuracy of each class from all images so far."""
         right, labelled, predicted = (

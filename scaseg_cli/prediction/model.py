@@ -20,7 +20,7 @@ from scaseg_cli.base.projector import load_projector
 from scaseg_cli.base.segmentor import Segmentor, enlarged, load_segmentor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
-from scaseg_cli.evaluation.semantic_inference import pixel_classes
+from scaseg_cli.evaluation.semantic.pixel_classes import pixel_classes
 from scaseg_cli.measures.fusion import FusionRule, fuse_in_blocks, kept_queries
 from scaseg_cli.prediction.vocabulary import NameVectors, Vocabulary, vocabulary_among
 from scaseg_cli.split.classes import ClassList, read_classes
