@@ -57,7 +57,7 @@ class Comparer:
     """Compares images one after another, with arrays that are reused."""
 
     def __init__(self) -> None:
-        self._prediction, self._label, self._scratch = CodeReader(), CodeReader(), Scratch()
+        self._prediction, self._label, self._scratch = CodeReader(), CodeReader(), Scratch(table_bits=24)
 
     def compare(self, label_path: Path, record: ImageRecord, predicted: Predicted) -> Compared:
         """Read and compare one image's two PNGs; mistakes are returned, not raised."""
