@@ -32,7 +32,7 @@ from scaseg_cli.launch import end_with_parent
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.results.console import say_plainly
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.stages import is_done, stage_key, stages_for
+from scaseg_cli.stages import is_done, recipe_key, stage_key, stages_for
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def chains(jobs: Iterable[Job]) -> list[deque[Job]]:
     """Group jobs with the same base model into chains, in order; the longest chain comes first."""
     by_base: dict[str, deque[Job]] = {}
     for job in jobs:
-        by_base.setdefault(stage_key(job.recipe, "base"), deque()).append(job)
+        by_base.setdefault(recipe_key(job.recipe, "base"), deque()).append(job)
     return sorted(by_base.values(), key=len, reverse=True)
 
 
@@ -204,7 +204,7 @@ def read_results(jobs: Sequence[Job]) -> Results:
     results = Results(task_of(jobs[0].recipe).measure)
     for job in jobs:
         records = {stage: job.run.record(stage) or {} for stage in stages_for(job.recipe)}
-        results.add(job.variant, job.seed, stage_key(job.recipe, "evaluation"), records)
+        results.add(job.variant, job.seed, stage_key(job.recipe, job.run, "evaluation"), records)
     return results
 
 

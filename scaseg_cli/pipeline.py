@@ -197,6 +197,11 @@ def stage_states(recipe: Recipe, run: RunDir) -> Table:
             notes.append(f"{error.message}. {error.hint}")
         seconds = record["seconds"] if record is not None else None
         rows.append({"stage": stage, "state": state, "seconds": seconds, "command": STAGES[stage].command})
+    states = {row["stage"]: row["state"] for row in rows}
+    if states["split"] == "stale" and "done" in states.values():
+        notes.append(
+            "Done: with the lists that the split wrote. What else is stale shows once the split has run again."
+        )
     columns = [
         Column("stage", "stage"),
         Column("state", "state"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import inside, of_kind, read_json, write_json
@@ -31,6 +31,7 @@ class Record(TypedDict):
     seconds: float
     summary: dict[str, Any]
     needs: dict[str, str | None]
+    lists: NotRequired[dict[str, str]]  # digests of what the split wrote, or of what the stage read of it
     outputs: dict[str, Output]  # by their path in the run folder
     outside_files: dict[str, str]
     versions: dict[str, str]

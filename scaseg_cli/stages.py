@@ -1,7 +1,9 @@
 """The stages, what each depends on, and whether the results in a run folder are up to date.
 
 A stage's key is a hash of the recipe sections that it depends on, of the external files that it reads, and of the keys
-of the stages that it needs. Two recipes with the same key for a stage have the same result of it.
+of the stages that it needs. In place of the split's key, later stages have the digests of the lists that they read: the
+split writes one for the classes and one for each list of images with their labels. So a file that the split reads may
+change without making a stage stale that has nothing to do with the change.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from scaseg_cli.recipe import save_recipe
 from scaseg_cli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
@@ -37,12 +39,14 @@ class Stage:
         command: the command that runs it.
         needs: stages whose results it reads.
         sections: the recipe's dotted keys that change its result.
+        lists: the split's lists that it reads: ``classes``, ``train``, ``selection`` or ``validation``.
     """
 
     name: str
     command: str
     needs: tuple[str, ...]
     sections: tuple[str, ...]
+    lists: tuple[str, ...] = ()
 
 
 STAGES: dict[str, Stage] = {
@@ -50,12 +54,18 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage("data", "split-dataset", (), ("data.shapes",)),
         Stage("split", "split-dataset", ("data",), ("task", "data", "split")),
-        Stage("embeddings", "embed-classes", ("split",), ("clip", "embeddings")),
-        Stage("base", "train-base", ("split", "embeddings"), ("seed", "clip", "base")),
-        Stage("queries", "train-cat", ("base",), ("seed", "queries")),
+        Stage("embeddings", "embed-classes", ("split",), ("data.names", "clip", "embeddings"), ("classes",)),
+        Stage(
+            "base",
+            "train-base",
+            ("split", "embeddings"),
+            ("seed", "task", "data.exif", "clip", "base"),
+            ("classes", "train"),
+        ),
+        Stage("queries", "train-cat", ("base",), ("seed", "queries"), ("train",)),
         Stage("cat", "train-cat", ("queries", "embeddings"), ("seed", "cat")),
-        Stage("union", "union-finetune", ("cat",), ("seed", "union", "evaluation")),
-        Stage("evaluation", "evaluate", ("union",), ("evaluation",)),
+        Stage("union", "union-finetune", ("cat",), ("seed", "union", "evaluation"), ("selection",)),
+        Stage("evaluation", "evaluate", ("union",), ("evaluation",), ("validation",)),
     )
 }
 # (stage, section): keys that change how the stage runs but not its result.
@@ -85,10 +95,11 @@ def stages_for(recipe: Recipe) -> list[str]:
 
 
 def _section(recipe: Recipe, stage: str, dotted: str) -> Any:
-    value: Any = recipe.model_dump(mode="json")
+    value: Any = recipe
     for part in dotted.split("."):
-        value = value[part]
-    if isinstance(value, dict):
+        value = getattr(value, part)
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json")
         value = {key: item for key, item in value.items() if key not in _NO_EFFECT.get((stage, dotted), ())}
     return value
 
@@ -127,24 +138,71 @@ def _outside_files(recipe: Recipe, stage: str) -> list[Path]:
     return [path for path in _outside_names(recipe, stage) if path.is_file()]
 
 
-def stage_key(recipe: Recipe, stage: str) -> str:
-    """The hash of everything that a stage's result depends on."""
-    spec = STAGES[stage]
-    files = {str(path): _hash_once(path) for path in _outside_files(recipe, stage)}
-    return hash_value(
-        {
-            "stage": stage,
-            "recipe": {dotted: _section(recipe, stage, dotted) for dotted in spec.sections},
-            "files": sorted(files.values()),
-            "needs": [stage_key(recipe, need) for need in needs_of(recipe, stage)],
-        }
-    )
+def _sections(recipe: Recipe, stage: str) -> dict[str, Any]:
+    return {dotted: _section(recipe, stage, dotted) for dotted in STAGES[stage].sections}
 
 
-def is_done(recipe: Recipe, run: RunDir, stage: str) -> bool:
-    """Whether ``stage`` has finished for this recipe and its output files are unchanged."""
+def recipe_key(recipe: Recipe, stage: str) -> str:
+    """The hash of the recipe's part in a stage's result and in all stages before it, without any file.
+
+    It tells recipes apart before anything has run. Whether a result is up to date needs `stage_key`.
+    """
+    needs = [recipe_key(recipe, need) for need in needs_of(recipe, stage)]
+    return hash_value({"stage": stage, "recipe": _sections(recipe, stage), "needs": needs})
+
+
+def stage_key(recipe: Recipe, run: RunDir, stage: str) -> str:
+    """The hash of everything that a stage's result depends on.
+
+    Args:
+        recipe: the recipe.
+        run: the run folder, whose split the stage reads. Without a split of this recipe, the key has the split's own
+            key, and no later stage is up to date.
+        stage: the stage.
+    """
+    needs = needs_of(recipe, stage)
+    lists = lists_of(recipe, run) if STAGES[stage].lists else None
+    earlier = [stage_key(recipe, run, need) for need in needs if need != "split" or lists is None]
+    own = {name: lists.get(name) for name in STAGES[stage].lists} if lists is not None else {}
+    return _key(recipe, stage, [_hash_once(path) for path in _outside_files(recipe, stage)], earlier, own)
+
+
+def _key(recipe: Recipe, stage: str, files: Iterable[str], needs: list[str], lists: Mapping[str, str | None]) -> str:
+    sections = _sections(recipe, stage)
+    return hash_value({"stage": stage, "recipe": sections, "files": sorted(files), "needs": needs, "lists": lists})
+
+
+def lists_of(recipe: Recipe, run: RunDir) -> dict[str, str] | None:
+    """The digests of the split's lists, by name; None if ``run`` has no split of this recipe.
+
+    The files that the split read may have changed since.
+    """
+    try:
+        record = run.record("split")
+    except ScasegError:  # the check of the split itself says so
+        return None
+    if record is None or "lists" not in record:
+        return None
+    then = _key(recipe, "split", record["outside_files"].values(), [stage_key(recipe, run, "data")], {})
+    return dict(record["lists"]) if record["key"] == then else None
+
+
+def has_lists_of(record: Mapping[str, Any], split: Mapping[str, Any]) -> bool:
+    """Whether the split with the record ``split`` has the lists that the stage with ``record`` was made from."""
+    return "lists" in record and record["lists"].items() <= split.get("lists", {}).items()
+
+
+def is_done(recipe: Recipe, run: RunDir, stage: str, split: RunDir | None = None) -> bool:
+    """Whether ``stage`` has finished for this recipe and its output files are unchanged.
+
+    Args:
+        recipe: the recipe.
+        run: the run folder.
+        stage: the stage.
+        split: the run folder of the split that the result is to fit; None: ``run``.
+    """
     record = run.record(stage)
-    if record is None or record.get("key") != stage_key(recipe, stage):
+    if record is None or record.get("key") != stage_key(recipe, split or run, stage):
         return False
     return all(_is_as_written(run.path / name, output) for name, output in record["outputs"].items())
 
@@ -168,8 +226,8 @@ def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
         record = run.record(stage)
         if record is None:
             raise ScasegError(f"{run.path} has no finished {stage} stage", command)
-        if record.get("key") != stage_key(recipe, stage):
-            changed = _changed_file(recipe, run, stage)
+        if record.get("key") != stage_key(recipe, run, stage):
+            changed = what_changed(recipe, run, stage)
             if changed is not None:
                 raise ScasegError(f"{run.path / stage} is out of date: {changed}", command)
             raise ScasegError(
@@ -184,14 +242,32 @@ def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
                 raise ScasegError(f"{path} is not what the {stage} stage wrote: truncated or changed", command)
 
 
-def _changed_file(recipe: Recipe, run: RunDir, stage: str) -> str | None:
-    """Describe an external file that ``stage``, or a stage before it, read and that has changed since; None: none."""
+_LISTS = {
+    "classes": "the classes",
+    "train": "the training images or their labels",
+    "selection": "the selection images or their labels",
+    "validation": "the validation images or their labels",
+}
+
+
+def what_changed(recipe: Recipe, run: RunDir, stage: str) -> str | None:
+    """Describe a list or an external file that ``stage``, or a stage before it, read and that has changed since.
+
+    None: the recipe has changed.
+    """
+    lists, record = lists_of(recipe, run), run.record(stage) or {}
     for earlier in needs_of(recipe, stage):
-        changed = _changed_file(recipe, run, earlier)
+        if earlier == "split" and lists is not None:
+            continue  # its lists count, not its files
+        changed = what_changed(recipe, run, earlier)
         if changed is not None:
             return changed
+    if stage != "split" and lists is not None:
+        for name, digest in record.get("lists", {}).items():
+            if lists.get(name) != digest:
+                return f"{_LISTS.get(name, name)} have changed since"
     named = _outside_names(recipe, stage)
-    for name, sha256 in (run.record(stage) or {}).get("outside_files", {}).items():
+    for name, sha256 in record.get("outside_files", {}).items():
         path = Path(name)
         if path not in named:
             continue
@@ -236,9 +312,11 @@ class StageSummary(dict[str, Any]):
 
     Attributes:
         waited: seconds between the stage's start and end that were spent on other runs.
+        lists: of the split: the digests of the lists that it wrote, by name.
     """
 
     waited: float = 0.0
+    lists: dict[str, str] | None = None
 
 
 @contextmanager
@@ -250,7 +328,8 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
     replaced any file of the older result, the older record and recipe are restored.
     """
     run.folder(stage)
-    key = stage_key(recipe, stage)
+    key = stage_key(recipe, run, stage)
+    lists = lists_of(recipe, run) if STAGES[stage].lists else None
     old = run.record(stage)
     old_recipe = run.recipe_file.read_bytes() if run.recipe_file.is_file() else None
     save_recipe(recipe, run.recipe_file)
@@ -267,6 +346,8 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
                     write_bytes(run.recipe_file, old_recipe)
                 run.write_record(stage, old)
         raise
+    if lists is not None:
+        summary.lists = {name: lists[name] for name in STAGES[stage].lists if name in lists}
     run.write_record(
         stage,
         {
@@ -279,6 +360,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
             "seconds": round(time.monotonic() - started - summary.waited, 2),
             "summary": summary,
             "needs": {need: (run.record(need) or {}).get("key") for need in needs_of(recipe, stage)},
+            **({"lists": summary.lists} if summary.lists is not None else {}),
             "outputs": {
                 str(path.relative_to(run.path)): {"sha256": hash_file(path), "bytes": path.stat().st_size}
                 for path in outputs

@@ -56,8 +56,8 @@ def _per_class(measure: str, by_class: tuple[float | None, ...]) -> Table:
 
 
 def _record(run: RunDir, recipe: Any, stage: str, outputs: list[Path], summary: dict[str, Any]) -> None:
-    needs = {need: stage_key(recipe, need) for need in STAGES[stage].needs}
-    content = {"key": stage_key(recipe, stage), "seed": 3, "gpus": 0, "processes": 1, "nodes": 1, "seconds": 1.5}
+    needs = {need: stage_key(recipe, run, need) for need in STAGES[stage].needs}
+    content = {"key": stage_key(recipe, run, stage), "seed": 3, "gpus": 0, "processes": 1, "nodes": 1, "seconds": 1.5}
     files = {
         str(path.relative_to(run.path)): {"sha256": hash_file(path), "bytes": path.stat().st_size} for path in outputs
     }

@@ -168,8 +168,9 @@ def run_plan(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher) -
     """
     store, counts, started = plan.store, totals(plan), time.monotonic()
     store.prepare(plan.nodes, plan.states)
-    failed = Schedule(plan, launcher).run()
-    counts["num_run"] -= len(failed)
+    schedule = Schedule(plan, launcher)
+    failed = schedule.run()
+    counts["num_run"] -= len(failed) + len(schedule.skipped)
     counts["seconds"] = round(time.monotonic() - started, 2)
     own = [node for node in plan.nodes.values() if node.id not in failed and store.is_own(node)]
     records = [store.run(node).record(node.stage) or {} for node in own]

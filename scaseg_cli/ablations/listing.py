@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scaseg_cli.ablations.ablate import make_ablations
 from scaseg_cli.ablations.find import sweep_files
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.stages import STAGES, stage_key
+from scaseg_cli.stages import STAGES, recipe_key
 
 if TYPE_CHECKING:
     from scaseg_cli.ablations.cells import Ablation
@@ -52,7 +52,7 @@ def _runs_again(ablation: Ablation) -> str | None:
     default = next(row for row in ablation.rows if row.is_default)
     (seed,) = ablation.seeds
     for stage in STAGES:
-        keys = {stage_key(row.recipes[seed], stage) for row in ablation.rows}
-        if keys != {stage_key(default.recipes[seed], stage)}:
+        keys = {recipe_key(row.recipes[seed], stage) for row in ablation.rows}
+        if keys != {recipe_key(default.recipes[seed], stage)}:
             return stage
     return None

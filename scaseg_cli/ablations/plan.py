@@ -1,7 +1,8 @@
 """The plan of ablations: which stages the cells need, which of them are finished, and which are left to run.
 
-A cell is a recipe, and a stage's key is a hash of everything that its result depends on. The plan is therefore a graph
-of (stage, key) nodes. Cells that differ only after a stage share its node.
+A cell is a recipe, and a stage's `recipe_key` is a hash of the recipe's part in its result. The plan is therefore a
+graph of (stage, key) nodes. Cells that differ only after a stage share its node. Whether a node's result is up to date
+is another question, which `Store.state` answers from the files.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from scaseg_cli.ablations.store import StageNode, State, Store
-from scaseg_cli.stages import STAGES, needs_of, stage_key, stages_for
+from scaseg_cli.stages import STAGES, needs_of, recipe_key, stages_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -151,7 +152,7 @@ def make_plan(ablations: Sequence[Ablation], store: Store) -> Plan:
         for row in ablation.rows
         for seed, recipe in row.recipes.items()
     ]
-    whole = {stage_key(recipe, "evaluation") for *_, recipe in recipes if recipe.evaluation.setting == "both"}
+    whole = {recipe_key(recipe, "evaluation") for *_, recipe in recipes if recipe.evaluation.setting == "both"}
     nodes: dict[str, StageNode] = {}
     bases: dict[str, str] = {}
     cells = []
@@ -170,7 +171,7 @@ def _widened(recipe: Recipe, whole: set[str], store: Store) -> Recipe:
     if recipe.evaluation.setting == "both":
         return recipe
     both = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"setting": "both"})})
-    key = stage_key(both, "evaluation")
+    key = recipe_key(both, "evaluation")
     planned = key in whole or store.state(StageNode("evaluation", key, both, ())) != "missing"
     return both if planned else recipe
 
@@ -182,7 +183,7 @@ def _nodes_of(recipe: Recipe) -> list[StageNode]:
     for stage in stages:
         earlier = _earlier(recipe, stage)
         node = StageNode(
-            stage, stage_key(recipe, stage), recipe, tuple(ids[name] for name in stages if name in earlier)
+            stage, recipe_key(recipe, stage), recipe, tuple(ids[name] for name in stages if name in earlier)
         )
         ids[stage] = node.id
         nodes.append(node)

@@ -7,7 +7,8 @@
 
 Cells with the same key of a stage therefore share it, whichever ablation they belong to. Each folder is a run folder
 that the stages' own functions read and write. A stage that the finished run in the work folder holds is shared through
-hard links. A later run there replaces its own files and leaves these unchanged.
+hard links. A later run there replaces its own files and leaves these unchanged. The split is taken over again when the
+one in the work folder has other lists, and what was made from the older lists is then missing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 from scaseg_cli.files import write_json
 from scaseg_cli.recipe import save_recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.stages import is_done
+from scaseg_cli.stages import is_done, recipe_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +40,8 @@ class StageNode:
 
     Attributes:
         stage: the stage's name.
-        key: hash of everything that its result depends on.
-        recipe: recipe of a cell that needs it; any recipe with the same key gives the same result.
+        key: hash of the recipe's part in its result.
+        recipe: recipe of a cell that needs it; any recipe with the same key gives the same result of the same data.
         earlier: ids of all stages before it, in order.
     """
 
@@ -75,10 +76,22 @@ class Store:
         return RunDir(self.folder / _STAGES / node.id)
 
     def state(self, node: StageNode) -> State:
-        """Tell whether a stage is there, can be shared from the work folder, or is missing. Nothing is written."""
-        if is_done(node.recipe, self.run(node), node.stage):
+        """Tell whether a stage is there, can be shared from the work folder, or is missing. Nothing is written.
+
+        Before the split has run, what it will write is unknown, and every stage after it is missing.
+        """
+        recipe, run = node.recipe, self.run(node)
+        split = self._split(recipe) if node.stage != "data" else None
+        if split is None and node.stage != "data":
+            return "missing"
+        if is_done(recipe, run, node.stage, split) and (node.stage != "split" or _lists(run) == _lists(split)):
             return "there"
-        return "shared" if is_done(node.recipe, self.work, node.stage) else "missing"
+        return "shared" if is_done(recipe, self.work, node.stage, split) else "missing"
+
+    def _split(self, recipe: Recipe) -> RunDir | None:
+        """The run folder of the split that the stages of a cell read, preferably the work folder; None: none yet."""
+        own = self.run(StageNode("split", recipe_key(recipe, "split"), recipe, ()))
+        return next((run for run in (self.work, own) if is_done(recipe, run, "split")), None)
 
     def is_own(self, node: StageNode) -> bool:
         """Tell whether a stage was made here, rather than shared from the work folder."""
@@ -101,14 +114,25 @@ class Store:
             run.folder(node.stage)
             for earlier in node.earlier:
                 _link(run.path / nodes[earlier].stage, self.run(nodes[earlier]).path / nodes[earlier].stage)
-            if states[node.id] == "there":
-                continue
-            save_recipe(node.recipe, run.recipe_file)
             if states[node.id] == "shared":
-                write_json(run.path / _ORIGIN, {"from": str(self.work.path)})
-                link_stage(node.stage, self.work, run)
-            else:
-                (run.path / _ORIGIN).unlink(missing_ok=True)
+                self.share(node)
+            elif states[node.id] == "missing":
+                save_recipe(node.recipe, run.recipe_file)
+
+    def share(self, node: StageNode) -> None:
+        """Link a stage of the work folder into its prepared folder."""
+        run = self.run(node)
+        save_recipe(node.recipe, run.recipe_file)
+        write_json(run.path / _ORIGIN, {"from": str(self.work.path)})
+        link_stage(node.stage, self.work, run)
+
+    def begin(self, node: StageNode) -> None:
+        """Note that a stage is made here from now on, whatever was shared in its folder before."""
+        (self.run(node).path / _ORIGIN).unlink(missing_ok=True)
+
+
+def _lists(run: RunDir | None) -> object:
+    return (run.record("split") or {}).get("lists") if run is not None else None
 
 
 def _link(place: Path, target: Path) -> None:

@@ -82,12 +82,14 @@ def _without_file(logger: logging.Logger) -> None:
 
 def _hooks(recipe: Recipe, run: RunDir, world: World, start: int) -> list[Any]:
     base = recipe.base
-    hooks = [
+    hooks: list[Any] = [
         Seeding(recipe.seed, world),
         LearningRate(lambda iteration: learning_rate_factor(base, iteration)),
         Losses(run.path / "base" / "losses.csv", base, start, world),
     ]
-    return [*hooks, Events(recipe, run, stage_key(recipe, "base"), start, world.device)] if world.rank == 0 else hooks
+    if world.rank == 0:
+        hooks.append(Events(recipe, run, stage_key(recipe, run, "base"), start, world.device))
+    return hooks
 
 
 def _optimizer(base: Base, device: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def train(recipe: Recipe, run: RunDir) -> None:
     world = join_world(recipe)
     check_precision(recipe)
     network = _network(recipe, run, world).to(world.device)
-    key = stage_key(recipe, "base")
+    key = stage_key(recipe, run, "base")
     state = load_state(state_file(run), key)
     start = 0 if state is None else _iteration(state, state_file(run), recipe.base.iterations)
     _check_agreement(recipe, world, key, start)

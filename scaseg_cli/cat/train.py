@@ -67,7 +67,7 @@ def _train_vae(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) ->
     config, classifier = recipe.cat, load_classifier(recipe, run)
     batches = _batches(recipe, run, live_batches)
     device = choose_device(recipe)
-    key, state_file = stage_key(recipe, "cat"), run.folder("cat") / "progress.pt"
+    key, state_file = stage_key(recipe, run, "cat"), run.folder("cat") / "progress.pt"
     curve_file = run.generator_file.with_name("curve.json")
     training = GeneratorTraining(config, recipe.seed, classifier, read_classes(run).num_seen, device)
     with recording(recipe, run, "cat", run.generator_file, curve_file) as summary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+_MARK = 64  # a PNG's header has 33 bytes; the checksum of its pixels is among the last 20
 HeaderKind = Literal["16 bits", "transparency", "palette", "EXIF orientation"]
 
 
@@ -83,6 +85,30 @@ def check_headers_of(labelled: LabelledSet, record: ImageRecord) -> Iterator[Hea
             _check_has_ids(image, path)
     except ScasegError as error:
         yield error
+
+
+def file_marks(labelled: LabelledSet, record: ImageRecord) -> tuple[int, int, bytes]:
+    """What tells whether an image or its panoptic PNG was replaced, without decoding them.
+
+    Returns:
+        The size of the image's file in bytes. Of a panoptic PNG, also its size, and its first and last bytes: the
+        header, and the checksum of the pixels.
+
+    Raises:
+        ScasegError: a file cannot be read.
+    """
+    path = labelled.image_path(record)
+    try:
+        image_bytes = os.stat(path).st_size
+        if labelled.map_values is not None:
+            return image_bytes, 0, b""  # the record has the digest of a label map's pixels
+        path = labelled.label_path(record)
+        with open(path, "rb", buffering=0) as file:
+            label_bytes = os.fstat(file.fileno()).st_size
+            header = os.pread(file.fileno(), _MARK, 0)
+            return image_bytes, label_bytes, header + os.pread(file.fileno(), _MARK, max(0, label_bytes - _MARK))
+    except OSError as error:
+        raise ScasegError(f"{path} cannot be read: {error.strerror}", "Check the file and its permissions.") from error
 
 
 def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:

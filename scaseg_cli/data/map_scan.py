@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaseg_cli.data.decode import opened
-from scaseg_cli.data.label_maps import count_values, read_map
+from scaseg_cli.data.label_maps import count_values, digest_of, read_map
 from scaseg_cli.data.pixels import size_of, turn_hint
 from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.data.processes import spread
@@ -26,11 +26,12 @@ _A_PROCESS = 2000  # label maps that justify starting one more process
 
 
 class MapContent(NamedTuple):
-    """The contents of one label map: its size in pixels, and the number of pixels of each value."""
+    """The contents of one label map: its size in pixels, the number of pixels of each value, and its `digest_of`."""
 
     width: int
     height: int
     counts: dict[int, int]
+    digest: str
 
 
 def scan_label_maps(
@@ -70,4 +71,4 @@ def _scan_map(labelled: LabelledSet, pair: Pair) -> MapContent | ScasegError:
         )
     except ScasegError as error:  # collected: all errors are reported together
         return error
-    return MapContent(width, height, count_values(values_HW))
+    return MapContent(width, height, count_values(values_HW), digest_of(values_HW))

@@ -68,7 +68,10 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
 
 
 class ImageRecord(msgspec.Struct, frozen=True, gc=False):
-    """One image and its segments; width and height in pixels."""
+    """One image and its segments; width and height in pixels.
+
+    ``label_digest`` is that of a label map's pixels; panoptic PNGs have none.
+    """
 
     image_id: ImageId
     file_name: str
@@ -76,6 +79,7 @@ class ImageRecord(msgspec.Struct, frozen=True, gc=False):
     width: int
     height: int
     segments: tuple[Segment, ...]
+    label_digest: str | None = None
 
 
 @dataclass(frozen=True)

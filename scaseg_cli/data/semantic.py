@@ -1,7 +1,7 @@
 """Sets of label maps: found by file name, scanned once, and read from an index afterwards.
 
-The index lists each image with its label map, its size, and the pixel count of each class. Stages after the split
-read the index instead of the folders, so files added later change nothing.
+The index lists each image with its label map, its size, the pixel count of each class, and a digest of the label's
+pixels. Stages after the split read the index instead of the folders, so files added later change nothing.
 """
 
 from __future__ import annotations
@@ -90,13 +90,12 @@ def _records(
             errors.append(content)
             continue
         try:
-            segments = segments_of(
-                content.counts, empty, empty.labels_dir / pair.label, (content.width, content.height)
-            )
+            size = (content.width, content.height)
+            segments = segments_of(content.counts, empty, empty.labels_dir / pair.label, size)
         except ScasegError as error:
             errors.append(error)
             continue
-        records.append(ImageRecord(image_id, pair.image, pair.label, content.width, content.height, segments))
+        records.append(ImageRecord(image_id, pair.image, pair.label, *size, segments, content.digest))
         without_class[image_id] = {value: count for value, count in content.counts.items() if value in void}
     if len(errors) == 1:
         raise errors[0]
@@ -134,6 +133,7 @@ class _Image(msgspec.Struct):
     width: _Pixels
     height: _Pixels
     pixels: dict[int, _Pixels]
+    digest: str | None = None
 
 
 class _Colour(msgspec.Struct):
@@ -176,6 +176,7 @@ def write_index(path: Path, labelled: LabelledSet) -> None:
             record.width,
             record.height,
             {segment.category_id: int(segment.area or 0) for segment in record.segments},
+            record.label_digest,
         )
         for record in labelled.images
     ]
@@ -229,7 +230,8 @@ def _record(image: _Image) -> ImageRecord:
     segments = tuple(
         Segment(category_id + 1, category_id, pixels, whole, 0) for category_id, pixels in image.pixels.items()
     )
-    return ImageRecord(image.image_id, image.file_name, image.label_name, image.width, image.height, segments)
+    size = (image.width, image.height)
+    return ImageRecord(image.image_id, image.file_name, image.label_name, *size, segments, image.digest)
 
 
 def ignored_pixels(labelled: LabelledSet, category_ids: frozenset[int]) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def check_cells(cells: Sequence[RecipeRun]) -> None:
     if len({run.path.resolve() for _, run in cells}) < len(cells):
         raise ValueError(f"two cells have the same run folder: {[str(run.path) for _, run in cells]}")
     for stage in SHARED:
-        if len({stage_key(recipe, stage) for recipe, _ in cells}) > 1:
+        if len({stage_key(recipe, run, stage) for recipe, run in cells}) > 1:
             raise ValueError(f"the cells differ in the {stage} stage: {[str(run.path) for _, run in cells]}")
 
 

@@ -15,7 +15,7 @@ from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.table import Table, read_table
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.stages import stage_key, stages_for
+from scaseg_cli.stages import has_lists_of, stage_key, stages_for
 from scaseg_cli.tasks import Task, task_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class FinishedRun:
         per_class: the table by class of the last main row.
         records: records, by stage, of the results that the evaluation was made from.
         doubts: for each other stage, the reason why the folder's result is not the one that the evaluation used.
-        is_own: whether the evaluation was made with this recipe.
+        is_own: whether the evaluation was made with this recipe, and with what the split has written now.
     """
 
     label: str
@@ -92,7 +92,7 @@ def open_run(label: str, folder: Path, recipe: Recipe) -> FinishedRun:
     names = tuple(record["summary"])
     finished = FinishedRun(
         label, recipe, run, read_table(run.results_file), names, read_table(run.per_class_file), records, doubts,
-        is_own=record["key"] == stage_key(recipe, "evaluation"),
+        is_own=record["key"] == stage_key(recipe, run, "evaluation"),
     )  # fmt: skip
     _check_tables(finished, f"Run `{again}` again.")
     return finished
@@ -119,17 +119,23 @@ def _chain(recipe: Recipe, run: RunDir, evaluation: dict[str, Any]) -> tuple[dic
     records, doubts = {"evaluation": evaluation}, dict[str, str]()
     stages = [stage for stage in stages_for(recipe) if recipe.data.shapes is not None or stage != "data"]
     for stage in reversed(stages):
-        for need, key in records.get(stage, {}).get("needs", {}).items():
+        record = records.get(stage, {})
+        needs = dict(record.get("needs", {}))
+        if stage != "split" and "lists" in record:
+            needs.setdefault("split", None)
+        for need, key in needs.items():
             try:
                 found = run.record(need)
             except ScasegError as error:
                 doubts[need] = error.message
                 continue
-            if found is not None and found["key"] == key:
+            if found is not None and (found["key"] == key or (need == "split" and has_lists_of(record, found))):
                 records[need] = found
             elif need in stages:
                 what = "is missing" if found is None else "was run again after the evaluation"
                 doubts[need] = f"the {need} stage {what}"
+    for stage in doubts:
+        records.pop(stage, None)
     reason = next(iter(doubts.values()), "no record names it")
     return records, {stage: doubts.get(stage, reason) for stage in stages if stage not in records}
 

@@ -24,7 +24,7 @@ from scaseg_cli.html_report.survey import GENERATED, KEPT, Survey, keep_survey, 
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.console import say
 from scaseg_cli.seeds import seeded
-from scaseg_cli.stages import require
+from scaseg_cli.stages import require, what_changed
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,12 @@ def survey_of(finished: FinishedRun, at_most: int) -> Survey:
     if kept is not None:
         return kept
     if not finished.is_own:
-        raise ScasegError(f"{finished.run.recipe_file} is not the recipe that the evaluation was made with")
+        changed = what_changed(finished.recipe, finished.run, "evaluation")
+        raise ScasegError(
+            f"{finished.run.recipe_file} is not the recipe that the evaluation was made with"
+            if changed is None
+            else f"{finished.run.path / 'evaluation'} is out of date: {changed}"
+        )
     stages = [stage for stage in finished.records if stage not in ("data", "evaluation")]
     require(finished.recipe, finished.run, *finished.doubts, *stages)
     survey = take_survey(finished, at_most)

@@ -88,7 +88,7 @@ def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
             collect_shards(recipe, run)
         num_images = len(open_set(recipe, run, "train").images)
         files = _files(run, _shards(recipe, num_images))
-        matched, classes, null = _joined(files, stage_key(recipe, "queries"))
+        matched, classes, null = _joined(files, stage_key(recipe, run, "queries"))
         if not len(matched):
             raise ScasegError("no query matches a training segment", "Train the base model for longer.")
         save_queries(QueryStore(matched, classes, null), run, {"views": recipe.queries.views})
@@ -110,7 +110,7 @@ def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
 def collect_shards(recipe: Recipe, run: RunDir) -> None:
     """Run one process's part: process r of n reads every n-th shard from r on. Complete shards are kept."""
     world = join_world(recipe)
-    key = stage_key(recipe, "queries")
+    key = stage_key(recipe, run, "queries")
     reader = QueryReader(recipe, run, load_segmentor(recipe, run))
     shards = _shards(recipe, len(reader.views))
     own = list(zip(shards, _files(run, shards), strict=True))[world.rank :: world.size]

@@ -1,17 +1,24 @@
-"""Reads the header of every image and every label of the lists, in several processes, before any training."""
+"""Reads the header of every image and every label of the lists, in several processes, before any training.
+
+The same pass takes the digest of each list, on which the keys of later stages depend.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from scaseg_cli.data.images import HeaderKind, check_headers_of
+import msgspec
+
+from scaseg_cli.data.images import HeaderKind, check_headers_of, file_marks
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.data.processes import spread
+from scaseg_cli.data.records import Findings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import track
 
@@ -26,13 +33,26 @@ _A_PROCESS = 4000  # images that justify starting one more process
 _SHOWN = 20
 
 
-class _Headers(NamedTuple):
+class Headers(NamedTuple):
+    """What the headers of one list showed.
+
+    Attributes:
+        kinds: the number of images of each unusual kind.
+        digest: of the list: names, sizes, segments and what tells whether a file was replaced (`file_marks`).
+    """
+
+    kinds: Counter[HeaderKind]
+    digest: str
+
+
+class _Chunk(NamedTuple):
     kinds: Counter[HeaderKind]
     errors: list[ScasegError]
     num_images: int
+    digest: bytes
 
 
-def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None) -> dict[Part, Counter[HeaderKind]]:
+def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None) -> dict[Part, Headers]:
     """Check size and kind of pixels of each image and label by their headers, and count unusual images.
 
     Args:
@@ -46,12 +66,13 @@ def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None
     if processes is None:
         processes = max(1, min(num_cores(), total // _A_PROCESS))
     kinds: dict[Part, Counter[HeaderKind]] = {part: Counter() for part in sets}
+    digests = {part: _digest_of_labels(labelled) for part, labelled in sets.items()}
     errors: list[ScasegError] = []
     parts = [part for part, labelled in sets.items() for _ in range(0, len(labelled.images), _CHUNK)]
     with spread(processes, "read headers") as mapped:
         found = chain.from_iterable(
             mapped(
-                partial(_check_chunk, replace(labelled, images=(), categories=())),
+                partial(_check_chunk, replace(labelled, images=(), categories=(), findings=Findings())),
                 [labelled.images[first : first + _CHUNK] for first in range(0, len(labelled.images), _CHUNK)],
             )
             for labelled in sets.values()
@@ -61,6 +82,7 @@ def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None
         for part, place, chunk in track(images, "Checking headers", total):
             if place == 0:
                 kinds[part] += chunk.kinds
+                digests[part].update(chunk.digest)
                 errors += chunk.errors
     if len(errors) == 1:
         raise errors[0]
@@ -68,10 +90,19 @@ def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None
     for wrong in errors:
         mistakes.add(wrong.message)
     mistakes.stop_if_any(errors[0].hint or "" if errors else "")
-    return kinds
+    return {part: Headers(kinds[part], digests[part].hexdigest()) for part in sets}
 
 
-def _check_chunk(labelled: LabelledSet, records: Sequence[ImageRecord]) -> _Headers:
+def _digest_of_labels(labelled: LabelledSet) -> hashlib._Hash:
+    """The beginning of a list's digest: what the values or colours of its label maps mean."""
+    table = labelled.colours
+    colours = None if table is None else (table.colours, table.category_ids)
+    ids = [category.id for category in labelled.categories]
+    meaning = None if labelled.map_values is None else (ids, labelled.map_values, labelled.ignored, colours)
+    return hashlib.sha256(msgspec.json.encode(meaning))
+
+
+def _check_chunk(labelled: LabelledSet, records: Sequence[ImageRecord]) -> _Chunk:
     kinds: Counter[HeaderKind] = Counter()
     errors: list[ScasegError] = []
     for record in records:
@@ -80,4 +111,8 @@ def _check_chunk(labelled: LabelledSet, records: Sequence[ImageRecord]) -> _Head
                 errors.append(result)
             else:
                 kinds[result] += 1
-    return _Headers(kinds, errors, len(records))
+    if errors:
+        return _Chunk(kinds, errors, len(records), b"")
+    digest = hashlib.sha256(msgspec.msgpack.encode(records))
+    digest.update(msgspec.msgpack.encode([file_marks(labelled, record) for record in records]))
+    return _Chunk(kinds, errors, len(records), digest.digest())

@@ -10,9 +10,9 @@ from scaseg_cli.split.lists import own_parts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scaseg_cli.data.images import HeaderKind
     from scaseg_cli.data.records import LabelledSet
     from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.split.header_check import Headers
     from scaseg_cli.split.label_sample import LabelCheck
     from scaseg_cli.split.lists import Part
     from scaseg_cli.split.sources import Sets
@@ -73,7 +73,7 @@ _SHOWN_AS = {
 }
 
 
-def header_notes(recipe: Recipe, headers: Mapping[Part, Counter[HeaderKind]]) -> list[str]:
+def header_notes(recipe: Recipe, headers: Mapping[Part, Headers]) -> list[str]:
     """How many images of each list are unusual, and what is done with them."""
     shown: dict[str, str] = dict(_SHOWN_AS)
     followed = recipe.data.exif == "turn"
@@ -82,8 +82,8 @@ def header_notes(recipe: Recipe, headers: Mapping[Part, Counter[HeaderKind]]) ->
     )
     return [
         f"Images of {part} with {shown[kind]}: {count:,}."
-        for part, kinds in headers.items()
-        for kind, count in kinds.items()
+        for part, found in headers.items()
+        for kind, count in found.kinds.items()
     ]
 
 

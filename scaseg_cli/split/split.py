@@ -9,7 +9,7 @@ from scaseg_cli.data.folders import check_files, data_root
 from scaseg_cli.data.records import ids_in_order
 from scaseg_cli.data.semantic import write_index
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import write_json
+from scaseg_cli.files import hash_file, hash_value, write_json
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.split.classes import ClassList, class_list, write_classes
 from scaseg_cli.split.header_check import check_headers
@@ -25,15 +25,19 @@ from scaseg_cli.stages import recording
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
-    from scaseg_cli.data.records import ImageId
+    from collections.abc import Mapping
+
+    from scaseg_cli.data.records import ImageId, LabelledSet
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
+    from scaseg_cli.split.header_check import Headers
 
 
 def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = NUM_CHECKED) -> StageReport:
     """Write the class list and the image lists; first draw the embedded world if the recipe uses it.
 
-    For label maps it also writes an index of each image with the pixel count of every class.
+    For label maps it also writes an index of each image with the pixel count of every class. Its record has a digest of
+    each list, on which the keys of later stages depend.
 
     Args:
         recipe: names the data and the unseen classes.
@@ -61,6 +65,7 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = NUM_CHECK
             write_index(index, labelled)
         write_classes(run, recipe.task, classes)
         write_json(run.images_file, {part: [record.image_id for record in sets[part].images] for part in PARTS})
+        summary.lists = _digests(run, sets["validation"], headers)
         dropped = len(whole["train"].images) - len(sets["train"].images)
         summary |= {"num_seen": classes.num_seen, "num_unseen": len(classes) - classes.num_seen}
         summary |= {part: len(sets[part].images) for part in PARTS} | {"dropped": dropped}
@@ -74,6 +79,14 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = NUM_CHECK
     if left_out := left_out_names(recipe, sets, checks):
         listed["left_out"] = left_out
     return StageReport("split", [table], outputs, "scaseg embed-classes", dict(summary) | listed)
+
+
+def _digests(run: RunDir, validation: LabelledSet, headers: Mapping[Part, Headers]) -> dict[str, str]:
+    """The digests of the written lists by name; results depend on the classes' colours, too, which pictures show."""
+    digests: dict[str, str] = {part: headers[part].digest for part in PARTS}
+    colours = [(category.id, category.colour) for category in validation.categories]
+    digests["validation"] = hash_value([digests["validation"], colours])
+    return {"classes": hash_file(run.classes_file)} | digests
 
 
 def _choose_images(recipe: Recipe, whole: Sets, classes: ClassList) -> Sets:

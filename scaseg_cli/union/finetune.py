@@ -114,7 +114,7 @@ def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: lis
     for name, drawn in kinds.items():
         tuning = FineTuning(config, recipe.seed, classifier, loss, store, drawn)
         progress.append(run.path / "union" / f"progress-{name}.pt")
-        snapshots[name] = tune(tuning, f"fine-tuning, {name}", progress[-1], stage_key(recipe, "union"))
+        snapshots[name] = tune(tuning, f"fine-tuning, {name}", progress[-1], stage_key(recipe, run, "union"))
     return snapshots
 
 

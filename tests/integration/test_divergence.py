@@ -46,7 +46,7 @@ def test_a_diverging_panoptic_training(world: World) -> None:
     assert "bug of scaseg" not in outcome.err
     assert run.base_file.read_bytes() == before
     recipe = load_recipe("tiny.yaml", SETTINGS)
-    state = load_state(state_file(run), stage_key(recipe, "base"))  # refuses what is not finite
+    state = load_state(state_file(run), stage_key(recipe, run, "base"))  # refuses what is not finite
     assert state is not None
     assert 0 < state["iteration"] <= int(read_losses(losses_file(run))[-1]["iteration"]) + 1
     saved = state_file(run).read_bytes()
@@ -100,7 +100,7 @@ def test_weights_that_the_last_step_made_nan_are_never_written(world: World, spo
     check_refusal(outcome, (said, "now 0.0001"))
     assert "clip_grad" not in outcome.err
     assert run.base_file.read_bytes() == before
-    state = load_state(state_file(run), stage_key(load_recipe("tiny.yaml", (*SETTINGS, *sane)), "base"))
+    state = load_state(state_file(run), stage_key(load_recipe("tiny.yaml", (*SETTINGS, *sane)), run, "base"))
     assert state is not None
     assert state["iteration"] == 2
 

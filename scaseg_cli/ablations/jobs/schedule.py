@@ -40,11 +40,13 @@ class Schedule:
 
     Attributes:
         failed: failures by node id; a node that needs a failed one has the same failure.
+        skipped: nodes that turned out to be up to date, or to be shared, once the split had run.
     """
 
     def __init__(self, plan: Plan, launcher: JobLauncher) -> None:
         self.plan, self.launcher = plan, launcher
         self.failed: dict[str, Failure] = {}
+        self.skipped: set[str] = set()
         self._waiting = plan.jobs()
         self._total = len(self._waiting)
         self._begun: dict[int, _Begun] = {}  # by slot
@@ -71,6 +73,8 @@ class Schedule:
                 return
             self._waiting.remove(job)
             nodes = self._runnable(job)
+            if job.stage not in ("data", "split") and self._has_split:
+                nodes = [node_id for node_id in nodes if not self._is_made(node_id)]
             if nodes:
                 self._begun[min(free)] = self._start(job, nodes, min(free))
             self._ended |= set(job.nodes) - set(nodes)
@@ -83,8 +87,24 @@ class Schedule:
                 self.failed[node_id] = self.failed[lacking[0]]
         return [node_id for node_id in job.nodes if node_id not in self.failed]
 
+    @property
+    def _has_split(self) -> bool:
+        """Whether a split has run, before which the plan could not know what its lists leave to do."""
+        return any(self.plan.nodes[node_id].stage == "split" for node_id in self._ended)
+
+    def _is_made(self, node_id: str) -> bool:
+        node, store = self.plan.nodes[node_id], self.plan.store
+        state = store.state(node)
+        if state == "shared":
+            store.share(node)
+        if state != "missing":
+            self.skipped.add(node_id)
+        return state != "missing"
+
     def _start(self, job: StageJob, nodes: list[str], slot: int) -> _Begun:
         say_plainly(f"{self._total - len(self._waiting)} of {self._total}, {job.stage}: {self._titles(nodes)}")
+        for node_id in nodes:
+            self.plan.store.begin(self.plan.nodes[node_id])
         cells = [(self.plan.nodes[node_id].recipe, self._run(node_id)) for node_id in nodes]
         path, since = logs_folder(self.plan.store) / f"{job.name}.json", time.monotonic()
         return _Begun(job, nodes, self.launcher.start(path, job.stage, cells, slot), since)

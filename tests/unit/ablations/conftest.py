@@ -42,15 +42,22 @@ def own(recipe: Recipe) -> Callable[..., Ablation]:
 
 @pytest.fixture
 def finish(tmp_path: Path) -> Callable[..., RunDir]:
-    """Make a run folder in which every stage has finished, each with one small file."""
+    """Make a run folder in which every stage has finished, each with one small file.
 
-    def make(recipe: Recipe, name: str = "work", up_to: str = "evaluation") -> RunDir:
+    With ``only``, just that stage is made; ``lists`` are digests of lists of the split that differ from "first".
+    """
+
+    def make(
+        recipe: Recipe, name: str = "work", up_to: str = "evaluation", only: str | None = None, **lists: str
+    ) -> RunDir:
         run = RunDir(tmp_path / name)
         stages = stages_for(recipe)
-        for stage in stages[: stages.index(up_to) + 1]:
+        for stage in stages[: stages.index(up_to) + 1] if only is None else [only]:
             output = run.folder(stage) / "result.txt"
-            with recording(recipe, run, stage, output):
+            with recording(recipe, run, stage, output) as summary:
                 output.write_text(f"{stage} of {recipe.seed}")
+                if stage == "split":
+                    summary.lists = dict.fromkeys(("classes", "train", "selection", "validation"), "first") | lists
         return run
 
     return make

@@ -107,3 +107,29 @@ def test_an_interrupted_command_ends_its_running_jobs(plan):
     with pytest.raises(KeyboardInterrupt):
         Schedule(plan, launcher).run()
     assert [job.ended for slot, job in sorted(launcher.running.items())] == [True] * len(launcher.running)
+
+
+@pytest.mark.parametrize(("validation", "runs"), [("first", []), ("second", ["evaluation"])])
+def test_the_split_decides_what_is_left_to_run(recipe, finish, monkeypatch, validation, runs):
+    """A finished run whose split is gone: what the next one writes is compared with what the stages read."""
+    monkeypatch.setattr("scaseg_cli.ablations.jobs.schedule._POLL", 0.0)
+    work = finish(recipe)
+    (work.path / "split" / "result.txt").write_text("cut")
+    (ablation,) = make_ablations(["gamma"], recipe, values=[recipe.base.v2c.gamma])
+    plan = make_plan([ablation], Store(work))
+    assert {plan.states[node] for node in plan.nodes if plan.nodes[node].stage != "data"} == {"missing"}
+    plan.store.prepare(plan.nodes, plan.states)
+
+    class Real(Fake):
+        def start(self, path, stage, cells, slot):
+            for own, run in cells:
+                finish(own, str(run.path), only=stage, validation=validation)
+            return super().start(path, stage, cells, slot)
+
+    launcher = Real()
+    schedule = Schedule(plan, launcher)
+    assert schedule.run() == {}
+    assert [stage for stage, _ in launcher.started] == ["split", *runs]
+    assert {plan.store.state(node) for node in plan.nodes.values()} == {"there"}
+    shared = {node.stage for node in plan.nodes.values() if not plan.store.is_own(node)}
+    assert shared == {"data", "embeddings", "base", "queries", "cat", "union", "evaluation"} - set(runs)

@@ -87,6 +87,7 @@ def test_a_damaged_stage_is_missing_and_is_not_taken_for_shared(prepared):
     states = {each.id: prepared.store.state(each) for each in prepared.nodes.values()}
     assert states[node.id] == "missing"
     prepared.store.prepare(prepared.nodes, states)
+    prepared.store.begin(node)
     assert prepared.store.is_own(node)
 
 
@@ -107,3 +108,29 @@ def test_a_truncated_base_model_is_refused(finish, recipe):
 
 def test_a_work_folder_without_a_base_model_is_accepted(recipe, tmp_path):
     check_work(recipe, RunDir(tmp_path / "new"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        ("validation", ["evaluation"]),
+        ("selection", ["union", "evaluation"]),
+        ("train", ["base", "queries", "cat", "union", "evaluation"]),
+    ],
+)
+def test_a_stage_is_missing_when_a_list_that_it_read_has_changed(prepared, recipe, finish, changed, stale):
+    finish(recipe, only="split", **{changed: "second"})
+    plan = make_plan(make_ablations(["gamma"], recipe), Store(prepared.store.work))
+    own = plan.cells_of(node_of(plan, "split", "shared").id)[1].nodes  # of the unchanged recipe
+    assert [plan.nodes[node].stage for node in own if plan.states[node] == "missing"] == stale
+    assert plan.states[own[0]] == plan.states[own[2]] == "there"
+    plan.store.prepare(plan.nodes, plan.states)
+    lists = plan.store.run(plan.nodes[own[-1]]).record("split")["lists"]
+    assert lists[changed] == "second"
+
+
+def test_before_the_split_has_run_every_later_stage_is_missing(prepared, recipe):
+    for split in (prepared.store.work, prepared.store.run(node_of(prepared, "split", "shared"))):
+        (split.path / "split" / "result.txt").write_text("cut")
+    plan = make_plan(make_ablations(["gamma"], recipe), Store(prepared.store.work))
+    assert {node.stage for node in plan.nodes.values() if plan.states[node.id] == "there"} == {"data"}

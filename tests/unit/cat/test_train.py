@@ -251,7 +251,7 @@ def test_a_training_that_diverges_keeps_the_checkpoint_before(tmp_path: Path, mo
             train_generator(recipe, run)
         assert "now 0.001: --set cat.learning_rate=" in str(caught.value.hint)
         assert not run.generator_file.exists()
-        state = load_state(run.path / "cat" / "progress.pt", stage_key(recipe, "cat"))
+        state = load_state(run.path / "cat" / "progress.pt", stage_key(recipe, run, "cat"))
         assert state is not None
         assert state["iteration"] == kept
 
