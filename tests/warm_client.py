@@ -22,6 +22,7 @@ def main(python: str, address: str) -> None:
         "arguments": words[2:],
         "folder": os.getcwd(),
         "env": dict(os.environ),
+        "signals": numbers,
         "ignored": ignored,
         "executable": sys.argv[0],
     }

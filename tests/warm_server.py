@@ -90,8 +90,9 @@ def _become(request: dict[str, Any], files: list[int]) -> None:
         os.close(number)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    for number in request["ignored"]:
-        signal.signal(number, signal.SIG_IGN)
+    for number in request["signals"]:  # the server ignores some where the tests are a shell's background job
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)
     sys.executable = request["executable"]
     sys.argv = [request["module"], *request["arguments"]]
     sys.path[0] = ""  # as with -m, in place of the server's folder

@@ -62,9 +62,13 @@ def test_what_is_a_bug_stays_one(error: Exception) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_are_raised_and_then_as_before(number: signal.Signals) -> None:
-    with pytest.raises(Terminated, match=number.name), raised_signals():
-        os.kill(os.getpid(), number)
-    assert signal.getsignal(number) is signal.SIG_DFL
+    before = signal.signal(number, signal.SIG_DFL)  # a test run under nohup ignores SIGHUP
+    try:
+        with pytest.raises(Terminated, match=number.name), raised_signals():
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_an_ignored_signal_stays_ignored() -> None:
@@ -92,12 +96,15 @@ def test_the_exit_code_tells_the_signal(number: signal.Signals, code: int, tmp_p
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     signal.signal(number, before)
     assert process.stderr is not None
-    while not (tmp_path / "run" / "log.txt").is_file():  # from then on it runs for minutes
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(number)
-    assert process.stderr.read().splitlines()[-1] == "Run the same command to resume."
-    assert process.wait() == code
+    try:
+        while not (tmp_path / "run" / "log.txt").is_file():  # from then on it runs for minutes
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.stderr.read().splitlines()[-1] == "Run the same command to resume."
+        assert process.wait() == code
+    finally:
+        process.kill()
 
 
 def test_whatever_writes_to_stdout_lands_on_stderr() -> None:
