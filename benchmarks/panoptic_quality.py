@@ -24,7 +24,7 @@ from PIL import Image
 from scaseg_cli.data.annotations import read_panoptic_files
 from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.data.records import IGNORED
-from scaseg_cli.external.evaluate_maps import labelled_maps
+from scaseg_cli.external.labelled_maps import MapLabels, labelled_maps
 from scaseg_cli.external.predicted_maps import open_maps
 from scaseg_cli.external.predicted_set import read_predictions
 from scaseg_cli.external.score_files import score_files
@@ -71,7 +71,7 @@ def score_with_hotcoco(folder: Path) -> panoptic.PanopticEval:
 
 def score_semantic(folder: Path) -> Confusion:
     """Count the pixels of the label maps as `scaseg evaluate --predictions` does, in one process."""
-    labels = labelled_maps(folder / MAPS[LABELS], str(folder / "classes.json"))
+    labels = labelled_maps(MapLabels(folder / MAPS[LABELS], str(folder / "classes.json")))
     return score_maps(MapTask(labels, open_maps(folder / MAPS[PREDICTIONS]), {n: n for n in range(NUM_CATEGORIES)}), 1)
 
 

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
         Segment,
         Segmentation,
         SegmentationModel,
+        SemanticClassScore,
+        SemanticGroupScore,
+        SemanticScore,
         load,
         score,
+        score_maps,
     )
 
 __all__ = [
@@ -35,9 +39,13 @@ __all__ = [
     "Segment",
     "Segmentation",
     "SegmentationModel",
+    "SemanticClassScore",
+    "SemanticGroupScore",
+    "SemanticScore",
     "__version__",
     "load",
     "score",
+    "score_maps",
 ]
 
 

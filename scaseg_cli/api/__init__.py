@@ -3,7 +3,16 @@
 `scaseg_cli` exports all of this. The network's packages are imported by the first call that needs them.
 """
 
-from scaseg_cli.api.scores import ClassScore, GroupScore, Score, score
+from scaseg_cli.api.scores import (
+    ClassScore,
+    GroupScore,
+    Score,
+    SemanticClassScore,
+    SemanticGroupScore,
+    SemanticScore,
+    score,
+    score_maps,
+)
 from scaseg_cli.api.segmentation import ClassInfo, Segment, Segmentation, SegmentationModel, load
 
 __all__ = [
@@ -14,6 +23,10 @@ __all__ = [
     "Segment",
     "Segmentation",
     "SegmentationModel",
+    "SemanticClassScore",
+    "SemanticGroupScore",
+    "SemanticScore",
     "load",
     "score",
+    "score_maps",
 ]

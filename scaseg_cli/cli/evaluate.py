@@ -78,6 +78,27 @@ def evaluate(
             help="Label map values that are no class, besides 255, such as 0 or 0,254.",
         ),
     ] = None,
+    colours: Annotated[
+        Path | None,
+        typer.Option(
+            "--colours", metavar="FILE", rich_help_panel=_OTHERS, show_default=False,
+            help="For maps painted in colours: a line R G B NAME for each, or a JSON list of classes with their color.",
+        ),
+    ] = None,
+    label_suffix: Annotated[
+        str | None,
+        typer.Option(
+            "--label-suffix", metavar="TEXT", rich_help_panel=_OTHERS, show_default=False,
+            help="The end of the label maps' names that predictions lack, such as _gtFine_labelIds.png or _L.png.",
+        ),
+    ] = None,
+    image_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--list", metavar="FILE", rich_help_panel=_OTHERS, show_default=False,
+            help="A file with one image name per line, as in VOC's ImageSets: other label maps are left out.",
+        ),
+    ] = None,
     unseen: Annotated[
         str | None,
         typer.Option(
@@ -127,11 +148,12 @@ def evaluate(
         from scaseg_cli.external.score_options import ScoreOptions
 
         choices = ScoreOptions(predictions_json, only_predicted, means.value)
-        files = _Labels(annotations, labels, categories, unseen, ignored)
+        files = _Labels(annotations, labels, categories, unseen, ignored, colours, label_suffix, image_list)
         _evaluate_predictions(options, predictions, files, choices, per_class)
         return
     given = {
         "--annotations": annotations, "--labels": labels, "--categories": categories, "--ignored": ignored,
+        "--colours": colours, "--label-suffix": label_suffix, "--list": image_list,
         "--unseen": unseen, "--predictions-json": predictions_json,
         "--only-predicted": only_predicted or None, "--means": means.value if means is MeansOption.ALL else None,
     }  # fmt: skip
@@ -162,6 +184,17 @@ class _Labels:
     categories: str | None
     unseen: str | None
     ignored: str | None
+    colours: Path | None
+    label_suffix: str | None
+    image_list: Path | None
+
+    def check(self) -> None:
+        """Refuse options of label maps without `--categories`, whose maps they describe."""
+        for name in ("ignored", "colours", "label_suffix", "image_list"):
+            value = getattr(self, name)
+            if value is not None and self.categories is None:
+                option = "--list" if name == "image_list" else f"--{name.replace('_', '-')}"
+                raise ScasegError(f"{option} {value} needs --categories, the classes of label maps", _MAP_HINT)
 
 
 def _evaluate_predictions(
@@ -181,6 +214,7 @@ def _evaluate_predictions(
 def _scored(options: StageOptions, predictions: Path, files: _Labels, choices: ScoreOptions) -> PredictionScore:
     from scaseg_cli.external.evaluate_predictions import score_maps_of, score_predictions
 
+    files.check()
     is_from_files = files.annotations is not None or files.labels is not None
     if is_from_files and options.work_dir is not None:
         raise ScasegError(
@@ -204,7 +238,12 @@ def _scored(options: StageOptions, predictions: Path, files: _Labels, choices: S
         return score_predictions(predictions, files.annotations, files.labels, unseen, choices)
     if files.labels is None or files.categories is None:
         raise ScasegError(f"--labels {files.labels} needs --categories, or --annotations", _MAP_HINT)
-    return score_maps_of(predictions, files.labels, files.categories, unseen, _values(files.ignored), choices)
+    from scaseg_cli.external.labelled_maps import MapLabels
+
+    maps = MapLabels(
+        files.labels, files.categories, _values(files.ignored), files.colours, files.label_suffix, files.image_list
+    )
+    return score_maps_of(predictions, maps, unseen, choices)
 
 
 def _scored_with_run(options: StageOptions, predictions: Path, choices: ScoreOptions) -> PredictionScore:

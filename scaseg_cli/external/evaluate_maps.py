@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaseg_cli.data.class_lists import COCO_STUFF, coco_stuff, coco_stuff_raw_values, read_class_list
-from scaseg_cli.data.folders import files_below
-from scaseg_cli.data.map_pairs import TRAIN_IDS
-from scaseg_cli.data.records import ImageRecord, LabelledSet
+from scaseg_cli.data.class_lists import coco_stuff, coco_stuff_raw_values
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.external.predicted_maps import PredictedMaps, key_of, open_maps
+from scaseg_cli.external.predicted_maps import open_maps
 from scaseg_cli.external.prediction_score import PredictionScore
 from scaseg_cli.external.score_maps import MapTask, score_maps
 from scaseg_cli.measures.semantic import SemanticMeasure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
+    from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.external.predicted_maps import PredictedMaps
     from scaseg_cli.external.score_options import ScoreOptions
     from scaseg_cli.measures.mean_iou import Confusion
     from scaseg_cli.measures.summary import Summary
     from scaseg_cli.split.classes import ClassList
 
 _FEW = 0.05  # pixel accuracy below which something is probably wrong with the files
-
-
-def labelled_maps(labels: Path, categories: str, ignored: Sequence[int] = ()) -> LabelledSet:
-    """Find label maps without their images.
-
-    If any is named NAME_labelTrainIds.png, all other files are left out, as MMSegmentation's converters write their
-    maps beside the original ones.
-
-    Args:
-        labels: the folder of label maps.
-        categories: the classes, see `read_class_list`.
-        ignored: values that are no class, besides 255 and 65535; a class with such a value is left out.
-
-    Raises:
-        ScasegError: the folder or the list of classes is missing or wrong.
-    """
-    if not labels.is_dir():
-        raise ScasegError(f"the folder of labels {labels} does not exist", "Name it with --labels FOLDER.")
-    found = read_class_list(Path(), categories)
-    names = [name for name in files_below(labels, "labels") if name.lower().endswith((".png", ".tif", ".tiff", ".bmp"))]
-    marked = [name for name in names if PurePosixPath(name).stem.endswith(TRAIN_IDS)]
-    if not names:
-        raise ScasegError(f"the folder of labels {labels} contains no PNG", "Name the folder of label maps.")
-    is_raw = categories == COCO_STUFF and not marked
-    values = coco_stuff_raw_values() if is_raw else tuple(category.id for category in found)
-    kept = [pair for pair in zip(found, values, strict=True) if pair[1] not in set(ignored)]
-    records = tuple(ImageRecord(key_of(name), name, name, 0, 0, ()) for name in marked or names)
-    return LabelledSet(
-        labels, labels, tuple(item for item, _ in kept), records, tuple(value for _, value in kept), tuple(ignored)
-    )
 
 
 def score_label_maps(
@@ -74,7 +43,7 @@ def score_label_maps(
     Raises:
         ScasegError: labels or predictions are wrong; lists all by image.
     """
-    predicted = open_maps(folder, options.json_file)
+    predicted = replace(open_maps(folder, options.json_file), colours=labelled.colours)
     notes: list[str] = []
     if predicted.codes:
         predicted = _with_category_ids(predicted, labelled, notes)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scaseg_cli.data.records import LabelledSet
+    from scaseg_cli.external.labelled_maps import MapLabels
     from scaseg_cli.split.classes import ClassList
 
 
@@ -52,28 +53,24 @@ def score_predictions(
 
 def score_maps_of(
     folder: Path,
-    labels: Path,
-    categories: str,
+    labels: MapLabels,
     unseen: str | Sequence[str] | None = None,
-    ignored: Sequence[int] = (),
     options: ScoreOptions | None = None,
 ) -> PredictionScore:
     """Score semantic predictions against label maps; writes no file.
 
     Args:
         folder: the folder of the predictions: one label map per image with category ids, or Detectron2's JSON.
-        labels: the folder of label maps.
-        categories: the classes: a shipped list such as ``coco-stuff``, or a JSON file.
+        labels: the label maps and their classes.
         unseen: the unseen classes: a known split, a file of names, or names; None: all classes count as seen.
-        ignored: label map values that are no class, besides 255 and 65535.
         options: the JSON, the images and the means; None: the defaults.
 
     Raises:
         ScasegError: labels, classes, unseen names or predictions are wrong; lists all wrong predictions by image.
     """
-    from scaseg_cli.external.evaluate_maps import labelled_maps
+    from scaseg_cli.external.labelled_maps import labelled_maps
 
-    labelled = labelled_maps(labels, categories, ignored)
+    labelled = labelled_maps(labels)
     return score_set(folder, labelled, _classes(labelled, unseen), unseen is not None, options or ScoreOptions())
 
 

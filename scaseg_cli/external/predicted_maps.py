@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scaseg_cli.data.decode import opened
 from scaseg_cli.data.folders import files_below
 from scaseg_cli.data.label_maps import read_map
 from scaseg_cli.data.map_pairs import TRAIN_IDS
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord
 
 _ENDINGS = ("_gtFine" + TRAIN_IDS, TRAIN_IDS, "_leftImg8bit")  # of MMSegmentation's label maps, of Cityscapes' images
-_MAPS = (".png", ".tif", ".tiff", ".bmp")
+MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 CODES_FILE = "sem_seg_predictions.json"  # Detectron2's name
 _CODES_HINT = (
     "Detectron2's SemSegEvaluator writes a list of {'file_name', 'category_id', 'segmentation': {'size', 'counts'}}."
 )
 
 
-def key_of(name: str) -> str:
-    """The path of an image or a label map without suffix and endings.
+def key_of(name: str, has_suffix: bool = True) -> str:
+    """The path of an image or a label map without its file suffix, if it has one, and endings.
 
     >>> key_of("bonn/bonn_1_leftImg8bit.png"), key_of("bonn/bonn_1_gtFine_labelTrainIds.png")
     ('bonn/bonn_1', 'bonn/bonn_1')
     """
-    key = str(PurePosixPath(name).with_suffix(""))
+    key = str(PurePosixPath(name).with_suffix("") if has_suffix else PurePosixPath(name))
     return key.removesuffix(next((ending for ending in _ENDINGS if key.endswith(ending)), ""))
 
 
@@ -54,11 +55,13 @@ class PredictedMaps:
         folder: the folder.
         files: label maps by `key_of` of their names, and by its last part where that is unique.
         codes: run-length codes of each class by the key of their image; empty where the folder has label maps.
+        colours: the labels' table of colours, by which maps of three or four channels are read too.
     """
 
     folder: Path
     files: Mapping[str, Path]
     codes: Mapping[str, list[tuple[int, dict[str, Any]]]]
+    colours: ColourTable | None = None
 
     def find(self, record: ImageRecord) -> str | None:
         """The key of an image's prediction; None if it has none."""
@@ -73,13 +76,25 @@ class PredictedMaps:
             ScasegError: the map is damaged or has not the size W, H.
         """
         if not self.codes:
-            return read_values(self.files[key], size, "its label")
+            return self._read_map(self.files[key], size)
         values_HW = np.full((size[1], size[0]), MAX_MAP_VALUE, np.uint16)
         for category_id, code in self.codes[key]:
             if list(code.get("size", ())) != [size[1], size[0]]:
                 raise ScasegError(f"the prediction of {key} has the size {code.get('size')}, not {[size[1], size[0]]}")
             values_HW[_decoded(code, key)] = category_id
         return values_HW
+
+    def _read_map(self, path: Path, size: tuple[int, int]) -> MapPixels:
+        if self.colours is None or not _has_colours(path):
+            return read_values(path, size, "its label")
+        ids = [MAX_MAP_VALUE if category_id is None else category_id for category_id in self.colours.category_ids]
+        places_HW = read_map(path, size, "its label", self.colours)
+        return np.array(ids, np.uint16)[places_HW]
+
+
+def _has_colours(path: Path) -> bool:
+    with opened(path, "label map") as image:
+        return image.mode in ("RGB", "RGBA")
 
 
 def _decoded(code: dict[str, Any], key: str) -> Any:
@@ -114,8 +129,6 @@ def read_values(
         if values_HW is not None:
             return values_HW  # type: ignore[return-value]  # grey is of 8 or 16 bits
     if size is None:
-        from scaseg_cli.data.decode import opened
-
         with opened(path, "label map") as image:
             size = image.size
     return read_map(path, size, size_of, colours)
@@ -143,7 +156,7 @@ def open_maps(folder: Path, json_file: Path | None = None) -> PredictedMaps:
     files: dict[str, Path] = {}
     by_name: dict[str, list[Path]] = defaultdict(list)
     for name in files_below(folder, "predictions"):
-        if name.lower().endswith(_MAPS):
+        if name.lower().endswith(MAP_SUFFIXES):
             files[key_of(name)] = folder / name
             by_name[PurePosixPath(key_of(name)).name].append(folder / name)
     if not files:

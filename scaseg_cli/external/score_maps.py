@@ -37,7 +37,9 @@ _A_PROCESS = 2000  # images that justify starting one more process
 _VALUES = 5  # unknown values to name
 _NONE, _UNKNOWN = -1, -2  # in a table of classes: no class, and a value that may not occur
 _HINT = "Provide one label map per image, NAME.png for NAME.jpg, of the image size, with one category id per pixel."
-_LABEL_HINT = "Check --categories and --ignored, or data.categories and data.ignored in the recipe."
+_LABEL_HINT = (
+    "Check --categories, --ignored and --colours, or data.categories, data.ignored and data.colours in the recipe."
+)
 
 
 @dataclass(frozen=True)

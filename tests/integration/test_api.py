@@ -225,7 +225,7 @@ def test_the_page_runs_as_it_is(tiny_run: TinyRun, tmp_path: Path, capfd: pytest
     run = ("-r", str(tiny_run.folder / "tiny.yaml"), "-w", str(tiny_run.run), "-o", str(tmp_path / "predictions"))
     assert scaseg(capfd, "predict", images, *run).code == 0
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     assert len(blocks[0].strip().splitlines()) <= 12
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(blocks)],
@@ -237,6 +237,7 @@ def test_the_page_runs_as_it_is(tiny_run: TinyRun, tmp_path: Path, capfd: pytest
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "PQ: seen " in done.stdout
+    assert "IoU: seen " in done.stdout
     assert "SegmentationModel('runs/shapes-zps'" in done.stdout
     with Image.open(tmp_path / "found.png") as picture:
         assert picture.size == (512, 512)

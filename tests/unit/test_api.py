@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from command_line import contents
 from PIL import Image
-from prediction_files import strips, write_pairs
+from prediction_files import change_json, strips, write_pairs
 
 import scaseg_cli
 from scaseg_cli import api
@@ -91,6 +91,76 @@ def test_what_is_wrong_with_the_files_is_an_error_of_the_users(files: Path) -> N
         scaseg_cli.score(files / "predictions", files / "labels.json")
     with pytest.raises(scaseg_cli.ScasegError, match="neither a known split"):
         scaseg_cli.score(files / "predictions", files / "labels.json", unseen="coco-zzz")
+
+
+def test_choices_about_the_files(files: Path) -> None:
+    (files / "predictions.json").rename(files / "elsewhere.json")
+    (files / "predictions" / "2.png").unlink()
+    change_json(files / "elsewhere.json", lambda content: content["annotations"].pop())
+    found = scaseg_cli.score(
+        files / "predictions", files / "labels.json", predictions_json=files / "elsewhere.json", only_predicted=True
+    )
+    assert found.all.pq == pytest.approx(0.8 / 1.5, abs=1e-9)
+    found = scaseg_cli.score(
+        files / "predictions",
+        files / "labels.json",
+        predictions_json=files / "elsewhere.json",
+        only_predicted=True,
+        means="all",
+    )
+    assert found.all.pq == pytest.approx(0.8 / 1.5 / 4, abs=1e-9)
+    with pytest.raises(ValueError, match="means is 'present' or 'all', not 'some'"):
+        scaseg_cli.score(files / "predictions", files / "labels.json", means="some")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def maps(tmp_path: Path) -> Path:
+    """Label maps of one image: three of four cat pixels and both cow pixels are found, two are unlabelled."""
+    for name, row in (("labels", [1, 1, 1, 1, 3, 3, 255, 0]), ("predictions", [1, 1, 1, 3, 3, 3, 1, 1])):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.array([row], np.uint8)).save(tmp_path / name / "a.png")
+    (tmp_path / "classes.json").write_text('[{"id": 1, "name": "cat"}, {"id": 3, "name": "cow"}]')
+    return tmp_path
+
+
+def test_label_maps_have_a_score_too(maps: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = contents(maps)
+    found = scaseg_cli.score_maps(
+        str(maps / "predictions"), maps / "labels", maps / "classes.json", ["cow"], ignored=[0]
+    )
+    assert contents(maps) == before
+    assert capfd.readouterr() == ("", "")
+    assert found.seen == api.SemanticGroupScore(3 / 4, 3 / 4, 3 / 4)
+    assert found.unseen == api.SemanticGroupScore(2 / 3, 1, 1)
+    assert found.harmonic.iou == pytest.approx(2 * (3 / 4) * (2 / 3) / (3 / 4 + 2 / 3), abs=1e-15)
+    assert found.all.pixel_acc == 5 / 6
+    assert found.classes == (
+        api.SemanticClassScore("cat", True, 3 / 4, 3 / 4, 3, 4, 3),
+        api.SemanticClassScore("cow", False, 2 / 3, 1, 2, 2, 3),
+    )
+    assert all(type(c.right) is int and type(c.iou) is float and type(c.seen) is bool for c in found.classes)
+    assert found.notes == (f"1 images. Predictions: {maps / 'predictions'}.",)
+
+
+def test_label_maps_are_scored_against_panoptic_annotations(files: Path) -> None:
+    with pytest.raises(scaseg_cli.ScasegError, match="has panoptic predictions"):
+        scaseg_cli.score_maps(files / "predictions", annotations=files / "labels.json")
+    (files / "predictions.json").unlink()
+    for name, row in (("1", [CAT] * 10), ("2", [COW, COW, GRASS, GRASS, DOG])):
+        Image.fromarray(np.array([row], np.uint8)).save(files / "predictions" / f"{name}.png")
+    found = scaseg_cli.score_maps(files / "predictions", annotations=files / "labels.json", unseen=["cow"])
+    assert [found.seen.iou, found.unseen.iou] == [1, 1]
+    with pytest.raises(scaseg_cli.ScasegError, match="label maps, which have no panoptic quality") as caught:
+        scaseg_cli.score(files / "predictions", files / "labels.json")
+    assert "score_maps" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"labels": "labels"}, {"categories": "voc"}, {"annotations": "a.json", "categories": "voc"}]
+)
+def test_label_maps_need_their_classes(arguments: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="categories"):
+        scaseg_cli.score_maps("predictions", **arguments)  # type: ignore[arg-type]
 
 
 RGB = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)

@@ -12,6 +12,7 @@ from prediction_files import strips, write_pairs
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.external.evaluate_predictions import score_maps_of, score_predictions
+from scaseg_cli.external.labelled_maps import MapLabels, labelled_maps
 from scaseg_cli.external.score_maps import MapTask, score_maps
 from scaseg_cli.external.score_options import ScoreOptions
 
@@ -40,9 +41,9 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def score(folder: Path, unseen: Any = None, ignored: Any = (), **options: Any) -> PredictionScore:
-    names = (folder / "predictions", folder / "labels", str(folder / "classes.json"))
-    return score_maps_of(*names, unseen, ignored, ScoreOptions(**options))
+def score(folder: Path, unseen: Any = None, labels: Any = None, **options: Any) -> PredictionScore:
+    of_labels = MapLabels(folder / "labels", str(folder / "classes.json"), **(labels or {}))
+    return score_maps_of(folder / "predictions", of_labels, unseen, ScoreOptions(**options))
 
 
 def test_hand_worked_figures(files: Path) -> None:
@@ -81,10 +82,9 @@ def test_random_maps_equal_a_slow_reference(tmp_path: Path, processes: int) -> N
             right[n] += (mask & theirs).sum()
             union[n] += (mask | theirs).sum()
             labelled[n] += mask.sum()
-    from scaseg_cli.external.evaluate_maps import labelled_maps
     from scaseg_cli.external.predicted_maps import open_maps
 
-    labels = labelled_maps(tmp_path / "labels", str(tmp_path / "classes.json"))
+    labels = labelled_maps(MapLabels(tmp_path / "labels", str(tmp_path / "classes.json")))
     task = MapTask(labels, open_maps(tmp_path / "predictions"), {value: n for n, value in enumerate(values)})
     found = score_maps(task, processes).per_class()
     assert np.abs(found.iou - right / union).max() < 1e-15
@@ -143,7 +143,7 @@ def test_values_that_are_no_class(files: Path) -> None:
     ) as caught:
         score(files)
     assert "--ignored" in (caught.value.hint or "")
-    assert score(files, ignored=(0,)).summary.groups["all"]["pixel_acc"] == 5 / 6
+    assert score(files, labels={"ignored": (0,)}).summary.groups["all"]["pixel_acc"] == 5 / 6
 
 
 def test_all_mistakes_are_reported_by_image(files: Path) -> None:
@@ -201,3 +201,75 @@ def test_ids_of_another_list_are_told(files: Path) -> None:
     found = score(files)
     assert any("Almost nothing matches: 0 of 8" in note for note in found.notes)
     assert any("is 3 (cow) for 1 (cat)" in note for note in found.notes)
+
+
+COLOURS = {1: (128, 0, 0), 3: (0, 128, 0), 300: (0, 0, 128), 255: (9, 9, 9)}
+
+
+def paint(path: Path) -> None:
+    values = np.array(Image.open(path))
+    pixels = np.array([[COLOURS[int(value)] for value in row] for row in values], np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize("folders", [["labels"], ["labels", "predictions"]])
+def test_maps_painted_in_colours(files: Path, folders: list[str]) -> None:
+    """CamVid's labels, and predictions that were saved as pictures."""
+    expected = score(files, ["cow"]).summary.groups
+    for folder in folders:
+        paint(files / folder / "a.png")
+        paint(files / folder / "sub" / "b.png")
+    (files / "colours.txt").write_text("128 0 0 cat\n0 128 0 cow\n0 0 128 sky\n9 9 9 Void\n")
+    assert score(files, ["cow"], {"colours": files / "colours.txt"}).summary.groups == expected
+    (files / "colours.txt").write_text("128 0 0 cat\n0 128 0 cow\n0 0 127 sky\n9 9 9 Void\n")
+    with pytest.raises(ScasegError, match=r"b.png contains the colours \(0, 0, 128\) \(2 pixels\)") as caught:
+        score(files, ["cow"], {"colours": files / "colours.txt"})
+    assert "--colours" in (caught.value.hint or "")
+
+
+def test_label_names_that_end_otherwise(files: Path) -> None:
+    """CamVid's NAME_L.png, and Cityscapes' folder with other files beside the maps."""
+    expected = score(files, ["cow"]).summary.groups
+    for name in ("a", "sub/b"):
+        (files / "labels" / f"{name}.png").rename(files / "labels" / f"{name}_gtFine_labelIds.png")
+        write(files / "labels" / f"{name}_gtFine_color.png", [7, 7])
+    (files / "predictions" / "a.png").rename(files / "predictions" / "a_leftImg8bit.png")
+    assert score(files, ["cow"], {"suffix": "_gtFine_labelIds.png"}).summary.groups == expected
+    with pytest.raises(ScasegError, match=r"no file whose name ends in '_L.png'") as caught:
+        score(files, labels={"suffix": "_L.png"})
+    assert "a_gtFine_color.png" in (caught.value.hint or "")
+
+
+def test_two_labels_of_one_image(files: Path) -> None:
+    write(files / "labels" / "a.tif", [1, 1, 1, 1, 1, 1])
+    with pytest.raises(ScasegError, match=r"contains a.png and a.tif, which belong to one image"):
+        score(files)
+    assert score(files, labels={"suffix": ".png"}).summary.groups["all"]["pixel_acc"] == 6 / 8
+
+
+@pytest.mark.parametrize("text", ["sub/b\n", "b\n", "b.jpg\n\n", "x/y/b.png\r\n"])
+def test_a_list_names_the_images(files: Path, text: str) -> None:
+    """VOC's val.txt: the folder of labels has those of the training images too."""
+    (files / "predictions" / "a.png").unlink()
+    (files / "val.txt").write_text(text)
+    found = score(files, labels={"list": files / "val.txt"})
+    assert found.summary.groups["all"]["pixel_acc"] == 3 / 4
+    assert found.notes[0].startswith("1 images.")
+
+
+def test_a_list_that_names_what_is_not_there(files: Path) -> None:
+    (files / "val.txt").write_text("b\nc\nd\n")
+    with pytest.raises(ScasegError, match=r"val.txt names images that have no label map in .*labels: c, d\n"):
+        score(files, labels={"list": files / "val.txt"})
+    with pytest.raises(ScasegError, match=r"gone.txt does not exist") as caught:
+        score(files, labels={"list": files / "gone.txt"})
+    assert "--list" in (caught.value.hint or "")
+
+
+def test_what_is_missing_names_its_option(files: Path) -> None:
+    with pytest.raises(ScasegError, match=r"nope.json does not exist") as caught:
+        score_maps_of(files / "predictions", MapLabels(files / "labels", "nope.json"))
+    assert "--categories" in (caught.value.hint or "")
+    with pytest.raises(ScasegError, match=r"table of colours .* does not exist") as caught:
+        score(files, labels={"colours": files / "nope.txt"})
+    assert "--colours" in (caught.value.hint or "")
