@@ -13,7 +13,7 @@ import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from scaseg_cli.base.augmentation import augmented, panoptic_sample, semantic_sample
-from scaseg_cli.data.images import read_image, read_label
+from scaseg_cli.data.images import read_image, read_segments
 from scaseg_cli.split.classes import read_classes
 from scaseg_cli.split.lists import open_set
 from scaseg_cli.tasks import Task, task_of
@@ -45,6 +45,7 @@ class TrainingViews(Dataset[dict[str, Any]]):
         self._sample = semantic_sample if task.labels == "semantic" else panoptic_sample
         # small datasets are decoded once; COCO does not fit into memory
         small = images.images and max(r.width * r.height for r in images.images) <= 128 * 128
+        self.differing: dict[int, tuple[int, bool]] = {}  # by image index: `ReadLabel` of the labels read here
         self._read = lru_cache(maxsize=None if small else 0)(self._read_image)
 
     def __len__(self) -> int:
@@ -52,7 +53,9 @@ class TrainingViews(Dataset[dict[str, Any]]):
 
     def _read_image(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         record = self.images.images[index]
-        return read_image(self.images.image_path(record), record, self.images.turned), read_label(self.images, record)
+        label = read_segments(self.images, record)
+        self.differing[index] = (label.num_empty, label.has_unnamed)
+        return read_image(self.images.image_path(record), record, self.images.turned), label.ids_HW
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
         """Make one training view: ``inputs`` uint8 RGB [3, crop, crop], and ``data_samples`` with its label."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -120,17 +120,33 @@ def read_label(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int32]:
         ScasegError: the label is missing or truncated, does not have the size in its record, or is a label map whose
             classes differ from those in the index.
     """
-    return read_segments(labelled, record)[1]
+    return read_segments(labelled, record).ids_HW
 
 
-def read_segments(labelled: LabelledSet, record: ImageRecord) -> tuple[ImageRecord, NDArray[np.int32]]:
-    """Read a label as `read_label` does; the record has only the segments with a pixel.
+class ReadLabel(NamedTuple):
+    """A label, and how it differed from its annotation.
+
+    Attributes:
+        record: the image's record, with the segments that have a pixel.
+        ids_HW: the segment id of every pixel, int32 [H,W]; 0 is void.
+        num_empty: the number of listed segments without a pixel.
+        has_unnamed: whether there were pixels of a segment that is not listed; they are void.
+    """
+
+    record: ImageRecord
+    ids_HW: NDArray[np.int32]
+    num_empty: int = 0
+    has_unnamed: bool = False
+
+
+def read_segments(labelled: LabelledSet, record: ImageRecord) -> ReadLabel:
+    """Read a label as `read_label` does, with what differed from its annotation.
 
     Raises:
         ScasegError: as `read_label` does.
     """
     if labelled.map_values is not None:
-        return record, read_label_map(labelled, record)
+        return ReadLabel(record, read_label_map(labelled, record))
     ids_HW = _read_panoptic(labelled, record)
     empty, unnamed = differences(ids_HW, record)
     if unnamed:
@@ -138,7 +154,7 @@ def read_segments(labelled: LabelledSet, record: ImageRecord) -> tuple[ImageReco
     if empty:
         present = tuple(segment for segment in record.segments if segment.id not in empty)
         record = msgspec.structs.replace(record, segments=present)
-    return record, ids_HW
+    return ReadLabel(record, ids_HW, len(empty), bool(unnamed))
 
 
 def differences(ids_HW: NDArray[np.int32], record: ImageRecord) -> tuple[set[int], set[int]]:

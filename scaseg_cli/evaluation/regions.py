@@ -29,7 +29,7 @@ def labelled_regions(
     images: LabelledSet, record: ImageRecord, classes: ClassList, styles: Sequence[ClassStyle]
 ) -> list[Region]:
     """Return the segments of an image's label as regions to draw."""
-    record, ids_HW = read_segments(images, record)
+    record, ids_HW, *_ = read_segments(images, record)
     ids_G, class_ids_G, _ = classes.arrays_of(record.segments)
     return [Region(ids_HW == n, styles[class_id]) for n, class_id in zip(ids_G, class_ids_G, strict=True)]
 
@@ -40,7 +40,7 @@ def prepared_label(images: LabelledSet, record: ImageRecord, classes: ClassList)
     Raises:
         ScasegError: its PNG cannot be read or does not fit its annotation.
     """
-    record, ids_HW = read_segments(images, record)
+    record, ids_HW, *_ = read_segments(images, record)
     return prepare_label(ids_HW, *classes.arrays_of(record.segments))
 
 

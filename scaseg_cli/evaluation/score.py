@@ -18,6 +18,7 @@ from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
 from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
 from scaseg_cli.launch import launch_workers
+from scaseg_cli.results.console import say
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ _KEY = "scoring"
 def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[dict[str, Summary]]:
     """Compute the figures of every candidate of every run on one image set, in one pass of the network.
 
-    Equal candidates are scored once. The recipe of ``scored`` sets the number of processes.
+    Equal candidates are scored once. The recipe of ``scored`` sets the number of processes. Labels that differ from
+    their annotations are counted and said after the pass.
 
     Args:
         scored: the image set.
@@ -55,7 +57,10 @@ def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]
         candidate_set.add(candidates, scored.inference.rule_of(recipe.evaluation)) for recipe, candidates in wanted
     ]
     processes = world_size(scored.recipe)
+    scored.tally.counts[:] = 0
     counts = count(scored, candidate_set) if processes == 1 else count_in_workers(scored, candidate_set, processes)
+    for note in scored.tally.notes(scored.part):
+        say(note)
     summaries = [scored.measure.summarise(found) for found in counts]
     return [{name: summaries[place] for name, place in of_run.items()} for of_run in places]
 
@@ -67,6 +72,8 @@ def count(scored: ScoredSet, candidate_set: CandidateSet, rank: int = 0, size: i
     title = f"scoring {len(counts)} on {scored.part}"
     for batch in scored.batches(scored.images.images, title, rank, size):
         _count_batch(scored, candidate_set, batch, counts)
+        for item in batch:
+            scored.tally.add(item.label.num_empty, item.label.has_unnamed)
     return counts
 
 
@@ -94,13 +101,14 @@ def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: 
         save_state(job, {"key": _KEY, **candidate_set.as_state()})
         modules = [host_module(task_of(scored.recipe))]
         launch_workers(scored.recipe, scored.run, processes, f"{__name__}:count_{scored.part}", stage, modules)
-        arrays = _read(result)["arrays"].numpy()
+        state = _read(result)
     finally:
         job.unlink(missing_ok=True)
         result.unlink(missing_ok=True)
     counts: list[Counts] = [scored.measure.new_counts() for _ in candidate_set.entries]
-    for found, array in zip(counts, arrays, strict=True):
+    for found, array in zip(counts, state["arrays"].numpy(), strict=True):
         found.array += array
+    scored.tally.counts[:] += state["labels"].numpy()
     return counts
 
 
@@ -118,11 +126,14 @@ def _work(recipe: Recipe, run: RunDir, part: Part) -> None:
     world = join_world(recipe)
     job, result = _files(run, part)
     candidate_set = CandidateSet.from_state(_read(job))
-    counts = count(ScoredSet(recipe, run, part), candidate_set, world.rank, world.size)
+    scored = ScoredSet(recipe, run, part)
+    counts = count(scored, candidate_set, world.rank, world.size)
     arrays = torch.from_numpy(np.stack([found.array for found in counts])).to(world.device)
-    torch.distributed.all_reduce(arrays)
+    labels = torch.from_numpy(scored.tally.counts).to(world.device)
+    for summed in (arrays, labels):
+        torch.distributed.all_reduce(summed)
     if world.rank == 0:
-        save_state(result, {"key": _KEY, "arrays": arrays.cpu()})
+        save_state(result, {"key": _KEY, "arrays": arrays.cpu(), "labels": labels.cpu()})
 
 
 def _files(run: RunDir, part: Part) -> tuple[Path, Path]:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
-from scaseg_cli.data.images import read_image, read_segments
+from scaseg_cli.data.images import ReadLabel, read_image, read_segments
+from scaseg_cli.data.label_tally import LabelTally
 from scaseg_cli.data.prefetch import prefetched
 from scaseg_cli.evaluation.inference import Inference, PreparedImage, inference_of
 from scaseg_cli.results.console import meter
@@ -78,6 +79,11 @@ class ScoredSet:
         """The inference of the recipe's task."""
         return inference_of(self.recipe, self.classes, choose_device(self.recipe))
 
+    @cached_property
+    def tally(self) -> LabelTally:
+        """The labels that `score` has read, and how they differ from their annotations."""
+        return LabelTally()
+
     @property
     def measure(self) -> Measure[Any]:
         """The measure of the recipe's task."""
@@ -113,8 +119,7 @@ class ScoredSet:
         found = []
         for record in records:
             image_HW3 = read_image(self.images.image_path(record), record, self.images.turned)
-            with_pixels, label_HW = read_segments(self.images, record)
-            found.append(Labelled(with_pixels, image_HW3, label_HW))
+            found.append(Labelled(image_HW3, read_segments(self.images, record)))
         return found
 
     def segment(self, batch: Sequence[Labelled]) -> tuple[Tensor, list[PreparedImage[Any]]]:
@@ -129,8 +134,17 @@ class ScoredSet:
 
 
 class Labelled(NamedTuple):
-    """An image and its label, read from their files; the record has the segments with a pixel."""
+    """An image and its label, read from their files."""
 
-    record: ImageRecord
     image_HW3: NDArray[np.uint8]
-    label_HW: NDArray[np.int32]
+    label: ReadLabel
+
+    @property
+    def record(self) -> ImageRecord:
+        """The image's record, with the segments that have a pixel."""
+        return self.label.record
+
+    @property
+    def label_HW(self) -> NDArray[np.int32]:
+        """The segment id of every pixel; 0 is void."""
+        return self.label.ids_HW

@@ -16,6 +16,7 @@ from scaseg_cli.base.device import join_world, world_size
 from scaseg_cli.base.network import host_module
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.checkpoints import load_state, save_state
+from scaseg_cli.data.label_tally import LabelTally
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore, save_queries
 from scaseg_cli.results.console import Meter, meter, say
@@ -88,7 +89,9 @@ def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
             collect_shards(recipe, run)
         num_images = len(open_set(recipe, run, "train").images)
         files = _files(run, _shards(recipe, num_images))
-        matched, classes, null = _joined(files, stage_key(recipe, run, "queries"))
+        (matched, classes, null), tally = _joined(files, stage_key(recipe, run, "queries"))
+        for note in tally.notes("train"):
+            say(note)
         if not len(matched):
             raise ScasegError("no query matches a training segment", "Train the base model for longer.")
         save_queries(QueryStore(matched, classes, null), run, {"views": recipe.queries.views})
@@ -139,23 +142,29 @@ def _read_shard(reader: QueryReader, shard: list[Key], batch_size: int, shown: M
         batch = shard[first : first + batch_size]
         rows.append(reader.read(batch, "queries"))
         shown.advance(len(batch))
-    return dict(zip(_COLUMNS, (torch.cat(column) for column in zip(*rows, strict=True)), strict=True))
+    tally = LabelTally()
+    for image, position in shard:
+        if position == image:  # the first view; the others show the same label
+            tally.add(*reader.views.differing[image])
+    columns = dict(zip(_COLUMNS, (torch.cat(column) for column in zip(*rows, strict=True)), strict=True))
+    return columns | {"labels": torch.from_numpy(tally.counts)}
 
 
-def _joined(files: list[Path], key: str) -> Rows:
-    """Join all shards, in order.
+def _joined(files: list[Path], key: str) -> tuple[Rows, LabelTally]:
+    """Join all shards, in order, and add up the labels that differ from their annotations.
 
     Raises:
         ScasegError: a written shard is missing, for example because the nodes do not share the folder.
     """
-    parts = []
+    parts, tally = [], LabelTally()
     for file in files:
         saved = load_state(file, key)
         if saved is None:
             raise ScasegError(f"{file} was written but no longer exists", "Run `scaseg train-cat` again.")
         parts.append(tuple(saved[name] for name in _COLUMNS))
+        tally.counts[:] += saved["labels"].numpy()
     matched, classes, null = (torch.cat(column) for column in zip(*parts, strict=True))
-    return matched, classes, null
+    return (matched, classes, null), tally
 
 
 def live_batches(recipe: Recipe, run: RunDir) -> Callable[[int], Rows]:

@@ -7,7 +7,10 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from scaseg_cli.data.images import read_differences
+from scaseg_cli.data.label_tally import LabelTally
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import track
@@ -34,6 +37,12 @@ class LabelCheck(NamedTuple):
     num_read: int
     empty: dict[str, list[int]]
     unnamed: dict[str, list[int]]
+
+    @property
+    def tally(self) -> LabelTally:
+        """The counts."""
+        num_empty = sum(map(len, self.empty.values()))
+        return LabelTally(np.array([self.num_read, len(self.empty), num_empty, len(self.unnamed)], np.int64))
 
 
 def check_label_sample(sets: Mapping[Part, LabelledSet], number: int | None) -> dict[Part, LabelCheck]:

@@ -89,20 +89,7 @@ def header_notes(recipe: Recipe, headers: Mapping[Part, Headers]) -> list[str]:
 
 def check_notes(checks: Mapping[Part, LabelCheck]) -> list[str]:
     """How many labels differ from their annotations, of those that were read."""
-    notes = []
-    for part, check in checks.items():
-        if check.empty:
-            num = sum(map(len, check.empty.values()))
-            notes.append(
-                f"Labels of {part} with listed segments without a pixel: {len(check.empty):,} of {check.num_read:,} "
-                f"read; these {num:,} segments take no part."
-            )
-        if check.unnamed:
-            notes.append(
-                f"Labels of {part} with pixels of no listed segment: {len(check.unnamed):,} of {check.num_read:,} "
-                "read; these pixels are void."
-            )
-    return notes
+    return [note for part, check in checks.items() for note in check.tally.notes(part)]
 
 
 def _left_out(part: Part, labelled: LabelledSet) -> list[str]:

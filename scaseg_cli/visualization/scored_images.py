@@ -79,7 +79,7 @@ def add_prediction(
     scored: ScoredSet, scored_image: ScoredImage, key: str, prediction: Prediction, only_unseen: bool
 ) -> None:
     """Add a peer's prediction to an image, with its score."""
-    record, label_HW = read_segments(scored.images, scored_image.record)
+    record, label_HW, *_ = read_segments(scored.images, scored_image.record)
     scored_image.predictions[key] = prediction
     scored_image.scores[key] = score_of(scored, record, label_HW, prediction, only_unseen)
 

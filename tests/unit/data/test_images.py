@@ -139,7 +139,8 @@ def test_a_listed_segment_without_pixels_takes_no_part_and_pixels_of_no_listed_o
     content = panoptic_json([image])
     content["annotations"][0]["segments_info"][0]["id"] = 13
     panoptic_set = read_panoptic_set(tmp_path, write_panoptic_set(tmp_path, "val", [image], content=content))
-    record, label = read_segments(panoptic_set, panoptic_set.images[0])
+    record, label, num_empty, has_unnamed = read_segments(panoptic_set, panoptic_set.images[0])
+    assert (num_empty, has_unnamed) == (1, True)
     assert label.tolist() == read_label(panoptic_set, panoptic_set.images[0]).tolist() == [[0, 0, 0], [12, 12, 0]]
     assert [segment.id for segment in record.segments] == [12]
     assert read_differences(panoptic_set, panoptic_set.images[0]) == ({13}, {11})

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from panoptic_files import CATEGORIES, striped, write_panoptic_set
+from PIL import Image
 from query_world import EMBEDDING_DIM, VISUAL_DIM
 from torch import Tensor
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.data.annotations import read_panoptic_set
+from scaseg_cli.data.images import ids_to_rgb, read_label
 from scaseg_cli.evaluation import scored_set
 from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
 from scaseg_cli.evaluation.score import count, score
@@ -185,3 +187,24 @@ def test_counts_of_several_processes_add_up_to_those_of_one(either_task: ScoredS
 def test_masks_are_freed_after_each_batch(either_task: ScoredSet, recipe: Recipe, segmentor: Stripes) -> None:
     score(either_task, [(recipe, [Candidate("a", classifier(0)), Candidate("b", classifier(1))])])
     assert segmentor.alive == [0] * 4
+
+
+def test_labels_that_differ_from_their_annotations_are_counted_and_said(
+    scored: ScoredSet, recipe: Recipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    candidates = [(recipe, [Candidate("a", classifier(0))])]
+    (before,) = score(scored, candidates)
+    assert "Labels of" not in capfd.readouterr().err
+    first, second = scored.images.images[:2]
+    for record, segment_ids in ((first, [one.id for one in first.segments]), (second, [second.segments[0].id])):
+        ids_HW = read_label(scored.images, record)
+        ids_HW[np.isin(ids_HW, segment_ids)] = 9 if record is first else 0
+        Image.fromarray(ids_to_rgb(ids_HW)).save(scored.images.label_path(record))
+    (after,) = score(scored, candidates)
+    said = capfd.readouterr().err
+    assert (
+        f"Labels of validation with listed segments without a pixel: 2 of 7 read; these {len(first.segments) + 1} "
+        "segments take no part.\n"
+        "Labels of validation with pixels of no listed segment: 1 of 7 read; these pixels are void.\n"
+    ) in said
+    assert after["a"].as_json_value() != before["a"].as_json_value()

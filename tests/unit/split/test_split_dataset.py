@@ -138,7 +138,7 @@ def test_labels_that_differ_from_their_annotations_are_counted_over_what_was_rea
     edited(tmp_path, "train", lambda c: c["annotations"][2]["segments_info"].pop())
     report = split_dataset(tiny, run, check_png=None)
     notes = "\n".join(report.tables[0].notes)
-    assert "Labels of train with listed segments without a pixel: 1 of 2 read; these 1 segments take no part." in notes
+    assert "Labels of train with listed segments without a pixel: 1 of 2 read; this segment takes no part." in notes
     assert "Labels of train with pixels of no listed segment: 1 of 2 read; these pixels are void." in notes
     assert report.summary["left_out"]["train"] == {
         "labels with listed segments without a pixel": ["000000000001.png"],
