@@ -37,6 +37,11 @@ def panoptic_notes(
         yield f"{predicted.num_others} predictions are of images that the annotations lack, and count nowhere."
     if predicted.num_crowds:
         yield f"{predicted.num_crowds} predicted segments have iscrowd, which only labels can have; it was ignored."
+    if predicted.num_repeated:
+        yield (
+            f"{predicted.num_repeated} predicted segments are listed again with the same id and category; they count "
+            "once, as in panopticapi."
+        )
     if scored.num_swapped:
         yield (
             f"{scored.num_swapped} predicted PNGs have R and B swapped, as OpenCV writes colours, and were read so. "

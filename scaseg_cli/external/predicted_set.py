@@ -23,6 +23,10 @@ _HINT = (
     "Write COCO's result format: {'annotations': [{'image_id', 'file_name', 'segments_info': [{'id', 'category_id'}]}]}"
 )
 _SET_HINT = "Provide one prediction per image: a panoptic PNG of the image size, and its segments in the JSON."
+_TWICE_HINT = (
+    "Give each segment an id of its own. transformers gives one id to two segments where it fuses stuff: pass "
+    "label_ids_to_fuse=set(), and fuse as docs/predict.md shows."
+)
 _MAX_SEGMENT_ID = 256**3 - 1
 _CATEGORY, _LABEL = "category_id", "label_id"  # transformers writes the latter
 
@@ -45,6 +49,7 @@ class PredictedSet:
         mistakes: mistakes in predictions, by image id.
         num_others: number of predictions of images without labels.
         num_crowds: number of predicted segments that are marked as a crowd, which has no meaning.
+        num_repeated: number of predicted segments that are listed again with the same category; they count once.
         notes: what is unusual in the file and how it was read.
         hint: what to do about the mistakes.
     """
@@ -54,6 +59,7 @@ class PredictedSet:
     mistakes: dict[ImageId, list[str]] = field(default_factory=dict)
     num_others: int = 0
     num_crowds: int = 0
+    num_repeated: int = 0
     notes: list[str] = field(default_factory=list)
     hint: str = _SET_HINT
 
@@ -224,7 +230,11 @@ class _Reader:
         if not 0 <= segment_id <= _MAX_SEGMENT_ID:
             return f"segment id {segment_id} is not in 0..{_MAX_SEGMENT_ID}"
         if segment_id in ids:
-            return f"segment id {segment_id} occurs twice"
+            if ids[segment_id] == category_id:  # transformers lists the parts of a fused segment
+                self._found.num_repeated += 1
+                return None
+            self._found.hint = _TWICE_HINT
+            return f"segment id {segment_id} occurs twice, with category_id {ids[segment_id]} and {category_id}"
         ids[segment_id] = category_id
         if category_id not in self._category_ids:
             self.unknown_ids.add(category_id)

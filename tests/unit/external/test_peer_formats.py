@@ -225,3 +225,29 @@ def test_a_segment_more_than_the_png_has_is_an_error(files: Path) -> None:
     )
     with pytest.raises(ScasegError, match="has no pixel of segment 9"):
         score(files)
+
+
+def test_a_segment_that_is_listed_again_counts_once(files: Path) -> None:
+    """As transformers lists the parts of a stuff segment that it fused."""
+
+    def again(content: dict[str, Any]) -> None:
+        segments = content["annotations"][0]["segments_info"]
+        segments.append(dict(segments[1]))
+
+    change_json(files / "predictions.json", again)
+    found = score(files)
+    assert pq(found) == RIGHT
+    assert any("1 predicted segments are listed again" in note for note in found.notes)
+
+
+def test_one_id_of_two_classes_is_refused(files: Path) -> None:
+    """As transformers numbers the segment after a fused one; whose the pixels are is lost."""
+
+    def again(content: dict[str, Any]) -> None:
+        segments = content["annotations"][0]["segments_info"]
+        segments.append({**segments[1], "category_id": DOG})
+
+    change_json(files / "predictions.json", again)
+    with pytest.raises(ScasegError, match=r"1.jpg\): segment id 2 occurs twice, with category_id 100 and 3") as caught:
+        score(files)
+    assert "label_ids_to_fuse=set()" in (caught.value.hint or "")
