@@ -18,7 +18,7 @@ def split_dataset(
         str | None,
         typer.Option(
             "--check-png", metavar="N|all", show_default=False,
-            help="Panoptic PNGs of each list to read and compare with the annotations; 0: none. Default: 20.",
+            help="Panoptic PNGs of each list to read and compare with the annotations; 0: none. Default: 100.",
         ),
     ] = None,
 ) -> None:  # fmt: skip

@@ -91,12 +91,14 @@ class Findings:
         unlabelled: images that were left out because they have no label.
         imageless: labels that were left out because they have no image.
         without_class: for label maps, the pixels of each value that is no class, by image id.
+        ignored_classes: for label maps, the listed classes that were left out because their value is ignored.
     """
 
     num_labelled: int = 0
     unlabelled: tuple[str, ...] = ()
     imageless: tuple[str, ...] = ()
     without_class: Mapping[ImageId, Mapping[int, int]] = field(default_factory=dict)
+    ignored_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

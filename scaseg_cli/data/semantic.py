@@ -59,13 +59,15 @@ def scan_semantic_set(
     categories = read_class_list(root, classes)
     images_dir, labels_dir = root / where.images, root / where.labels
     found = pair_files(root, where)
+    ignored_classes: tuple[str, ...] = ()
     if colours is not None:
         table = read_colours(root / colours, {category.name: category.id for category in categories})
         empty = LabelledSet(images_dir, labels_dir, categories, (), (), colours=table, turned=turned)
     else:
         is_raw = classes == COCO_STUFF and not found.are_train_ids
         values = coco_stuff_raw_values() if is_raw else tuple(category.id for category in categories)
-        kept = [pair for pair in zip(categories, values, strict=True) if pair[1] not in set(ignored)]
+        ignored_classes = tuple(item.name for item, value in zip(categories, values, strict=True) if value in ignored)
+        kept = [pair for pair in zip(categories, values, strict=True) if pair[1] not in ignored]
         categories, values = tuple(item for item, _ in kept), tuple(value for _, value in kept)
         empty = LabelledSet(images_dir, labels_dir, categories, (), values, tuple(ignored), turned=turned)
     contents = scan_label_maps(empty, found.pairs, f"Scanning the label maps of {part}")
@@ -73,7 +75,7 @@ def scan_semantic_set(
     return replace(
         empty,
         images=records,
-        findings=Findings(len(records), found.unlabelled, found.imageless, without_class),
+        findings=Findings(len(records), found.unlabelled, found.imageless, without_class, ignored_classes),
     )
 
 

@@ -6,7 +6,9 @@ from contextlib import suppress
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.folders import data_root, files_below
+from scaseg_cli.data.located import with_located_images
 from scaseg_cli.data.map_pairs import pair_files
 from scaseg_cli.doctor.finding import Finding, ready, warning
 from scaseg_cli.errors import ScasegError
@@ -21,10 +23,7 @@ if TYPE_CHECKING:
 
 
 def leak_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
-    """Check that no image is in two of the recipe's sets, also as a copy under another name.
-
-    Sets of panoptic labels in one folder are compared by the split, which reads their annotation files.
-    """
+    """Check that no image is in two of the recipe's sets, also as a copy under another name."""
     if recipe.data.shapes is not None:
         return []
     root, files = data_root(recipe, run), dict[str, dict[str, int]]()
@@ -36,7 +35,7 @@ def leak_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     found = [
         (one, other, pairs)
         for one, other in combinations(files, 2)
-        if _can_be_compared(recipe, root, one, other) and (pairs := same_files(files[one], files[other]))
+        if getattr(recipe.data, one) != getattr(recipe.data, other) and (pairs := same_files(files[one], files[other]))
     ]
     if not found:
         return [ready("leaks", "no image is in two parts")] if len(files) > 1 else []
@@ -50,11 +49,14 @@ def _images(recipe: Recipe, root: Path, where: ImageSet) -> list[str]:
     folder = (root / where.images).resolve()
     if recipe.data.categories is not None:
         return [f"{folder}/{pair.image}" for pair in pair_files(root, where).pairs]
+    if _shares_folder(recipe, root, where):  # then their annotation files tell them apart
+        labelled = with_located_images(read_panoptic_set(root, where))
+        return [f"{folder}/{record.file_name}" for record in labelled.images]
     return [f"{folder}/{name}" for name in files_below(folder, "images")]
 
 
-def _can_be_compared(recipe: Recipe, root: Path, one: str, other: str) -> bool:
-    first, second = (getattr(recipe.data, part) for part in (one, other))
-    if recipe.data.categories is not None:
-        return bool(first != second)
-    return bool((root / first.images).resolve() != (root / second.images).resolve())
+def _shares_folder(recipe: Recipe, root: Path, where: ImageSet) -> bool:
+    """Whether another of the recipe's sets has its images in the same folder."""
+    folder = (root / where.images).resolve()
+    others = (part for name in PARTS if (part := getattr(recipe.data, name)) not in (None, where))
+    return any((root / part.images).resolve() == folder for part in others)

@@ -1,6 +1,6 @@
 """The data sets of the shipped recipes as published: numbers of images, and what fetches or makes each part.
 
-Sizes and archives are from the data sets' pages; docs/data.md describes the folders.
+Archives and numbers are from the data sets' pages; sizes of archives are rounded. docs/data.md describes the folders.
 """
 
 from __future__ import annotations
@@ -68,15 +68,19 @@ def _said(text: str) -> Callable[[Path], str]:
     return command
 
 
-_VOC = _tar("http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar", "VOCdevkit/VOC2012", "1.9 GB")
+_VOC = _tar(
+    "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar", "VOCdevkit/VOC2012", "about 1.9 GB"
+)
 _VOC_2010 = _tar(
-    "http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar", "VOCdevkit/VOC2010", "1.3 GB"
+    "http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar", "VOCdevkit/VOC2010", "about 1.3 GB"
 )
 _CONTEXT = _said(
     "In a checkout of MMSegmentation, with trainval_merged.json in {root} and its Detail API installed:\n"
     "python tools/dataset_converters/pascal_context.py {above} {root}/trainval_merged.json"
 )
-_ADE = _tar("http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip", "ADEChallengeData2016", "923 MB")
+_ADE = _tar(
+    "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip", "ADEChallengeData2016", "about 0.9 GB"
+)
 _ADE_PANOPTIC = _said(
     "wget -c -P {root} http://sceneparsing.csail.mit.edu/data/ChallengeData2017/annotations_instance.tar && "
     "tar -xf {root}/annotations_instance.tar -C {root}\n"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scaseg_cli.split.lists import Part
 
 _SHOWN = 20  # mistakes to name when all are read
-NUM_CHECKED = 20  # per list, unless the user sets another number
+NUM_CHECKED = 100  # per list, unless the user sets another number
 
 
 class LabelCheck(NamedTuple):

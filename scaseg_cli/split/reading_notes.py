@@ -25,6 +25,10 @@ def reading_notes(recipe: Recipe, sets: Sets) -> list[str]:
     notes = [text for part in own_parts(recipe) for text in _left_out(part, sets[part])]
     if values := _without_class(sets["train"]):
         notes.append(f"Values of no class in the training label maps: {values}.")
+    if classes := sets["train"].findings.ignored_classes:
+        notes.append(
+            f"Classes whose value is in data.ignored, and which are therefore no classes: {_some(list(classes))}."
+        )
     if sets["train"].map_values is None:
         notes += _on_things(sets["train"])
     return notes

@@ -66,7 +66,7 @@ class TestSplitDataset:
         found = module.measure(ONCE)
         assert found.ratio > 0
         assert found.goal is None
-        assert found.figures["split-dataset, s"] > 0
+        assert found.figures["split-dataset, s of CPU time"] > 0
         assert found.figures["annotation file, MB"] < 1
 
 

@@ -1,5 +1,6 @@
 """The field's data sets: what is missing, what fetches or makes it, and images that are in two parts."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -130,3 +131,22 @@ def test_an_unseen_class_that_a_seen_name_hides_is_a_warning():
     (row,) = split_findings(recipe, RUN)
     assert row.state == "warning"
     assert "'sofa' (seen class 'couch')" in row.found
+
+
+def test_panoptic_parts_in_one_folder_are_compared_by_their_annotation_files():
+    """As of ADE20K whose images were put into one folder; the third image is in both files."""
+    ids = layouts.ids_of("ade20k")
+    for part, number in (("train", 1), ("val", 2)):
+        map_HW = layouts.drawn(ids["wall"], ids["person"], ids["van"], 0)
+        layouts.write_ade20k_panoptic(Path("ADEChallengeData2016"), part, number, map_HW)
+    root = Path("ADEChallengeData2016")
+    for path in list((root / "images").glob("*/*.jpg")):
+        path.rename(root / "images" / path.name)
+    recipe = load_recipe("ade20k-zps", ("data.train.images=images", "data.validation.images=images"))
+    assert leak_findings(recipe, RUN)[0].state == "ready"
+    train, val = (json.loads((root / f"ade20k_panoptic_{part}.json").read_text()) for part in ("train", "val"))
+    for key in ("images", "annotations"):
+        val[key] += train[key]
+    (root / "ade20k_panoptic_val.json").write_text(json.dumps(val))
+    (row,) = leak_findings(recipe, RUN)
+    assert (row.state, "1 images of validation are in train too" in row.found) == ("warning", True)

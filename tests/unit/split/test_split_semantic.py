@@ -229,6 +229,14 @@ def test_values_of_no_class_are_named_with_their_pixels(tmp_path, run):
     ]
 
 
+def test_a_listed_class_whose_value_is_ignored_is_noted(tiny, run):
+    ignoring = tiny.model_copy(update={"data": tiny.data.model_copy(update={"ignored": [GRASS]})})
+    said = notes(ignoring, run)
+    assert "Classes whose value is in data.ignored, and which are therefore no classes: grass." in said
+    assert "grass" not in read_classes(run).names
+    assert "data.ignored" not in notes(tiny, run)
+
+
 def test_what_is_left_out_is_counted_and_names_the_key(tiny, run, tmp_path):
     for name in ("2.png", "4.png"):
         (tmp_path / "maps" / "train" / name).rename(tmp_path / "maps" / "train" / f"m{name}")
