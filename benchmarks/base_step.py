@@ -23,8 +23,9 @@ from scenes import scene
 from torch import nn
 
 from scaseg_cli.base.augmentation import panoptic_sample
+from scaseg_cli.base.backbones import IMAGENET_MEAN, IMAGENET_STD, resnet_maps
 from scaseg_cli.base.dataset import collate
-from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
+from scaseg_cli.base.mask2former import head_config, matching_config, resnet_config
 from scaseg_cli.base.network import build_network
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.recipe import load_recipe
@@ -79,7 +80,7 @@ def plain_network(base: Base, num_seen: int) -> nn.Module:
     """Build MMDetection's unchanged Mask2Former with the same sizes."""
     config = ConfigDict(
         backbone={"type": ResNet, **resnet_config(base.backbone)},
-        panoptic_head={"type": Mask2FormerHead, **head_config(base, num_seen)},
+        panoptic_head={"type": Mask2FormerHead, **head_config(base, resnet_maps(base.backbone), num_seen)},
         panoptic_fusion_head={
             "type": "MaskFormerFusionHead",
             "num_things_classes": num_seen,
@@ -88,7 +89,12 @@ def plain_network(base: Base, num_seen: int) -> nn.Module:
         },
         train_cfg=matching_config(base),
         test_cfg={},
-        data_preprocessor={"type": DetDataPreprocessor, "mean": PIXEL_MEAN, "std": PIXEL_STD, "bgr_to_rgb": False},
+        data_preprocessor={
+            "type": DetDataPreprocessor,
+            "mean": IMAGENET_MEAN,
+            "std": IMAGENET_STD,
+            "bgr_to_rgb": False,
+        },
     )
     network = Mask2Former(**config)
     if not base.backbone.max_pool:

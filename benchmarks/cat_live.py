@@ -27,6 +27,7 @@ from scaseg_cli.base.segmentor import save_base
 from scaseg_cli.cat.batches import BatchSource, StoredBatches
 from scaseg_cli.cat.fit import GeneratorTraining
 from scaseg_cli.data.class_lists import coco_panoptic
+from scaseg_cli.embeddings.encoders import vector_source
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.queries.collect import live_batches
 from scaseg_cli.queries.store import QueryStore, load_queries, save_queries
@@ -76,7 +77,9 @@ def finish_stages(recipe: Recipe, run: RunDir, num_queries: int) -> ClassList:
     random = torch.Generator().manual_seed(0)
     vectors_NC = F.normalize(torch.randn(len(classes), EMBEDDING_DIM, generator=random), dim=1)
     with recording(recipe, run, "embeddings", run.embeddings_file):
-        save_embeddings(run.embeddings_file, ClassEmbeddings(classes.names, vectors_NC, "0" * 64, recipe.clip, ("{}",)))
+        save_embeddings(
+            run.embeddings_file, ClassEmbeddings(classes.names, vectors_NC, "0" * 64, vector_source(recipe), ("{}",))
+        )
     with recording(recipe, run, "base", run.base_file):
         torch.manual_seed(0)
         save_base(run, build_network(recipe.base, vectors_NC[: classes.num_seen], None, task_of(recipe)), recipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +190,18 @@ def not_finite(value: Any) -> str | None:
             pairs = item.items() if isinstance(item, dict) else enumerate(item)
             waiting += reversed([(f"{prefix}.{shown(key)}" if prefix else shown(key), inner) for key, inner in pairs])
     return None
+
+
+def fingerprint_of(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 (hexadecimal) over names, types, shapes and bytes of the tensors, in the order of their names.
+
+    It is independent of device and memory layout.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def shown(name: object) -> str:

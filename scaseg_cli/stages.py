@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, hash_value, write_bytes
+from scaseg_cli.packages import existing, is_packaged
 from scaseg_cli.recipe import save_recipe
 from scaseg_cli.version import __version__
 
@@ -127,10 +128,27 @@ def _outside_names(recipe: Recipe, stage: str) -> list[Path]:
             files += [name for part in sets if part is not None for name in (part.annotations, part.list)]
             named += [str(Path(recipe.data.root) / name) for name in files if name is not None]
     elif stage == "embeddings":
-        named += [recipe.clip.checkpoint, recipe.embeddings.templates]
+        named += _encoder_files(recipe)
     elif stage == "base":
-        named += [recipe.clip.checkpoint, recipe.base.backbone.checkpoint]
+        weights = recipe.base.backbone.checkpoint
+        packaged = existing(weights, "*.pth") if weights is not None and is_packaged(weights) else None
+        named += [recipe.clip.checkpoint, str(packaged) if packaged is not None else weights]
     return [Path(name) for name in named if name is not None]
+
+
+def _encoder_files(recipe: Recipe) -> list[str | None]:
+    """The files of what turns class names into vectors."""
+    embeddings = recipe.embeddings
+    if embeddings.vectors is not None:
+        return [embeddings.vectors]
+    if embeddings.encoder == "clip":
+        return [recipe.clip.checkpoint, embeddings.templates]
+    reference = embeddings.encoder.removeprefix("sentence:")
+    modules = existing(reference, "modules.json") if is_packaged(reference) else Path(reference, "modules.json")
+    if modules is None:
+        return [embeddings.templates]
+    folder = sorted(path for path in modules.parent.rglob("*") if path.suffix in (".json", ".safetensors", ".bin"))
+    return [embeddings.templates, *map(str, folder)]
 
 
 def _outside_files(recipe: Recipe, stage: str) -> list[Path]:

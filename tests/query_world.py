@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scaseg_cli.base.classifier import BASE_KIND, ClassProjector, CosineClassifier
 from scaseg_cli.checkpoints import save_tensors
+from scaseg_cli.embeddings.encoders import vector_source
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.measures.summary import Summary, harmonic_mean, with_harmonic
 from scaseg_cli.queries.store import QueryStore, save_queries
@@ -135,7 +136,7 @@ def query_run(folder: Path, recipe: Recipe) -> RunDir:
         classes = [SplitClass(name, i + 1, True, seen=i < world.num_seen) for i, name in enumerate(names)]
         write_classes(run, recipe.task, ClassList(tuple(classes)))
     with recording(recipe, run, "embeddings", run.embeddings_file):
-        embeddings = ClassEmbeddings(names, world.embeddings_NC, "0" * 64, recipe.clip, ("a {}.",))
+        embeddings = ClassEmbeddings(names, world.embeddings_NC, "0" * 64, vector_source(recipe), ("a {}.",))
         save_embeddings(run.embeddings_file, embeddings)
     with recording(recipe, run, "base", run.base_file):
         own = world.classifier.state_dict()

@@ -23,7 +23,7 @@ _PRELOADED = (
     "scaseg_cli.evaluation.evaluate",
     "scaseg_cli.launch.launcher",
     "scaseg_cli.pipeline",
-    "open_clip",
+    "scaseg_cli.shapes.clip",
     "torch._dynamo",  # imported by the first optimizer
     "torch.utils.tensorboard",
 )

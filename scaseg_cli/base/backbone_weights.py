@@ -1,4 +1,4 @@
-"""Finds the backbone's pre-trained weights: shipped, in torchvision's cache, on the network, or in a file."""
+"""Finds the backbone's pre-trained weights: shipped, in a cache, on the network, in a package, or in a file."""
 
 from __future__ import annotations
 
@@ -11,28 +11,38 @@ from torch import Tensor
 from scaseg_cli.checkpoints import load_tensors, plain_state, read_state_dict
 from scaseg_cli.downloads import by_hand, limited_waits, unreachable
 from scaseg_cli.errors import DOCTOR, ScasegError
+from scaseg_cli.packages import is_packaged, packaged_file
 from scaseg_cli.results.console import say
 
 SHIPPED_BACKBONE = "shapes-backbone"
 SHIPPED_FILE = Path(__file__).parents[1] / "shapes" / "backbone.safetensors"
 TORCHVISION = "torchvision://"
+TIMM = "timm"  # the weights that timm lists for its network
 REMEDY = "Set a file of torchvision-style ResNet weights: --set base.backbone.checkpoint=PATH"
+TIMM_REMEDY = "Set a file of weights with timm's names: --set base.backbone.checkpoint=PATH"
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def read_backbone(checkpoint: str) -> tuple[Path, dict[str, Tensor]]:
+def read_backbone(checkpoint: str, network: str | None = None) -> tuple[Path, dict[str, Tensor]]:
     """Read a checkpoint's weights; returns their file and the weights.
 
     Args:
-        checkpoint: ``shapes-backbone`` (shipped), ``torchvision://NAME`` (from the local cache or the network), or a
-            file (.pth or .safetensors, torchvision's key names).
+        checkpoint: ``shapes-backbone`` (shipped), ``torchvision://NAME`` or ``timm`` (from the local cache or the
+            network), ``package://NAME`` (of an installed package), or a file (.pth or .safetensors).
+        network: the name of timm's network; None for a ResNet.
 
     Raises:
         ScasegError: the weights are damaged, or are missing and cannot be downloaded.
     """
     if checkpoint == SHIPPED_BACKBONE:
         return SHIPPED_FILE, load_tensors(SHIPPED_FILE, checkpoint, "Make it with `scaseg shapes train-backbone`.")[0]
+    remedy = REMEDY if network is None else TIMM_REMEDY
+    if checkpoint == TIMM and network is not None:
+        path = timm_file(network) or _fetched_timm(network)
+        return path, read_state_dict(path, f"Delete it to download it again. Or: {remedy}")
     if not checkpoint.startswith(TORCHVISION):
-        return Path(checkpoint), read_state_dict(Path(checkpoint), REMEDY)
+        path = packaged_file(checkpoint, "*.pth") if is_packaged(checkpoint) else Path(checkpoint)
+        return path, read_state_dict(path, remedy)
     path, url = torchvision_file(checkpoint)
     if path.is_file():
         return path, read_state_dict(path, f"Delete it to download it again. Or: {REMEDY}")
@@ -70,3 +80,60 @@ def _fetched(name: str, path: Path, url: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise ScasegError(f"{problem} downloading them failed: {error}", hint) from error
     return plain_state(state, path, REMEDY)
+
+
+def timm_file(network: str) -> Path | None:
+    """The weights of timm's ``network`` in the hub's cache on this machine, or None; does not use the network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in _HUB_FILES:
+        found = try_to_load_from_cache(_timm_repository(network), name)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def timm_by_hand(network: str) -> str:
+    """The shell command that downloads the weights of timm's ``network``, and the setting that takes them."""
+    from huggingface_hub import hf_hub_url
+
+    name = f"{network}.safetensors"
+    fetch = by_hand(hf_hub_url(_timm_repository(network), _HUB_FILES[0]), Path(name))
+    return f"{fetch}  then set the file: --set base.backbone.checkpoint={name}"
+
+
+def _timm_repository(network: str) -> str:
+    """The hub's repository of the weights that timm lists for ``network``.
+
+    Raises:
+        ScasegError: timm has no such network, or lists no weights on the hub for it.
+    """
+    from timm.models import get_pretrained_cfg
+
+    from scaseg_cli.base.timm_backbone import check_name
+
+    check_name(network)
+    listed = get_pretrained_cfg(network)
+    if listed is None or not listed.hf_hub_id:
+        raise ScasegError(f"timm lists no weights on the hub for its network {network!r}", TIMM_REMEDY)
+    return str(listed.hf_hub_id)
+
+
+def _fetched_timm(network: str) -> Path:
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    repository = _timm_repository(network)
+    hint = f"With a network: {timm_by_hand(network)}\n{TIMM_REMEDY}\n{DOCTOR}"
+    problem = f"the weights of timm's {network} are not on this machine, and"
+    if (reason := unreachable(constants.ENDPOINT)) is not None:
+        raise ScasegError(f"{problem} {constants.ENDPOINT} cannot be reached: {reason}", hint)
+    say(f"downloading the weights of timm's {network} ({repository})")
+    try:
+        with limited_waits():
+            try:
+                return Path(hf_hub_download(repository, _HUB_FILES[0]))
+            except EntryNotFoundError:
+                return Path(hf_hub_download(repository, _HUB_FILES[1]))
+    except Exception as error:  # the hub client's exception types differ between versions
+        raise ScasegError(f"{problem} downloading them failed: {error}", hint) from error

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Backbone, Base
 
-PIXEL_MEAN = (123.675, 116.28, 103.53)  # of ImageNet, RGB 0..255, as in the training of torchvision's ResNets
-PIXEL_STD = (58.395, 57.12, 57.375)
+
+class FeatureMaps(NamedTuple):
+    """Channels and strides of the four feature maps that a backbone gives to the pixel decoder."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
 def resnet_config(backbone: Backbone) -> dict[str, Any]:
-    """ResNet's configuration; `build_network` removes max-pooling from the built network."""
+    """ResNet's configuration; `build_backbone` removes max-pooling from the built network."""
     return {
         "depth": backbone.depth,
         "stem_channels": backbone.width,
@@ -41,16 +45,14 @@ def _mlp(width: int, hidden: int) -> dict[str, Any]:
     }
 
 
-def head_config(base: Base, num_seen: int) -> dict[str, Any]:
+def head_config(base: Base, maps: FeatureMaps, num_seen: int) -> dict[str, Any]:
     """Mask2FormerHead's configuration: that of Mask2Former (R-50, COCO panoptic) with the recipe's sizes."""
     width = base.channels
-    expansion = 1 if base.backbone.depth < 50 else 4
-    stride = 4 if base.backbone.max_pool else 2
     position = {"num_feats": width // 2, "normalize": True}
     deformable = {**_attention(base), "num_levels": 3, "num_points": 4}
     return {
-        "in_channels": [base.backbone.width * expansion * 2**i for i in range(4)],
-        "strides": [stride * 2**i for i in range(4)],
+        "in_channels": list(maps.channels),
+        "strides": list(maps.strides),
         "feat_channels": width,
         "out_channels": width,
         "num_things_classes": num_seen,  # a table separates things and stuff, not the class id

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from scaseg_cli.errors import ScasegError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from scaseg_cli.packages import hidden
 
 _NAME = "mmcv._ext"
 _UNUSED = (
@@ -71,9 +68,10 @@ def leave_out() -> None:
 
 def install() -> None:
     """Make ``import mmdet.models`` work, and import it; further calls do nothing."""
-    if _NAME not in sys.modules and not compiled():
-        _install_stand_in()
-    with _hidden("sklearn"):  # mmdet imports it, if installed, for a tracker, which takes a second
+    # mm* import both if they are installed: for a tracker, for language models, for an optimizer. That takes seconds.
+    with hidden("sklearn", "transformers"):
+        if _NAME not in sys.modules and not compiled():
+            _install_stand_in()
         import mmdet.models  # noqa: F401
 
 
@@ -85,16 +83,3 @@ def _install_stand_in() -> None:
 
     # On CUDA mmcv would call the compiled operator; this makes it use the PyTorch form there too.
     multi_scale_deform_attn.IS_CUDA_AVAILABLE = False
-
-
-@contextmanager
-def _hidden(package: str) -> Iterator[None]:
-    """Make ``package`` unimportable while the block runs, unless it is already imported."""
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[package]

@@ -9,36 +9,20 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from scaseg_cli.base import mmcv_ops
-from scaseg_cli.base.backbone_weights import REMEDY, read_backbone
+from scaseg_cli.base.backbone_weights import REMEDY, TIMM_REMEDY, read_backbone
+from scaseg_cli.base.backbones import build_backbone
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
-from scaseg_cli.base.mask2former import resnet_config
+from scaseg_cli.base.timm_backbone import TimmBackbone
 from scaseg_cli.base.v2c import V2CAlignment
 from scaseg_cli.checkpoints import load_module
 from scaseg_cli.errors import ScasegError
-
-mmcv_ops.install()  # before anything of mmdet's models
-
-from mmdet.models.backbones import ResNet  # noqa: E402
 
 if TYPE_CHECKING:
     from scaseg_cli.base.aligned_network import AlignedNetwork
     from scaseg_cli.clip.model import ClipModel
     from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
-    from scaseg_cli.recipe.schema import Backbone, Base
+    from scaseg_cli.recipe.schema import Base
     from scaseg_cli.tasks import Task
-
-
-def build_backbone(backbone: Backbone) -> ResNet:
-    """Build MMDetection's ResNet with random weights, without max-pooling if the recipe says so."""
-    resnet = ResNet(**resnet_config(backbone))
-    _without_max_pool(resnet, backbone)
-    return resnet
-
-
-def _without_max_pool(resnet: nn.Module, backbone: Backbone) -> None:
-    if not backbone.max_pool:
-        resnet.maxpool = nn.Identity()
 
 
 def build_network(
@@ -55,9 +39,10 @@ def build_network(
     """
     num_seen, embedding_dim = seen_SC.shape
     classifier = CosineClassifier(ClassProjector(base.channels, embedding_dim), seen_SC, base.tau, synonyms)
-    network: AlignedNetwork = importlib.import_module(host_module(task)).build(base, classifier, num_seen)
+    backbone = build_backbone(base.backbone)
+    host = importlib.import_module(host_module(task))
+    network: AlignedNetwork = host.build(base, backbone, classifier, num_seen)
     _initialise(network)
-    _without_max_pool(network.backbone, base.backbone)
     if clip is not None and base.v2c.enabled:
         network.v2c = V2CAlignment(base.v2c, clip)
     return network
@@ -94,11 +79,11 @@ def synchronise_norms(network: AlignedNetwork, device: torch.device) -> None:
     network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)
 
 
-def load_backbone(resnet: nn.Module, checkpoint: str | None) -> None:
+def load_backbone(backbone: nn.Module, checkpoint: str | None) -> None:
     """Load pre-trained weights into the backbone.
 
     Args:
-        resnet: the backbone.
+        backbone: the backbone.
         checkpoint: an argument of `read_backbone`, or None for random weights.
 
     Raises:
@@ -106,7 +91,10 @@ def load_backbone(resnet: nn.Module, checkpoint: str | None) -> None:
     """
     if checkpoint is None:
         return
-    path, tensors = read_backbone(checkpoint)
+    path, tensors = read_backbone(checkpoint, backbone.name if isinstance(backbone, TimmBackbone) else None)
     body = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    if isinstance(backbone, TimmBackbone):
+        load_module(backbone.body, backbone.body_weights(body), path, TIMM_REMEDY)
+        return
     body = {name: tensor for name, tensor in body.items() if not name.startswith("fc.")}
-    load_module(resnet, body, path, REMEDY)
+    load_module(backbone, body, path, REMEDY)

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scaseg_cli.base.backbone_weights import SHIPPED_BACKBONE
-from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD
-from scaseg_cli.base.network import build_backbone
+from scaseg_cli.base.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
 from scaseg_cli.files import hash_value
 from scaseg_cli.recipe.schema import Backbone
 from scaseg_cli.shapes.crops import Picture, stream, stuff_patch, thing_crop
@@ -83,7 +82,7 @@ class CropNamer(nn.Module):
 
 def _stacked(pictures: Sequence[Picture]) -> Tensor:
     images = torch.from_numpy(np.stack([picture.image for picture in pictures])).float()
-    return ((images - torch.tensor(PIXEL_MEAN)) / torch.tensor(PIXEL_STD)).permute(0, 3, 1, 2).contiguous()
+    return ((images - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)).permute(0, 3, 1, 2).contiguous()
 
 
 def _class_targets(pictures: Sequence[Picture]) -> Tensor:

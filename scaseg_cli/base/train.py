@@ -19,7 +19,7 @@ from scaseg_cli.base.runner import build_runner
 from scaseg_cli.base.segmentor import save_base
 from scaseg_cli.checkpoints import load_state, resuming
 from scaseg_cli.clip.load import load_clip
-from scaseg_cli.embeddings.store import check_clip, load_embeddings
+from scaseg_cli.embeddings.store import check_encoder, load_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import say
 from scaseg_cli.results.stage_report import StageReport
@@ -176,7 +176,7 @@ def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
     clip = None
     if recipe.base.v2c.enabled:
         clip = load_clip(recipe.clip).to(world.device)
-        check_clip(embeddings, clip)
+        check_encoder(embeddings, clip)
     torch.manual_seed(recipe.seed)
     seen_SC, synonyms = embeddings.first(num_seen)
     network = build_network(recipe.base, seen_SC, clip, task_of(recipe), synonyms)

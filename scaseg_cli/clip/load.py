@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import logging
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from scaseg_cli.clip.model import ClipModel, Tokenizer
 from scaseg_cli.clip.tags import read_tag
 from scaseg_cli.clip.weights import Weights, put_weights, read_weights
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.packages import prepare_open_clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,7 @@ def model_name(clip: Clip) -> str:
     """
     if clip.model == SHAPES_CLIP:
         return SHAPES_CLIP
+    prepare_open_clip()
     import open_clip
 
     name = clip.model.replace("/", "-")  # OpenAI writes ViT-B/16
@@ -82,6 +85,7 @@ def _build(name: str, weights: Weights | None) -> tuple[nn.Module, Tokenizer]:
     """
     import open_clip
 
+    _take_transformers(name)
     try:
         with _fixed_weights(), _silent_log():
             module = open_clip.create_model(
@@ -100,8 +104,18 @@ def _build(name: str, weights: Weights | None) -> tuple[nn.Module, Tokenizer]:
         ) from error
 
 
+def _take_transformers(name: str) -> None:
+    """Let open_clip import transformers, if it is installed, for a model whose text tower is of that package."""
+    import open_clip
+
+    text = (open_clip.get_model_config(name) or {}).get("text_cfg", {})
+    if "hf_model_name" in text and open_clip.hf_model.transformers is None:
+        open_clip.model.HFTextEncoder = importlib.reload(open_clip.hf_model).HFTextEncoder
+
+
 def _load_shapes_clip(checkpoint: str | None) -> ClipModel:
     """Load the embedded world's CLIP with the shipped weights, weights from a file, or random ones."""
+    prepare_open_clip()
     import open_clip
 
     from scaseg_cli.shapes.clip import CHECKPOINT, build_shapes_clip, load_shapes_clip

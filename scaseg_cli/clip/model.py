@@ -5,7 +5,6 @@ Shapes: B images, n texts, C embedding width, H W pixels.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scaseg_cli.checkpoints import fingerprint_of
 from scaseg_cli.errors import ScasegError
 
 # As in open_clip: maps texts to token ids [n, context]; `encode` returns the ids of one text without start and end.
@@ -66,15 +66,8 @@ class ClipModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) over names, shapes and bytes of the weights, in the order of their names.
-
-        It is independent of device and memory layout, so that embeddings can identify the CLIP that made them.
-        """
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self._module.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        """The `fingerprint_of` the weights, by which embeddings identify the CLIP that made them."""
+        return fingerprint_of(self._module.state_dict())
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 from scaseg_cli.clip.weights import Weights, read_weights
 from scaseg_cli.downloads import by_hand, unreachable
 from scaseg_cli.errors import DOCTOR, ScasegError
+from scaseg_cli.packages import prepare_open_clip
 from scaseg_cli.results.console import say
 
 
@@ -45,6 +46,7 @@ def tag_by_hand(model: str, tag: str) -> str:
 
 
 def _config(model: str, tag: str) -> dict[str, Any]:
+    prepare_open_clip()
     import open_clip
 
     config = open_clip.get_pretrained_cfg(model, tag)

@@ -11,7 +11,7 @@ from scaseg_cli.doctor.data import num_training_images
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 
 if TYPE_CHECKING:
-    from scaseg_cli.recipe.schema import Base, Recipe
+    from scaseg_cli.recipe.schema import Backbone, Base, Recipe
     from scaseg_cli.run_dir import RunDir
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -60,13 +60,23 @@ def disk_needed(recipe: Recipe, num_images: int) -> int:
 
 def num_parameters(base: Base) -> int:
     """Estimate the number of parameters of the segmentor, within a few per cent."""
-    c, backbone = base.channels, base.backbone
-    deepest = backbone.width * 8 * (4 if backbone.depth >= 50 else 1)  # channels of the last of four levels
-    resnet = _RESNET[backbone.depth] * (backbone.width / 64) ** 2
+    c = base.channels
+    body, deepest = _backbone(base.backbone)
     pixel_layer = 2 * c * c + 3 * 12 * base.heads * c + 2 * c * base.pixel_feedforward
     decoder_layer = 8 * c * c + 2 * c * base.feedforward
     joints = 2 * deepest * c + 20 * c * c + 2 * base.num_queries * c
-    return round(resnet + base.pixel_decoder_layers * pixel_layer + base.decoder_layers * decoder_layer + joints)
+    return round(body + base.pixel_decoder_layers * pixel_layer + base.decoder_layers * decoder_layer + joints)
+
+
+def _backbone(backbone: Backbone) -> tuple[float, int]:
+    """The number of the backbone's parameters, and the channels of its last feature map."""
+    if backbone.timm is not None:
+        from scaseg_cli.base.timm_backbone import TimmBackbone
+
+        built = TimmBackbone(backbone.timm)
+        return sum(parameter.numel() for parameter in built.parameters()), built.channels[-1]
+    deepest = backbone.width * 8 * (4 if backbone.depth >= 50 else 1)
+    return _RESNET[backbone.depth] * (backbone.width / 64) ** 2, deepest
 
 
 def shared_memory_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:

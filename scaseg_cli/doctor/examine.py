@@ -19,7 +19,7 @@ from scaseg_cli.doctor.machine import (
     python_findings,
     torch_findings,
 )
-from scaseg_cli.doctor.weights import backbone_findings, clip_findings, prompt_findings
+from scaseg_cli.doctor.weights import backbone_findings, clip_findings, encoder_findings, prompt_findings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Recipe
 from scaseg_cli.run_dir import RunDir
@@ -33,6 +33,7 @@ CHECKS: dict[str, Check] = {
     "batch": batch_findings,
     "precision": precision_findings,
     "mmcv operators": operator_findings,
+    "text encoder": encoder_findings,
     "CLIP weights": clip_findings,
     "prompts": prompt_findings,
     "backbone weights": backbone_findings,

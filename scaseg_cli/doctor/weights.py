@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 from scaseg_cli.downloads import by_hand
+from scaseg_cli.errors import ScasegError
+from scaseg_cli.packages import PACKAGE, is_packaged, packaged_file
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -18,8 +20,26 @@ _REINSTALL = "Install scaseg again; the file is part of it."
 _DOWNLOADED = "a run downloads them if there is a network"
 
 
+def encoder_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
+    """Check what turns class names into vectors, where that is not CLIP."""
+    embeddings = recipe.embeddings
+    if embeddings.vectors is not None:
+        from scaseg_cli.embeddings.vector_file import read_vectors
+
+        found = read_vectors(embeddings.vectors)
+        return [ready("name vectors", f"{found.path}: {found.dim} numbers per name")]
+    if embeddings.encoder == "clip":
+        return []
+    from scaseg_cli.embeddings.sentence_encoder import load_sentence_encoder
+
+    encoder = load_sentence_encoder(embeddings.encoder)
+    return [ready("sentence encoder", f"{embeddings.encoder}: {encoder.dim} numbers per name")]
+
+
 def clip_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Check that the CLIP model is known and its weights are on this machine."""
+    """Check that the CLIP model is known and its weights are on this machine, if the recipe uses it."""
+    if recipe.embeddings.vectors is not None or recipe.embeddings.encoder != "clip":
+        return []
     from scaseg_cli.clip.load import SHAPES_CLIP, model_name
     from scaseg_cli.clip.tags import cached_tag, tag_by_hand
 
@@ -44,28 +64,61 @@ def prompt_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Check that the text templates are a known set or a readable file."""
     from scaseg_cli.embeddings.prompts import read_templates
 
+    if recipe.embeddings.vectors is not None:
+        return []
     name = recipe.embeddings.templates
     return [ready("prompts", f"{name}: {len(read_templates(name))} templates")]
 
 
 def backbone_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Check that the backbone's pre-trained weights are on this machine."""
-    from scaseg_cli.base.backbone_weights import REMEDY, SHIPPED_BACKBONE, SHIPPED_FILE, TORCHVISION, torchvision_file
+    from scaseg_cli.base.backbone_weights import (
+        REMEDY,
+        SHIPPED_BACKBONE,
+        SHIPPED_FILE,
+        TIMM,
+        TIMM_REMEDY,
+        TORCHVISION,
+        torchvision_file,
+    )  # fmt: skip
 
-    what, checkpoint = "backbone weights", recipe.base.backbone.checkpoint
+    what, checkpoint, network = "backbone weights", recipe.base.backbone.checkpoint, recipe.base.backbone.timm
     if checkpoint is None:
-        fix = "For ImageNet's: --set base.backbone.checkpoint=torchvision://resnet50"
+        source = "torchvision://resnet50" if network is None else TIMM
+        fix = f"For ImageNet's: --set base.backbone.checkpoint={source}"
         return [warning(what, "random weights", fix)]
     if checkpoint == SHIPPED_BACKBONE:
         return [file_finding(what, SHIPPED_FILE, _REINSTALL, "shipped")]
+    if checkpoint == TIMM and network is not None:
+        return [_timm_finding(what, network)]
+    if is_packaged(checkpoint):
+        return [packaged_finding(what, checkpoint, "*.pth")]
     if not checkpoint.startswith(TORCHVISION):
-        return [file_finding(what, Path(checkpoint), REMEDY)]
+        return [file_finding(what, Path(checkpoint), REMEDY if network is None else TIMM_REMEDY)]
     path, url = torchvision_file(checkpoint)
     fetch = by_hand(url, path)
     if path.is_file():
         return [file_finding(what, path, f"Delete it, then {fetch}", checkpoint)]
     fix = f"{fetch}\nor name a file: --set base.backbone.checkpoint=PATH"
     return [missing(what, f"{checkpoint} is not in {path.parent}; {_DOWNLOADED}", fix)]
+
+
+def _timm_finding(what: str, network: str) -> Finding:
+    from scaseg_cli.base.backbone_weights import timm_by_hand, timm_file
+
+    path, fetch = timm_file(network), timm_by_hand(network)
+    if path is not None:
+        return file_finding(what, path, f"Delete it, then {fetch}", f"timm's {network}")
+    return missing(what, f"those of timm's {network} are not on this machine; {_DOWNLOADED}", fetch)
+
+
+def packaged_finding(what: str, reference: str, pattern: str) -> Finding:
+    """Check that an installed package carries the file."""
+    try:
+        path = packaged_file(reference, pattern)
+    except ScasegError as error:
+        return missing(what, error.message, error.hint or "")
+    return file_finding(what, path, f"pip install --force-reinstall {reference.removeprefix(PACKAGE)}", reference)
 
 
 def file_finding(what: str, path: Path, fix: str, label: str = "") -> Finding:

@@ -1,4 +1,4 @@
-"""The stage that encodes all class names with CLIP's text encoder and tabulates their similarities."""
+"""The stage that encodes all class names with a text encoder and tabulates their similarities."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from scaseg_cli.clip.load import load_clip
 from scaseg_cli.embeddings.encode import Naming, encode_classes
-from scaseg_cli.embeddings.prompts import read_templates
+from scaseg_cli.embeddings.encoders import load_encoder, prompt_templates, vector_source
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 _COLUMNS = [
-    Column("model", "CLIP"),
+    Column("model", "Encoder"),
     Column("checkpoint", "Checkpoint"),
     Column("num_templates", "Templates", "count"),
     Column("num_classes", "Classes", "count"),
@@ -44,22 +43,24 @@ def embed_classes(recipe: Recipe, run: RunDir) -> StageReport:
     The inductive setting encodes the unseen names too, but its training reads only the seen rows.
 
     Raises:
-        ScasegError: the data has not been split, templates or CLIP cannot be read, or two names give equal prompts.
+        ScasegError: the data has not been split, templates or the encoder cannot be read, or two names give equal
+            prompts.
     """
     require(recipe, run, "split")
-    classes, templates = read_classes(run), read_templates(recipe.embeddings.templates)
+    classes, templates = read_classes(run), prompt_templates(recipe)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
-    clip = load_clip(recipe.clip)  # before the record of an earlier result is removed
+    encoder = load_encoder(recipe)  # before the record of an earlier result is removed
     with recording(recipe, run, "embeddings", run.embeddings_file) as summary:
         naming = Naming(recipe.data.names, recipe.embeddings.names)
-        found = encode_classes(clip, classes.names, templates, recipe.embeddings.batch_size, naming)
+        found = encode_classes(encoder, classes.names, templates, recipe.embeddings.batch_size, naming)
         kept = found if found.several and recipe.embeddings.synonyms == "max" else None
-        embeddings = ClassEmbeddings(classes.names, found.means(), clip.fingerprint, recipe.clip, templates, kept)
+        source = vector_source(recipe)
+        embeddings = ClassEmbeddings(classes.names, found.means(), encoder.fingerprint, source, templates, kept)
         save_embeddings(run.embeddings_file, embeddings)
         tables = _tables(embeddings, classes.num_seen)
         tables[0].notes.extend(_notes(found, recipe.embeddings.synonyms))
-        summary.update({**tables[0].rows[0], "clip_fingerprint": clip.fingerprint})
+        summary.update({**tables[0].rows[0], "clip_fingerprint": encoder.fingerprint})
     return StageReport("embeddings", tables, [run.embeddings_file], "scaseg train-base", dict(summary))
 
 
@@ -68,8 +69,8 @@ def _tables(embeddings: ClassEmbeddings, num_seen: int) -> list[Table]:
     seen_SC, unseen_UC = vectors_NC[:num_seen], vectors_NC[num_seen:]
     between_US = unseen_UC @ seen_SC.T
     row = {
-        "model": embeddings.clip.model,
-        "checkpoint": embeddings.clip.checkpoint,
+        "model": embeddings.source.model,
+        "checkpoint": embeddings.source.checkpoint,
         "num_templates": len(embeddings.templates),
         "num_classes": len(vectors_NC),
         "num_unseen": len(unseen_UC),

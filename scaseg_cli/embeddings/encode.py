@@ -15,8 +15,8 @@ from scaseg_cli.results.console import meter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaseg_cli.clip.model import ClipModel
     from scaseg_cli.data.class_names import Choice
+    from scaseg_cli.embeddings.encoders import TextEncoder
 
 
 class Naming(NamedTuple):
@@ -30,7 +30,7 @@ DEFAULT = Naming()
 
 
 def encode_classes(
-    clip: ClipModel,
+    encoder: TextEncoder,
     classes: Sequence[str],
     templates: tuple[str, ...],
     batch_size: int,
@@ -41,7 +41,7 @@ def encode_classes(
     Each prompt embedding is normalised; the mean over the templates is normalised again.
 
     Args:
-        clip: the text encoder.
+        encoder: the text encoder.
         classes: the class names of the data, each with one name or several.
         templates: templates with one ``{}`` each.
         batch_size: prompts per forward pass of the text encoder.
@@ -56,7 +56,7 @@ def encode_classes(
     with meter("class embeddings, prompts", len(prompts)) as shown:
         for start in range(0, len(prompts), batch_size):
             batch = prompts[start : start + batch_size]
-            parts.append(clip.encode_text(batch).cpu())
+            parts.append(encoder.encode_text(batch).cpu())
             shown.advance(len(batch))
-    units_MTC = torch.cat(parts).view(-1, len(templates), clip.dim)
+    units_MTC = torch.cat(parts).view(-1, len(templates), encoder.dim)
     return SynonymVectors(F.normalize(units_MTC.mean(dim=1), dim=1), tuple(map(len, names)))

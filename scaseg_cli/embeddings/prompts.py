@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.data.class_names import Choice, names_in, spoken_name
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.packages import prepare_open_clip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +83,7 @@ def read_templates(name: str) -> tuple[str, ...]:
     if name in _LISTED:
         return _LISTED[name]
     if name == _IMAGENET:
+        prepare_open_clip()
         import open_clip
 
         return tuple(template(SLOT) for template in open_clip.OPENAI_IMAGENET_TEMPLATES)

@@ -1,4 +1,4 @@
-"""The file of class embeddings, which records the classes, prompts and CLIP that it was made from."""
+"""The file of class embeddings, which records the classes, prompts and encoder that it was made from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from msgspec import Meta
 
 from scaseg_cli.checkpoints import load_tensors, save_tensors, shown
+from scaseg_cli.embeddings.encoders import VectorSource, vector_source
 from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import of_kind
-from scaseg_cli.recipe.schema import Clip, Recipe
 from scaseg_cli.split.classes import read_classes
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from scaseg_cli.clip.model import ClipModel
+    from scaseg_cli.embeddings.encoders import TextEncoder
+    from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 KIND = "class embeddings"
@@ -29,7 +30,7 @@ _TOLERANCE = 1e-3  # of a unit vector's length
 REMEDY = "Run `scaseg embed-classes` with this recipe (`scaseg run` does all in order)."
 
 
-class _ClipHeader(TypedDict):
+class _SourceHeader(TypedDict):
     model: str
     checkpoint: str | None
 
@@ -39,7 +40,7 @@ class _Header(TypedDict):
 
     names: list[str]
     fingerprint: str
-    clip: _ClipHeader
+    clip: _SourceHeader  # of any encoder
     templates: list[str]
     names_per_class: NotRequired[list[Annotated[int, Meta(ge=1)]]]
 
@@ -51,8 +52,8 @@ class ClassEmbeddings:
     Attributes:
         names: class names by class_id.
         vectors_NC: one unit vector per class, float32 [N, C].
-        fingerprint: the fingerprint of the CLIP that made them.
-        clip: the recipe's model and checkpoint.
+        fingerprint: the fingerprint of the encoder that made them.
+        source: the encoder, as the recipe names it.
         templates: the prompt templates.
         synonyms: the vectors of all names, if ``embeddings.synonyms`` is ``max`` and a class has several; else None.
     """
@@ -60,7 +61,7 @@ class ClassEmbeddings:
     names: list[str]
     vectors_NC: Tensor
     fingerprint: str
-    clip: Clip
+    source: VectorSource
     templates: tuple[str, ...]
     synonyms: SynonymVectors | None = None
 
@@ -74,7 +75,7 @@ def save_embeddings(path: Path, embeddings: ClassEmbeddings) -> None:
     meta: dict[str, Any] = {
         "names": embeddings.names,
         "fingerprint": embeddings.fingerprint,
-        "clip": embeddings.clip.model_dump(),
+        "clip": embeddings.source._asdict(),
         "templates": list(embeddings.templates),
     }
     tensors = {"vectors": embeddings.vectors_NC}
@@ -88,8 +89,8 @@ def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
     """Load the run folder's class embeddings, in the order of its class list.
 
     Raises:
-        ScasegError: they are missing, damaged, made for other classes or by another CLIP than the recipe's; names the
-            command to run.
+        ScasegError: they are missing, damaged, made for other classes or by another encoder than the recipe's; names
+            the command to run.
     """
     path = run.embeddings_file
     tensors, header = load_tensors(path, KIND, REMEDY)
@@ -97,9 +98,9 @@ def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
         raise ScasegError(f"{path} has the tensors {', '.join(shown(name) for name in sorted(tensors))}", REMEDY)
     meta = of_kind(header, _Header, f"the header of {path}", REMEDY)
     _check_names(path, meta["names"], read_classes(run).names)
-    clip = Clip(**meta["clip"])
-    if clip != recipe.clip:
-        raise ScasegError(f"{path} was made by {_named(clip)}, and the recipe has {_named(recipe.clip)}", REMEDY)
+    source, wanted = VectorSource(**meta["clip"]), vector_source(recipe)
+    if source != wanted:
+        raise ScasegError(f"{path} was made by {_named(source)}, and the recipe has {_named(wanted)}", REMEDY)
     counts = meta.get("names_per_class", [])
     _check_vectors(path, "vectors", tensors["vectors"], len(meta["names"]))
     synonyms = None
@@ -109,20 +110,20 @@ def load_embeddings(recipe: Recipe, run: RunDir) -> ClassEmbeddings:
         _check_vectors(path, _NAMES, tensors[_NAMES], sum(counts))
         synonyms = SynonymVectors(tensors[_NAMES], tuple(counts))
     return ClassEmbeddings(
-        meta["names"], tensors["vectors"], meta["fingerprint"], clip, tuple(meta["templates"]), synonyms
+        meta["names"], tensors["vectors"], meta["fingerprint"], source, tuple(meta["templates"]), synonyms
     )
 
 
-def check_clip(embeddings: ClassEmbeddings, clip: ClipModel) -> None:
-    """Check that ``clip`` has the weights that made ``embeddings``: V2C needs both in one space.
+def check_encoder(embeddings: ClassEmbeddings, encoder: TextEncoder) -> None:
+    """Check that ``encoder`` is what made ``embeddings``: V2C and new names need both in one space.
 
     Raises:
         ScasegError: the weights differ, for example because a weight file was replaced.
     """
-    if embeddings.fingerprint != clip.fingerprint:
+    if embeddings.fingerprint != encoder.fingerprint:
         raise ScasegError(
             f"the class embeddings were made by other weights ({embeddings.fingerprint[:12]}) than those of "
-            f"{clip.name} now ({clip.fingerprint[:12]})",
+            f"{encoder.name} now ({encoder.fingerprint[:12]})",
             REMEDY,
         )
 
@@ -145,5 +146,5 @@ def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
     raise ScasegError(f"{path} does not match the split: it {' and '.join(what) or 'has another order'}", REMEDY)
 
 
-def _named(clip: Clip) -> str:
-    return f"{shown(clip.model)} with {shown(clip.checkpoint or 'random weights')}"
+def _named(source: VectorSource) -> str:
+    return f"{shown(source.model)} with {shown(source.checkpoint or 'random weights')}"

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaseg_cli.clip.load import load_clip
 from scaseg_cli.data.class_names import key_of, names_in
 from scaseg_cli.data.records import IGNORED
 from scaseg_cli.embeddings.encode import Naming, encode_classes
-from scaseg_cli.embeddings.store import check_clip, load_embeddings
+from scaseg_cli.embeddings.encoders import load_encoder
+from scaseg_cli.embeddings.store import check_encoder, load_embeddings
 from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.prediction.names import EXAMPLE, Names
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from scaseg_cli.clip.model import ClipModel
+    from scaseg_cli.embeddings.encoders import TextEncoder
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
@@ -175,21 +175,21 @@ class NameVectors:
     """The semantic embeddings of any class names; safe to use from several threads.
 
     Classes of the run have the run's own embeddings, bit by bit. Any other name is encoded on its own with the run's
-    CLIP and templates, so its embedding does not depend on the other names. The CLIP is loaded for the first such name
-    and stays in memory, as do the embeddings of the last names.
+    encoder and templates, so its embedding does not depend on the other names. The encoder is loaded for the first such
+    name and stays in memory, as do the embeddings of the last names.
 
     Args:
         recipe: the run's recipe.
         run: the run folder with its finished embeddings.
 
     Raises:
-        ScasegError: the embeddings are missing, damaged, or of other classes or another CLIP.
+        ScasegError: the embeddings are missing, damaged, or of other classes or another encoder.
     """
 
     def __init__(self, recipe: Recipe, run: RunDir) -> None:
         self._recipe = recipe
         self._stored = load_embeddings(recipe, run)
-        self._clip: ClipModel | None = None
+        self._encoder: TextEncoder | None = None
         self._encoded = lru_cache(_KEPT_NAMES)(self._encode)
         self._lock = threading.Lock()
 
@@ -197,15 +197,15 @@ class NameVectors:
         """Return the embeddings of the classes, float32 [K, C], and of their names, as in `ClassEmbeddings`.
 
         Raises:
-            ScasegError: the CLIP cannot be read or has changed, or a name is too long for it.
+            ScasegError: the encoder cannot be read or has changed, or a name is too long for it.
         """
         with self._lock:
             others = [item.name for item in vocabulary.classes if item.class_id is None]
-            if others and self._clip is None:
-                say(f"encoding class names that the run lacks with CLIP: {len(others)}")
-                clip = load_clip(self._recipe.clip)
-                check_clip(self._stored, clip)
-                self._clip = clip
+            if others and self._encoder is None:
+                say(f"encoding class names that the run lacks: {len(others)}")
+                encoder = load_encoder(self._recipe)
+                check_encoder(self._stored, encoder)
+                self._encoder = encoder
             found = [
                 self._encoded(item.name) if item.class_id is None else self._own(item.class_id)
                 for item in vocabulary.classes
@@ -219,8 +219,8 @@ class NameVectors:
         return mean_1C, SynonymVectors(mean_1C, (1,)) if synonyms is None else synonyms.of([class_id])
 
     def _encode(self, name: str) -> tuple[Tensor, SynonymVectors]:
-        assert self._clip is not None, "the CLIP is loaded first"
+        assert self._encoder is not None, "the encoder is loaded first"
         naming = Naming(wording=self._recipe.embeddings.names)  # all names that the user lists
         batch_size = self._recipe.embeddings.batch_size
-        found = encode_classes(self._clip, [name], self._stored.templates, batch_size, naming)
+        found = encode_classes(self._encoder, [name], self._stored.templates, batch_size, naming)
         return found.means(), found

@@ -117,6 +117,14 @@ class Clip(Section):
 class Embeddings(Section):
     """The semantic embeddings of class names."""
 
+    encoder: FilePath = Field(
+        "clip",
+        description="clip, or sentence:FOLDER of a sentence-transformers BERT (sentence:package://NAME: of a package)",
+        pattern=r"^(clip|sentence:.+)$",
+    )
+    vectors: FilePath | None = Field(
+        None, description="a file of name vectors in place of an encoder: safetensors, npz, or GloVe's text"
+    )
     templates: FilePath = Field(
         "vild", description="single, vild, padding8, zegclip15, imagenet80, or a file of templates"
     )
@@ -130,15 +138,42 @@ class Embeddings(Section):
 
 
 class Backbone(Section):
-    """Mask2Former's ResNet."""
+    """Mask2Former's ResNet, or a network of timm."""
 
+    timm: str | None = Field(
+        None, description="a network of timm with feature maps at strides 4 to 32, in place of the ResNet"
+    )
     depth: Literal[18, 34, 50, 101] = 50
     width: Positive = Field(64, description="channels of the stem and the first stage")
     max_pool: bool = Field(True, description="max-pooling of the stem; off for small images")
-    frozen_stages: Annotated[int, Field(ge=-1, le=4)] = -1
+    frozen_stages: Annotated[int, Field(ge=-1, le=4)] = Field(
+        -1, description="stages that are not trained: 0 the stem, 4 the whole backbone"
+    )
     frozen_norm: bool = Field(True, description="keep BatchNorm as loaded, neither trained nor updated")
     sync_norm: bool = Field(False, description="BatchNorm statistics over all processes; needs GPUs")
-    checkpoint: FilePath | None = Field("torchvision://resnet50", description="pre-trained weights; null: random")
+    checkpoint: FilePath | None = Field(
+        "torchvision://resnet50",
+        description="pre-trained weights: torchvision://NAME, timm (those of base.backbone.timm), package://NAME of an "
+        "installed package, or a file; null: random",
+    )
+
+    @model_validator(mode="after")
+    def _is_one_network(self) -> Backbone:
+        of_timm = self.checkpoint == "timm"
+        if self.timm is None:
+            if of_timm:
+                raise ValueError("checkpoint timm is for a network of timm; name it: timm")
+            return self
+        default = type(self).model_fields
+        for key in ("depth", "width", "max_pool", "sync_norm"):
+            if getattr(self, key) != default[key].default:
+                raise ValueError(f"{key} is a ResNet's and does not apply to timm's {self.timm}; leave it out")
+        if self.checkpoint is not None and self.checkpoint.startswith(("torchvision://", "shapes-backbone")):
+            raise ValueError(
+                f"checkpoint {self.checkpoint} is a ResNet's; for timm's {self.timm} set timm (its own weights), "
+                "a file, package://NAME, or null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _synchronises_what_is_trained(self) -> Backbone:
@@ -347,6 +382,8 @@ class Recipe(Section):
                     raise ValueError(f"task zps does not take {key}: its annotations name the files")
         elif self.data.things is not None:
             raise ValueError("task zss does not take data.things: it has no things")
+        if self.base.v2c.enabled and (self.embeddings.vectors is not None or self.embeddings.encoder != "clip"):
+            raise ValueError("base.v2c needs CLIP's class embeddings; switch it off with base.v2c.enabled: false")
         if (self.data.categories is None) == (self.task == "zss"):
             raise ValueError(f"task {self.task} {'needs' if self.task == 'zss' else 'does not take'} data.categories")
         return self

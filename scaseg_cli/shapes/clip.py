@@ -9,12 +9,16 @@ import math
 from pathlib import Path
 
 import torch
-from open_clip import CLIP
 from torch import Tensor
 
 from scaseg_cli.checkpoints import load_module, load_tensors
+from scaseg_cli.packages import prepare_open_clip
 from scaseg_cli.shapes.captions import vocabulary, words_of
 from scaseg_cli.shapes.crops import MEAN_COLOUR
+
+prepare_open_clip()
+
+from open_clip import CLIP as CLIP  # noqa: E402
 
 CHECKPOINT = Path(__file__).with_name("clip.safetensors")
 KIND = "shapes-clip"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from open_clip import CLIP
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,6 +15,7 @@ from scaseg_cli.files import hash_value
 from scaseg_cli.shapes.captions import caption
 from scaseg_cli.shapes.clip import (
     CHECKPOINT,
+    CLIP,
     IMAGE_SIZE,
     KIND,
     MAX_SCALE,

@@ -20,6 +20,7 @@ from scaseg_cli.ablations.ablate import make_ablations
 from scaseg_cli.ablations.plan import make_plan
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.checkpoints import save_tensors
+from scaseg_cli.embeddings.encoders import vector_source
 from scaseg_cli.embeddings.store import ClassEmbeddings, load_embeddings, save_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, write_json
@@ -59,7 +60,7 @@ def _make_world() -> dict[str, bytes]:
     split_dataset(RECIPE, RUN)
     names = read_classes(RUN).names
     vectors = torch.eye(len(names))
-    save_embeddings(RUN.embeddings_file, ClassEmbeddings(names, vectors, "a" * 64, RECIPE.clip, ("a {}.",)))
+    save_embeddings(RUN.embeddings_file, ClassEmbeddings(names, vectors, "a" * 64, vector_source(RECIPE), ("a {}.",)))
     write_run(RUN, RECIPE)
     (RUN.path / "base" / "losses.csv").write_text("iteration,loss,loss_cls,d0.loss_cls\n0,9.5,1,1\n20,4,0.5,2\n")
     write_json(RUN.path / "cat" / "curve.json", [{"iteration": i, "total": 1.5, "mmd": 0.5} for i in (1, 2)])

@@ -19,19 +19,23 @@ from tiny_runs import (
     start_python,
     write_recipe,
 )
-from warm_python import warm_python
+from warm_python import PYTHON, warm_python
 
 from scaseg_cli import pipeline
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _warm_python() -> Iterator[None]:
-    """What a command run in this process starts begins with the network imported."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "executable", warm_python())
-        yield
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a command run in this process starts begins with the network imported, in the tests of this folder alone."""
+    sys.executable = warm_python()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Tests of other folders start Python as it is."""
+    sys.executable = PYTHON
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,16 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from scaseg_cli.base.aligned_network import AlignedNetwork
+from scaseg_cli.base.backbones import feature_maps, pixel_statistics
 from scaseg_cli.base.head import CosineHead
-from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
+from scaseg_cli.base.mask2former import head_config, matching_config
 
 from mmdet.models import DetDataPreprocessor  # isort: skip  after head, which makes mmdet's models importable
-from mmdet.models.backbones import ResNet  # isort: skip
 from mmdet.models.detectors import Mask2Former  # isort: skip
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from scaseg_cli.base.classifier import CosineClassifier
     from scaseg_cli.recipe.schema import Base
 
@@ -45,11 +47,17 @@ class PanopticNetwork(AlignedNetwork, Mask2Former):
         return self.panoptic_head
 
 
-def build(base: Base, classifier: CosineClassifier, num_seen: int) -> PanopticNetwork:
-    """Build the network from the recipe's section, with the host's initial weights."""
+def build(base: Base, backbone: nn.Module, classifier: CosineClassifier, num_seen: int) -> PanopticNetwork:
+    """Build the network from the recipe's section around ``backbone``, with the host's initial weights."""
+    mean, std = pixel_statistics(base.backbone)
+    head = head_config(base, feature_maps(base.backbone, backbone), num_seen)
     config = ConfigDict(
-        backbone={"type": ResNet, **resnet_config(base.backbone)},
-        panoptic_head={"type": PanopticHead, "classifier": classifier, **head_config(base, num_seen)},
+        backbone={"type": lambda: backbone},
+        panoptic_head={
+            "type": PanopticHead,
+            "classifier": classifier,
+            **head,
+        },
         panoptic_fusion_head={
             "type": "MaskFormerFusionHead",
             "num_things_classes": num_seen,
@@ -58,6 +66,6 @@ def build(base: Base, classifier: CosineClassifier, num_seen: int) -> PanopticNe
         },
         train_cfg=matching_config(base),
         test_cfg={},
-        data_preprocessor={"type": DetDataPreprocessor, "mean": PIXEL_MEAN, "std": PIXEL_STD, "bgr_to_rgb": False},
+        data_preprocessor={"type": DetDataPreprocessor, "mean": mean, "std": std, "bgr_to_rgb": False},
     )
     return PanopticNetwork(**config)

@@ -12,17 +12,17 @@ from mmengine.structures import InstanceData
 
 from scaseg_cli.base.aligned_network import AlignedNetwork
 from scaseg_cli.base.augmentation import IGNORED
+from scaseg_cli.base.backbones import feature_maps, pixel_statistics
 from scaseg_cli.base.head import CosineHead
 from scaseg_cli.base.ignored_pixels import LABELLED, LabelledPixels, labelled_pixels
-from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD, head_config, matching_config, resnet_config
+from scaseg_cli.base.mask2former import head_config, matching_config
 
 from mmseg.models import SegDataPreProcessor  # isort: skip  after head, which makes the models importable
-from mmseg.models.backbones import ResNet  # isort: skip
 from mmseg.models.decode_heads import Mask2FormerHead  # isort: skip
 from mmseg.models.segmentors import EncoderDecoder  # isort: skip
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from scaseg_cli.base.classifier import CosineClassifier
     from scaseg_cli.recipe.schema import Base
@@ -63,22 +63,24 @@ class SemanticNetwork(AlignedNetwork, EncoderDecoder):
         return self.decode_head.loss(inputs, data_samples, self.train_cfg)
 
 
-def build(base: Base, classifier: CosineClassifier, num_seen: int) -> SemanticNetwork:
-    """Build the network from the recipe's section, with the host's initial weights."""
+def build(base: Base, backbone: nn.Module, classifier: CosineClassifier, num_seen: int) -> SemanticNetwork:
+    """Build the network from the recipe's section around ``backbone``, with the host's initial weights."""
+    mean, std = pixel_statistics(base.backbone)
+    head = head_config(base, feature_maps(base.backbone, backbone), num_seen)
     config = ConfigDict(
-        backbone={"type": ResNet, **resnet_config(base.backbone)},
+        backbone={"type": lambda: backbone},
         decode_head={
             "type": LabelledPixelsHead if base.unseen_pixels == "ignored" else SemanticHead,
             "classifier": classifier,
             "num_classes": num_seen,
             "ignore_index": IGNORED,
             "train_cfg": matching_config(base),
-            **head_config(base, num_seen),
+            **head,
         },
         data_preprocessor={
             "type": SegDataPreProcessor,
-            "mean": PIXEL_MEAN,
-            "std": PIXEL_STD,
+            "mean": mean,
+            "std": std,
             "bgr_to_rgb": False,
             "seg_pad_val": IGNORED,
             "size_divisor": 1,  # views are already padded

@@ -7,7 +7,8 @@ import torch
 
 from scaseg_cli.base import backbone_weights
 from scaseg_cli.base.backbone_weights import read_backbone, torchvision_file
-from scaseg_cli.base.network import build_backbone, load_backbone
+from scaseg_cli.base.backbones import build_backbone
+from scaseg_cli.base.network import load_backbone
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 

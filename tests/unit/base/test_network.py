@@ -33,6 +33,7 @@ from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.network import synchronise_norms
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor, save_base
 from scaseg_cli.checkpoints import load_tensors, save_tensors
+from scaseg_cli.embeddings.encoders import vector_source
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
@@ -177,7 +178,9 @@ def _prepared_run(folder: Path, of: Recipe) -> RunDir:
     with recording(of, run, "split", run.classes_file):
         write_classes(run, of.task, classes)
     with recording(of, run, "embeddings", run.embeddings_file):
-        embeddings = ClassEmbeddings(list(NAMES), vectors_NC(), clip().fingerprint, of.clip, ("a photo of a {}.",))
+        embeddings = ClassEmbeddings(
+            list(NAMES), vectors_NC(), clip().fingerprint, vector_source(of), ("a photo of a {}.",)
+        )
         save_embeddings(run.embeddings_file, embeddings)
     return run
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from scaseg_cli.clip import load_clip
-from scaseg_cli.embeddings import check_clip, embed_classes, load_embeddings
+from scaseg_cli.embeddings import check_encoder, embed_classes, load_embeddings
 from scaseg_cli.embeddings.encode import encode_classes
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
@@ -86,9 +86,9 @@ def test_embeddings_by_another_clip_are_refused(recipe, run, clip):
     with pytest.raises(ScasegError, match=r"was made by shapes-clip with shapes-clip, and the recipe has .* random"):
         load_embeddings(other, run)
     embeddings = load_embeddings(recipe, run)
-    check_clip(embeddings, clip)
+    check_encoder(embeddings, clip)
     with pytest.raises(ScasegError, match="made by other weights") as caught:
-        check_clip(embeddings, load_clip(Clip(model="shapes-clip", checkpoint=None)))
+        check_encoder(embeddings, load_clip(Clip(model="shapes-clip", checkpoint=None)))
     assert "scaseg embed-classes" in caught.value.hint
 
 

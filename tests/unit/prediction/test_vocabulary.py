@@ -5,6 +5,7 @@ import torch
 
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.embeddings.encode import encode_classes
+from scaseg_cli.embeddings.encoders import vector_source
 from scaseg_cli.embeddings.store import ClassEmbeddings, save_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.prediction.names import parse_names
@@ -34,7 +35,9 @@ def run(recipe, tmp_path_factory):
     write_classes(run, "zps", ClassList(CLASSES))
     clip, random = load_clip(recipe.clip), torch.Generator().manual_seed(0)
     vectors = torch.nn.functional.normalize(torch.randn(4, clip.dim, generator=random), dim=1)
-    save_embeddings(run.embeddings_file, ClassEmbeddings(NAMES, vectors, clip.fingerprint, recipe.clip, ("a {}",)))
+    save_embeddings(
+        run.embeddings_file, ClassEmbeddings(NAMES, vectors, clip.fingerprint, vector_source(recipe), ("a {}",))
+    )
     return run
 
 
@@ -173,7 +176,9 @@ def test_a_new_names_vector_does_not_depend_on_the_others(run, recipe):
 def test_a_clip_other_than_the_runs_is_refused(recipe, tmp_path):
     other = RunDir(tmp_path)
     write_classes(other, "zps", ClassList(CLASSES))
-    save_embeddings(other.embeddings_file, ClassEmbeddings(NAMES, torch.eye(4, 64), "0" * 64, recipe.clip, ("a {}",)))
+    save_embeddings(
+        other.embeddings_file, ClassEmbeddings(NAMES, torch.eye(4, 64), "0" * 64, vector_source(recipe), ("a {}",))
+    )
     assert torch.equal(NameVectors(recipe, other).of(vocabulary_of(other, None))[0], torch.eye(4, 64))
     with pytest.raises(ScasegError, match="were made by other weights"):
         NameVectors(recipe, other).of(vocabulary_of(other, (["zebra"], [])))

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scaseg_cli.base.mask2former import PIXEL_MEAN, PIXEL_STD
-from scaseg_cli.base.network import build_backbone, load_backbone
+from scaseg_cli.base.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
+from scaseg_cli.base.network import load_backbone
 from scaseg_cli.base.pretrain_backbone import (
     DESTINATION,
     SEEN,
@@ -36,7 +36,7 @@ def _backbone(checkpoint: str | None) -> nn.Module:
 def _features(backbone: nn.Module, word: str, per_class: int) -> Tensor:
     """Mean last features of new single crops, [classes, per_class, D]."""
     images = [single_crop(stream(word, 9, k, i), cls).image for k, cls in enumerate(SEEN) for i in range(per_class)]
-    pixels = (torch.from_numpy(np.stack(images)).float() - torch.tensor(PIXEL_MEAN)) / torch.tensor(PIXEL_STD)
+    pixels = (torch.from_numpy(np.stack(images)).float() - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
     return backbone(pixels.permute(0, 3, 1, 2))[-1].mean((2, 3)).unflatten(0, (len(SEEN), per_class))
 
 
