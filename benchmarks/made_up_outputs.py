@@ -107,5 +107,5 @@ def _trained_classes(logits_QN1: Tensor, class_ids_S: Tensor) -> Tensor:
     logits_QN1[:num_segments, -1] -= 4
     logits_QN1[with_segment, class_ids_S] += 13
     copies = with_segment[: len(logits_QN1) - num_segments]
-    logits_QN1[copies + num_segments, class_ids_S[copies]] += 9
+    logits_QN1[copies + num_segments, class_ids_S[copies]] += 6
     return logits_QN1

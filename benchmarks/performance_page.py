@@ -17,8 +17,9 @@ TITLES = {
     "embed_classes": "Class embeddings",
     "panoptic_quality": "Panoptic quality",
     "semantic_scoring": "Scoring semantic classifiers",
+    "panoptic_scoring": "Scoring panoptic classifiers",
 }
-ON_CPU_ALONE = ("split_dataset", "panoptic_quality", "semantic_scoring")
+ON_CPU_ALONE = ("split_dataset", "panoptic_quality", "semantic_scoring", "panoptic_scoring")
 _INTRODUCTION = """# Performance
 
 This page shows the speed of the parts that determine how long a run takes, each next to a plain implementation of the

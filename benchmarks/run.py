@@ -41,6 +41,8 @@ PLAN: dict[str, tuple[tuple[str, str], ...]] = {
         ("panoptic_quality", "published"),
         ("semantic_scoring", "small"),
         ("semantic_scoring", "published"),
+        ("panoptic_scoring", "small"),
+        ("panoptic_scoring", "published"),
     ),
     "cuda": (
         ("base_step", "published"),

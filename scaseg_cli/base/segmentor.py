@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from scaseg_cli.base.aligned_network import AlignedNetwork, normalised
@@ -37,11 +36,46 @@ def save_base(run: RunDir, network: AlignedNetwork, recipe: Recipe) -> None:
     save_tensors(run.base_file, BASE_KIND, tensors, {"iterations": recipe.base.iterations, "seed": recipe.seed})
 
 
-class Encoded(NamedTuple):
-    """An image's visual embeddings v [Q, D], on the CPU, and mask logits at the network's input size."""
+@dataclass(frozen=True)
+class Encoded:
+    """One image after the network. Its masks are enlarged when they are needed, and only those that are.
+
+    Attributes:
+        visual_QD: visual embeddings v, on the CPU.
+        small_Qhw: mask logits of the padded image, at the resolution of the network's mask features.
+        padded, inside: size of the network's input, and of the part of it that is the image.
+    """
 
     visual_QD: Tensor
-    logits_Qhw: Tensor
+    small_Qhw: Tensor
+    padded: tuple[int, int]
+    inside: tuple[int, int]
+
+    def logits(self, queries: Tensor | None = None) -> Tensor:
+        """Return mask logits at the network's input size [K, h, w], of the given queries or of all."""
+        small_Khw = self.small_Qhw if queries is None else self.small_Qhw[queries.to(self.small_Qhw.device)]
+        return enlarged(small_Khw, self.padded)[:, : self.inside[0], : self.inside[1]]
+
+    def masks(self, size: tuple[int, int], queries: Tensor | None = None) -> Tensor:
+        """Return mask probabilities at the original image size [K, H, W], of the given queries or of all, on the CPU.
+
+        A query's mask does not depend on the queries that it is made with.
+        """
+        small_Khw = self.small_Qhw if queries is None else self.small_Qhw[queries.to(self.small_Qhw.device)]
+        inside, width = self.inside, self.inside[1]
+        to_input = Resizer(small_Khw, self.padded, range(inside[0]))
+        logits_Phw = small_Khw.new_empty(to_input.planes, inside[0], self.padded[1])
+        to_image = None if inside == size else Resizer(logits_Phw[:, :, :width], size)
+        found_KHW = small_Khw.new_empty(len(small_Khw), *size)
+        for start in range(0, len(found_KHW), to_input.planes):
+            mask_PHW = found_KHW[start : start + to_input.planes]
+            to_input.resize(small_Khw[start : start + to_input.planes], logits_Phw)
+            if to_image is None:
+                mask_PHW.copy_(logits_Phw[:, :, :width])
+            else:
+                to_image.resize(logits_Phw[:, :, :width], mask_PHW)
+            mask_PHW.sigmoid_()
+        return found_KHW.cpu()
 
 
 @dataclass(frozen=True)
@@ -62,30 +96,18 @@ class Segmentor:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @torch.no_grad()
-    def segment(self, images: list[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
-        """Encode images of any size.
-
-        Args:
-            images: uint8 RGB [H, W, 3].
-
-        Returns:
-            Per image: v [Q, D], and mask probabilities [Q, H, W] at the original image size, on the CPU.
-        """
-        pairs = zip(self.encode(images), images, strict=True)
-        return [(e.visual_QD, enlarged(e.logits_Qhw, image.shape[:2]).sigmoid().cpu()) for e, image in pairs]
-
-    @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> list[Encoded]:
-        """Encode without resizing masks to the original image size, which may need too much memory."""
+        """Encode images, uint8 RGB [H, W, 3], of any size; masks are left at the network's own resolution."""
         resized = [self._resized(image) for image in images]
         batch = _padded(resized)
         with self.lock:
             visual, masks = self.network.encode(normalised(self.network, batch))
         if not bool(visual.isfinite().all()):
             raise _not_finite()
-        masks = F.interpolate(masks, batch.shape[-2:], mode="bilinear", align_corners=False)
+        padded = batch.shape[-2], batch.shape[-1]
         return [
-            Encoded(visual[i].cpu(), masks[i, :, : image.shape[0], : image.shape[1]]) for i, image in enumerate(resized)
+            Encoded(visual[i].cpu(), masks[i], padded, (image.shape[0], image.shape[1]))
+            for i, image in enumerate(resized)
         ]
 
     def _resized(self, image: np.ndarray) -> np.ndarray:
@@ -127,11 +149,64 @@ def _not_finite() -> ScasegError:
     )
 
 
-def enlarged(logits_Qhw: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Resize mask logits to the original image size, [Q, H, W]."""
-    if logits_Qhw.shape[1:] == size:
+def enlarged(logits_Qhw: Tensor, size: tuple[int, int], rows: range | None = None) -> Tensor:
+    """Resize mask logits bilinearly to ``size``, [Q, H, W], or to some rows of it, [Q, rows, W]; see `Resizer`."""
+    if logits_Qhw.shape[1:] == size and rows is None:
         return logits_Qhw
-    return F.interpolate(logits_Qhw[None], size, mode="bilinear", align_corners=False)[0]
+    resizer = Resizer(logits_Qhw, size, rows)
+    found = logits_Qhw.new_empty(len(logits_Qhw), *resizer.shape)
+    for start in range(0, len(found), resizer.planes):
+        planes = slice(start, start + resizer.planes)
+        resizer.resize(logits_Qhw[planes], found[planes])
+    return found
+
+
+class Resizer:
+    """Resizes mask logits bilinearly: `torch.nn.functional.interpolate` up to rounding.
+
+    That function rounds differently with the number of masks and threads; here the values of a mask depend on nothing
+    else. Memory is used again, which saves most of the time on a CPU.
+
+    Args:
+        logits_Qhw: what has the size and type of the logits to resize.
+        size: H, W.
+        rows: the rows to make; None means all H.
+
+    Attributes:
+        planes: how many masks are resized together: one on a CPU, so that it stays in the cache.
+        shape: rows and columns of the result.
+    """
+
+    def __init__(self, logits_Qhw: Tensor, size: tuple[int, int], rows: range | None = None) -> None:
+        rows = range(size[0]) if rows is None else rows
+        num, height, width = logits_Qhw.shape
+        self.planes = 1 if logits_Qhw.device.type == "cpu" else max(1, num)
+        self.shape = len(rows), size[1]
+        self._rows = _between(height, size[0], rows, logits_Qhw)
+        self._columns = _between(width, size[1], range(size[1]), logits_Qhw)
+        self._turned = logits_Qhw.new_empty(self.planes, width, height)
+        self._wide, self._wide_too = (logits_Qhw.new_empty(self.planes, size[1], height) for _ in range(2))
+        self._turned_back = logits_Qhw.new_empty(self.planes, height, size[1])
+        self._large = logits_Qhw.new_empty(self.planes, *self.shape)
+
+    def resize(self, logits_Phw: Tensor, out: Tensor) -> None:
+        """Resize ``planes`` masks to ``out``."""
+        _mix(self._turned.copy_(logits_Phw.transpose(1, 2)), *self._columns, self._wide, self._wide_too)
+        _mix(self._turned_back.copy_(self._wide.transpose(1, 2)), *self._rows, out, self._large)
+
+
+def _between(small: int, large: int, wanted: range, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The two places that each wanted one lies between, and how near it is to the second, [wanted, 1]."""
+    places = torch.arange(wanted.start, wanted.stop, device=like.device, dtype=torch.float32)
+    places = ((places + 0.5) * (small / large) - 0.5).clamp(0, small - 1)
+    first = places.long()
+    return first, (first + 1).clamp(max=small - 1), (places - first).to(like.dtype)[:, None]
+
+
+def _mix(values: Tensor, first: Tensor, second: Tensor, part: Tensor, out: Tensor, scratch: Tensor) -> None:
+    """Write the values between ``first`` and ``second`` of the middle axis to ``out``."""
+    torch.index_select(values, 1, first, out=out).mul_(1 - part)
+    out.add_(torch.index_select(values, 1, second, out=scratch).mul_(part))
 
 
 def _padded(images: list[np.ndarray], divisor: int = 32) -> Tensor:

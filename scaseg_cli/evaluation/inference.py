@@ -5,6 +5,7 @@ Only `inference_of` knows which task has which inference. Shapes: Q queries, N c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Evaluation, Recipe
     from scaseg_cli.split.classes import ClassList, SegmentArrays
 
+# Makes the mask probabilities (after the sigmoid) of some queries, or with None of all, on the CPU: [K, H, W].
+MasksOf = Callable[[Tensor | None], Tensor]
 Rule = tuple[float, ...]  # the recipe values, such as thresholds, that change a candidate's figures
 Counted = TypeVar("Counted", bound=Counts, contravariant=True)
 
@@ -51,13 +54,13 @@ class Inference(Protocol):
     def rule_of(self, config: Evaluation) -> Rule:
         """Return the recipe values, such as thresholds, that change a candidate's figures."""
 
-    def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_QHW: Tensor) -> PreparedImage[Any]:
+    def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_of: MasksOf) -> PreparedImage[Any]:
         """Prepare an image's label and masks for any number of classifiers.
 
         Args:
             label_HW: segment ids, 0 = no label.
             segments: the listed segments.
-            masks_QHW: probabilities (after the sigmoid), on the CPU.
+            masks_of: makes the masks that are needed.
         """
 
 

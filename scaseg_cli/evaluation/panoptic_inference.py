@@ -8,18 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from scaseg_cli.measures.fusion import FusionRule, MaskSet, Prediction
+from scaseg_cli.measures.fusion import FusionRule, MaskSet, Prediction, kept_queries
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from scaseg_cli.evaluation.inference import MasksOf
     from scaseg_cli.measures.panoptic import PanopticMeasure
     from scaseg_cli.recipe.schema import Evaluation
     from scaseg_cli.split.classes import SegmentArrays
@@ -35,30 +36,47 @@ class PanopticInference:
         """Return the recipe values that change a prediction: the two thresholds of the fusion."""
         return config.object_threshold, config.overlap_threshold
 
-    def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_QHW: Tensor) -> PanopticImage:
-        """Prepare an image's label and masks for any number of classifiers; see `prepare_label` and `MaskSet`."""
-        return PanopticImage(prepare_label(label_HW, *segments), MaskSet(masks_QHW.numpy()), self.measure.isthing)
+    def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_of: MasksOf) -> PanopticImage:
+        """Prepare an image's label for any number of classifiers (`prepare_label`); masks are made later."""
+        return PanopticImage(prepare_label(label_HW, *segments), masks_of, self.measure.isthing)
 
 
 @dataclass(frozen=True, eq=False)
 class PanopticImage:
-    """One image's label and masks, ready for any number of classifiers."""
+    """One image's label and what makes its masks, ready for any number of classifiers."""
 
     label: PreparedLabel
-    masks: MaskSet
+    masks_of: MasksOf
     isthing: NDArray[np.bool_]
 
     def add(
         self, counts: Sequence[PanopticQuality], probabilities: Sequence[Tensor], rules: Sequence[tuple[float, ...]]
     ) -> None:
-        """Count the image for each candidate, given its class probabilities [Q, N + 1] and its rule."""
-        scores_KQ, labels_KQ = torch.stack(list(probabilities)).max(-1)
-        rows = zip(counts, scores_KQ.numpy(), labels_KQ.numpy(), rules, strict=True)
-        for quality, scores_Q, labels_Q, rule in rows:
-            self.masks.add_to(quality, self.label, scores_Q, labels_Q, FusionRule(self.isthing, *rule))
+        """Count the image for each candidate, given its class probabilities [Q, N + 1] and its rule.
+
+        Masks are made of the queries that some candidate keeps: no other query has a pixel.
+        """
+        scores_KQ, labels_KQ = (part.numpy() for part in torch.stack(list(probabilities)).max(-1))
+        fusion_rules = [FusionRule(self.isthing, *rule) for rule in rules]
+        rows = list(zip(scores_KQ, labels_KQ, fusion_rules, strict=True))
+        is_kept_Q = np.zeros(scores_KQ.shape[1], bool)
+        for scores_Q, labels_Q, rule in rows:
+            is_kept_Q[kept_queries(scores_Q, labels_Q, rule)] = True
+        kept = np.flatnonzero(is_kept_Q)
+        masks = MaskSet(self.masks_of(torch.from_numpy(kept)).numpy()) if len(kept) else None
+        for quality, (scores_Q, labels_Q, rule) in zip(counts, rows, strict=True):
+            if masks is None:
+                quality.add_counts(self.label, [], [])
+            else:
+                masks.add_to(quality, self.label, scores_Q[kept], labels_Q[kept], rule)
 
     def predict(self, probabilities_QN1: Tensor, rule: tuple[float, ...]) -> Prediction:
         """Return the segments of one candidate, given its class probabilities [Q, N + 1] and its rule."""
-        scores_Q, labels_Q = probabilities_QN1.max(-1)
-        fused = self.masks.fuse(scores_Q.numpy(), labels_Q.numpy(), FusionRule(self.isthing, *rule))
+        fusion_rule = FusionRule(self.isthing, *rule)
+        scores_Q, labels_Q = (part.numpy() for part in probabilities_QN1.max(-1))
+        kept = kept_queries(scores_Q, labels_Q, fusion_rule)
+        if not len(kept):
+            return Prediction(np.zeros(self.label.shape, np.int32), np.zeros(0, np.int64))
+        masks = MaskSet(self.masks_of(torch.from_numpy(kept)).numpy())
+        fused = masks.fuse(scores_Q[kept], labels_Q[kept], fusion_rule)
         return Prediction(fused.segment_map_HW, fused.class_ids)

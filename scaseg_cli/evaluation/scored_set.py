@@ -6,14 +6,14 @@ Background threads read the next images while the network processes a batch. A b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from scaseg_cli.base.device import choose_device
-from scaseg_cli.base.segmentor import Segmentor, load_segmentor
+from scaseg_cli.base.segmentor import Encoded, Segmentor, load_segmentor
 from scaseg_cli.data.images import ReadLabel, read_image, read_segments
 from scaseg_cli.data.label_tally import LabelTally
 from scaseg_cli.data.prefetch import prefetched
@@ -124,13 +124,15 @@ class ScoredSet:
 
     def segment(self, batch: Sequence[Labelled]) -> tuple[Tensor, list[PreparedImage[Any]]]:
         """Segment a batch: its visual embeddings v [B, Q, D], and each image's label and masks, ready to be scored."""
-        segmented = self.segmentor.segment([item.image_HW3 for item in batch])
-        visual_BQD = torch.stack([visual for visual, _ in segmented])
-        return visual_BQD, [self.prepared(item, masks) for item, (_, masks) in zip(batch, segmented, strict=True)]
+        encoded = self.segmentor.encode([item.image_HW3 for item in batch])
+        visual_BQD = torch.stack([one.visual_QD for one in encoded])
+        return visual_BQD, [self.prepared(item, one) for item, one in zip(batch, encoded, strict=True)]
 
-    def prepared(self, item: Labelled, masks_QHW: Tensor) -> PreparedImage[Any]:
-        """Prepare an image's label and its masks, as `Segmentor.segment` returns them, to be scored."""
-        return self.inference.prepare(item.label_HW, self.classes.arrays_of(item.record.segments), masks_QHW)
+    def prepared(self, item: Labelled, encoded: Encoded) -> PreparedImage[Any]:
+        """Prepare an image's label and its masks, as `Segmentor.encode` returns them, to be scored."""
+        height, width = item.label_HW.shape
+        masks_of = partial(encoded.masks, (height, width))
+        return self.inference.prepare(item.label_HW, self.classes.arrays_of(item.record.segments), masks_of)
 
 
 class Labelled(NamedTuple):

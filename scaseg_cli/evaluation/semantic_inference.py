@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from scaseg_cli.evaluation.inference import MasksOf
     from scaseg_cli.measures.semantic import SemanticMeasure
     from scaseg_cli.recipe.schema import Evaluation
     from scaseg_cli.split.classes import SegmentArrays
@@ -46,13 +47,14 @@ class SemanticInference:
         del config
         return ()
 
-    def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_QHW: Tensor) -> SemanticImage:
+    def prepare(self, label_HW: NDArray[np.integer], segments: SegmentArrays, masks_of: MasksOf) -> SemanticImage:
         """Prepare an image's label and masks for any number of classifiers.
 
         Raises:
             ValueError: the label is invalid (`semantic_label`), or its size differs from the masks' size.
         """
         label = semantic_label(label_HW, segments.ids, segments.class_ids)  # instances of a class are merged
+        masks_QHW = masks_of(None)  # each pixel's class depends on all queries
         if label.shape != tuple(masks_QHW.shape[1:]):
             raise ValueError(f"masks are {tuple(masks_QHW.shape[1:])}, label is {label.shape}")
         return SemanticImage(label, masks_QHW.flatten(1).to(self.device))

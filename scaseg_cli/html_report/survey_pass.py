@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from scaseg_cli.base.segmentor import Encoded
     from scaseg_cli.html_report.finished_run import FinishedRun
 
 _LEAST_IOU = 0.5
@@ -104,26 +105,27 @@ class _Collected:
 
     def add(self, batch: Sequence[Labelled]) -> None:
         """Collect the votes and embeddings of a batch of images."""
-        segmented = self.scored.segmentor.segment([item.image_HW3 for item in batch])
-        visual_BQD = torch.stack([visual for visual, _ in segmented])
+        encoded = self.scored.segmentor.encode([item.image_HW3 for item in batch])
+        visual_BQD = torch.stack([one.visual_QD for one in encoded])
         num_seen = self.scored.classes.num_seen
         probabilities = {name: probabilities_of(one, visual_BQD, num_seen) for name, one in self.candidates.items()}
-        for b, (item, (visual_QD, masks_QHW)) in enumerate(zip(batch, segmented, strict=True)):
+        for b, (item, one) in enumerate(zip(batch, encoded, strict=True)):
             parts = self._parts(item)
             self._vote(
                 item,
                 parts,
-                masks_QHW,
+                one,
                 {name: probabilities_BQN1[b] for name, probabilities_BQN1 in probabilities.items()},
             )
-            query_G, iou_G = queries_of(parts, masks_QHW)
+            height, width = item.label_HW.shape
+            query_G, iou_G = queries_of(parts, one.masks((height, width)))
             good = iou_G > _LEAST_IOU
-            self.embeddings.append(visual_QD[torch.from_numpy(query_G[good])])
+            self.embeddings.append(one.visual_QD[torch.from_numpy(query_G[good])])
             self.class_ids.append(parts.class_ids[good])
 
-    def _vote(self, item: Labelled, parts: Parts, masks_QHW: Tensor, probabilities: dict[str, Tensor]) -> None:
+    def _vote(self, item: Labelled, parts: Parts, encoded: Encoded, probabilities: dict[str, Tensor]) -> None:
         scored = self.scored
-        prepared, rule = scored.prepared(item, masks_QHW), scored.inference.rule_of(scored.recipe.evaluation)
+        prepared, rule = scored.prepared(item, encoded), scored.inference.rule_of(scored.recipe.evaluation)
         for name, probabilities_QN1 in probabilities.items():
             found = prepared.predict(probabilities_QN1, rule)
             np.add.at(self.votes[name], (parts.class_ids, votes_of(parts, found, len(scored.classes))), 1)

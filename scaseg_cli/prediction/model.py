@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
-from scaseg_cli.base.segmentor import Segmentor, enlarged, load_segmentor
+from scaseg_cli.base.segmentor import Encoded, Segmentor, enlarged, load_segmentor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
 from scaseg_cli.evaluation.semantic.pixel_classes import pixel_classes
@@ -97,22 +96,23 @@ class Model:
         probabilities_BQK1 = probabilities_of(self.candidate, visual_BQD, self.vocabulary.num_seen)
         for one, probabilities_QK1, image in zip(encoded, probabilities_BQK1, images, strict=True):
             found = self._semantic if semantic else self._panoptic
-            yield found(one.logits_Qhw, probabilities_QK1, (image.shape[0], image.shape[1]))
+            yield found(one, probabilities_QK1, (image.shape[0], image.shape[1]))
 
-    def _panoptic(self, logits_Qhw: Tensor, probabilities_QK1: Tensor, size: tuple[int, int]) -> Segments:
+    def _panoptic(self, encoded: Encoded, probabilities_QK1: Tensor, size: tuple[int, int]) -> Segments:
         config = self.recipe.evaluation
         rule = FusionRule(self.vocabulary.isthing, config.object_threshold, config.overlap_threshold)
         scores_Q, labels_Q = (part.numpy() for part in probabilities_QK1.max(-1))
         kept = kept_queries(scores_Q, labels_Q, rule)
         if not len(kept):
             return Segments(np.zeros(size, np.int32), np.zeros(0, np.int64), np.zeros(0))
-        logits_Khw = logits_Qhw[torch.from_numpy(kept).to(logits_Qhw.device)]
+        logits_Khw = encoded.logits(torch.from_numpy(kept))
         blocks = (masks_KhW.cpu().numpy() for masks_KhW in mask_blocks(logits_Khw, size))
         fused = fuse_in_blocks(scores_Q[kept], labels_Q[kept], blocks, rule)
         return Segments(fused.segment_map_HW, fused.class_ids, fused.scores)
 
-    def _semantic(self, logits_Qhw: Tensor, probabilities_QK1: Tensor, size: tuple[int, int]) -> Segments:
-        parts = [pixel_classes(probabilities_QK1, masks_QhW.flatten(1)) for masks_QhW in mask_blocks(logits_Qhw, size)]
+    def _semantic(self, encoded: Encoded, probabilities_QK1: Tensor, size: tuple[int, int]) -> Segments:
+        blocks = mask_blocks(encoded.logits(), size)
+        parts = [pixel_classes(probabilities_QK1, masks_QhW.flatten(1)) for masks_QhW in blocks]
         class_index_S, index_X = np.unique(np.concatenate(parts), return_inverse=True)
         best_K = probabilities_QK1[:, :-1].amax(0).double().numpy()
         return Segments(
@@ -123,7 +123,7 @@ class Model:
 def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK_BYTES) -> Iterator[Tensor]:
     """Yield mask probabilities at the image's size in blocks of rows [Q, rows, W], from top to bottom.
 
-    A single block equals the masks of `Segmentor.segment`; several blocks differ from them only by rounding.
+    Together they are the masks of `Encoded.masks`, up to the rounding of the sigmoid.
 
     Args:
         logits_Qhw: mask logits at the network's resolution.
@@ -132,22 +132,8 @@ def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK
     """
     height, width = size
     rows = max(1, at_most // (4 * len(logits_Qhw) * width))
-    if rows >= height:
-        yield enlarged(logits_Qhw, size).sigmoid()
-        return
     for top in range(0, height, rows):
-        yield _enlarged_rows(logits_Qhw, size, range(top, min(top + rows, height))).sigmoid()
-
-
-def _enlarged_rows(logits_Qhw: Tensor, size: tuple[int, int], rows: range) -> Tensor:
-    """The given rows of `enlarged`: interpolated first between rows of the smaller map, then along each row."""
-    last = logits_Qhw.shape[1] - 1
-    wanted = torch.arange(rows.start, rows.stop, device=logits_Qhw.device, dtype=torch.float64)
-    place = ((wanted + 0.5) * (logits_Qhw.shape[1] / size[0]) - 0.5).clamp(0, last)
-    above = place.long()
-    part = (place - above).to(logits_Qhw.dtype)[:, None]
-    mixed = logits_Qhw[:, above] * (1 - part) + logits_Qhw[:, (above + 1).clamp(max=last)] * part
-    return F.interpolate(mixed[None], (len(rows), size[1]), mode="bilinear", align_corners=False)[0]
+        yield enlarged(logits_Qhw, size, range(top, min(top + rows, height))).sigmoid()
 
 
 def _batches(

@@ -62,17 +62,17 @@ def make_cell(semantic_run: Path, tmp_path: Path) -> Any:
 def segmented(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Images of each call of the network, as long as the test runs."""
     calls: list[int] = []
-    segment, match = Segmentor.segment, Segmentor.match
+    encode, match = Segmentor.encode, Segmentor.match
 
-    def segment_counted(self: Segmentor, images: list[Any]) -> Any:
+    def encode_counted(self: Segmentor, images: list[Any]) -> Any:
         calls.append(len(images))
-        return segment(self, images)
+        return encode(self, images)
 
     def match_counted(self: Segmentor, batch: dict[str, list[Any]]) -> Any:
         calls.append(len(batch["inputs"]))
         return match(self, batch)
 
-    monkeypatch.setattr(Segmentor, "segment", segment_counted)
+    monkeypatch.setattr(Segmentor, "encode", encode_counted)
     monkeypatch.setattr(Segmentor, "match", match_counted)
     return calls
 

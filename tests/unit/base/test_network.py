@@ -26,6 +26,7 @@ from base_world import (
 from mmdet.models.detectors import Mask2Former
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.models.segmentors import EncoderDecoder
+from segmentor_outputs import segmented
 from torch import Tensor, nn
 
 from scaseg_cli.base.classifier import BASE_KIND, load_classifier
@@ -63,8 +64,8 @@ def test_the_hosts_compute_the_same() -> None:
     state = {name.replace("panoptic_head.", "decode_head."): t for name, t in panoptic.state_dict().items()}
     semantic.load_state_dict(state)
     image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    ((v, masks),) = Segmentor(panoptic, CPU, SIDE, SIDE).segment([image])
-    ((other_v, other_masks),) = Segmentor(semantic, CPU, SIDE, SIDE).segment([image])
+    ((v, masks),) = segmented(Segmentor(panoptic, CPU, SIDE, SIDE), [image])
+    ((other_v, other_masks),) = segmented(Segmentor(semantic, CPU, SIDE, SIDE), [image])
     assert torch.equal(v, other_v)
     assert torch.equal(masks, other_masks)
 
@@ -155,7 +156,7 @@ def test_images_of_odd_sizes_get_masks_of_their_own_size(task: Task) -> None:
     segmentor = Segmentor(fresh_network(task).eval(), CPU, SIDE, 2 * SIDE)
     sizes = [(37, 53), (64, 64), (5, 91)]
     images = [np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8) for i, size in enumerate(sizes)]
-    for (visual, masks), size in zip(segmentor.segment(images), sizes, strict=True):
+    for (visual, masks), size in zip(segmented(segmentor, images), sizes, strict=True):
         assert visual.shape == (16, 64)
         assert masks.shape == (16, *size)
         assert 0 <= float(masks.min()) <= float(masks.max()) <= 1
@@ -205,8 +206,8 @@ def test_the_base_file_holds_all_that_inference_needs(task: Task, tmp_path: Path
     assert set(restored) == set(tensors)
     assert all(torch.equal(restored[name], own[name]) for name in restored)
     image = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    again = Segmentor(network.eval(), CPU, SIDE, SIDE).segment([image])
-    for one, other in zip(loaded.segment([image])[0], again[0], strict=True):
+    again = segmented(Segmentor(network.eval(), CPU, SIDE, SIDE), [image])
+    for one, other in zip(segmented(loaded, [image])[0], again[0], strict=True):
         assert torch.equal(one, other)
     assert not any(p.requires_grad for p in loaded.network.parameters())
     classifier = load_classifier(of, run)

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from benchmark_files import benchmark
+from segmentor_outputs import masks_of
 
+from scaseg_cli.base.segmentor import Encoded
 from scaseg_cli.evaluation.inference import inference_of
 from scaseg_cli.evaluation.panoptic_inference import PanopticInference
+from scaseg_cli.measures.fusion import FusionRule, MaskSet
 from scaseg_cli.measures.panoptic import PanopticMeasure
-from scaseg_cli.measures.panoptic_quality import PanopticQuality
+from scaseg_cli.measures.panoptic_quality import PanopticQuality, prepare_label
 from scaseg_cli.measures.result_table import class_table
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.split.classes import ClassList, SegmentArrays, SplitClass
@@ -55,7 +59,7 @@ def test_each_candidate_is_counted_by_its_own_rule(measure):
     masks = torch.full((2, 2, 4), 0.1)
     masks[0, :, :2], masks[1, :, 2:] = 0.9, 0.9
     label = np.array([[1, 1, 2, 2]] * 2)
-    image = PanopticInference(measure).prepare(label, segment_arrays([1, 2], [0, 4]), masks)
+    image = PanopticInference(measure).prepare(label, segment_arrays([1, 2], [0, 4]), masks_of(masks))
     probabilities = torch.tensor([[0.7, 0.1, 0.0, 0.0, 0.1, 0.1], [0.1, 0.0, 0.0, 0.1, 0.6, 0.2]])
     counts = [measure.new_counts() for _ in range(3)]
     image.add(counts, [probabilities, probabilities, probabilities], [(0.5, 0.5), (0.65, 0.5), (0.75, 0.5)])
@@ -74,3 +78,45 @@ def test_the_recipe_sets_the_measure_and_the_rule():
     assert isinstance(inference.measure, PanopticMeasure)
     assert inference.measure.is_seen.tolist() == IS_SEEN.tolist()
     assert inference.rule_of(recipe.evaluation) == (0.3, recipe.evaluation.overlap_threshold)
+
+
+@pytest.mark.parametrize("size", [(24, 32), (61, 47)])
+def test_only_queries_that_a_candidate_keeps_are_made_and_the_counts_are_those_of_all(size):
+    """Against the fusion of all masks at once, enlarged by PyTorch."""
+    made_up = benchmark("made_up_outputs").made_up(5, 20, size, 6, "trained")
+    encoded = Encoded(torch.zeros(20, 1), made_up.logits_Qhw, size, size)
+    asked = []
+    measure = PanopticMeasure(np.ones(5, bool), ISTHING)
+    segments = segment_arrays(range(1, len(made_up.class_ids_S) + 1), made_up.class_ids_S)
+    image = PanopticInference(measure).prepare(
+        made_up.label_HW, segments, lambda queries: asked.append(queries) or encoded.masks(size, queries)
+    )
+    probabilities, rules = [*made_up.probabilities, torch.eye(20, 6).roll(-1, 1)], [(0.5, 0.5)] * 6 + [(1.0, 0.5)]
+    counts, expected = ([measure.new_counts() for _ in rules] for _ in range(2))
+    image.add(counts, probabilities, rules)
+    assert len(asked) == 1
+    assert 0 < len(asked[0]) < 20
+    all_masks, label = MaskSet(made_up.masks_QHW().numpy()), prepare_label(made_up.label_HW, *segments)
+    for quality, probabilities_QN1, rule in zip(expected, probabilities, rules, strict=True):
+        scores, classes = probabilities_QN1.max(-1)
+        all_masks.add_to(quality, label, scores.numpy(), classes.numpy(), FusionRule(ISTHING, *rule))
+    assert all((one.array == other.array).all() for one, other in zip(counts, expected, strict=True))
+    assert counts[0].array.any()
+    alone = measure.new_counts()
+    image.add([alone], probabilities[:1], rules[:1])
+    assert (alone.array == counts[0].array).all()
+    fused = all_masks.fuse(*(part.numpy() for part in probabilities[0].max(-1)), FusionRule(ISTHING, 0.5, 0.5))
+    assert (image.predict(probabilities[0], (0.5, 0.5)).segment_map_HW == fused.segment_map_HW).all()
+
+
+def test_where_no_query_is_kept_no_mask_is_made(measure):
+    def fail(_queries):
+        raise AssertionError("masks were made")
+
+    label = np.array([[1, 1, 2, 2]] * 2)
+    image = PanopticInference(measure).prepare(label, segment_arrays([1, 2], [0, 4]), fail)
+    counts = [measure.new_counts()]
+    image.add(counts, [torch.full((3, 6), 1 / 6)], [(0.5, 0.5)])
+    assert (counts[0].fn.tolist(), counts[0].tp.sum(), counts[0].fp.sum()) == ([1, 0, 0, 0, 1], 0, 0)
+    drawn = image.predict(torch.full((3, 6), 1 / 6), (0.5, 0.5))
+    assert (drawn.segment_map_HW.tolist(), len(drawn.class_ids)) == ([[0] * 4] * 2, 0)

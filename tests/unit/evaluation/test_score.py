@@ -11,6 +11,7 @@ import torch
 from panoptic_files import CATEGORIES, striped, write_panoptic_set
 from PIL import Image
 from query_world import EMBEDDING_DIM, VISUAL_DIM
+from segmentor_outputs import GivenOutputs
 from torch import Tensor
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
@@ -42,7 +43,7 @@ class Stripes:
         self.masks: list[weakref.ref[np.ndarray]] = []
         self.alive: list[int] = []  # at each call, the masks of earlier batches that are still in memory
 
-    def segment(self, images: list[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
+    def encode(self, images: list[np.ndarray]) -> list[GivenOutputs]:
         self.batches.append(len(images))
         self.alive.append(sum(mask() is not None for mask in self.masks))
         found = []
@@ -54,7 +55,8 @@ class Stripes:
             random = torch.Generator().manual_seed(int(image.sum()))
             held = masks.contiguous().numpy().copy()  # lives as long as any tensor or array over its memory
             self.masks.append(weakref.ref(held))
-            found.append((torch.randn(NUM_QUERIES, VISUAL_DIM, generator=random), torch.from_numpy(held)))
+            visual = torch.randn(NUM_QUERIES, VISUAL_DIM, generator=random)
+            found.append(GivenOutputs(visual, torch.from_numpy(held)))
         return found
 
 

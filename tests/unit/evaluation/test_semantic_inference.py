@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from segmentor_outputs import masks_of
 
 from scaseg_cli.evaluation.semantic_inference import SemanticInference
 from scaseg_cli.measures.result_table import class_table, columns_of
@@ -24,7 +25,7 @@ def measure():
 def prepared(measure, label, masks):
     ids = np.array(sorted(set(np.unique(label).tolist()) - {0}), np.int64)
     segments = SegmentArrays(ids, ids - 1, np.zeros(len(ids), bool))
-    return SemanticInference(measure, CPU).prepare(label, segments, masks)
+    return SemanticInference(measure, CPU).prepare(label, segments, masks_of(masks))
 
 
 def test_a_pixel_gets_the_class_with_the_largest_sum_over_queries(measure):

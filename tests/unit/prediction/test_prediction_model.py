@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from segmentor_outputs import masks_of
 from stage_records import RECORD
 from torch import nn
 
@@ -65,7 +66,8 @@ class FixedSegmentor:
     visual_QD: torch.Tensor
 
     def encode(self, images: list[np.ndarray]) -> list[Encoded]:
-        return [Encoded(self.visual_QD, self.logits_Qhw) for _ in images]
+        size = self.logits_Qhw.shape[1], self.logits_Qhw.shape[2]
+        return [Encoded(self.visual_QD, self.logits_Qhw, size, size) for _ in images]
 
 
 def model_of(task: str, increment: float = 0.0, **evaluation: float) -> Model:
@@ -116,7 +118,7 @@ def test_semantic_segments_are_those_of_the_evaluation():
     masks = enlarged(model.segmentor.logits_Qhw, (24, 30)).sigmoid()
     inference = SemanticInference(SemanticMeasure(np.arange(5) < 3), torch.device("cpu"))
     segments = SegmentArrays(np.array([1]), np.array([0]), np.array([False]))
-    image = inference.prepare(np.ones((24, 30), np.int32), segments, masks)
+    image = inference.prepare(np.ones((24, 30), np.int32), segments, masks_of(masks))
     expected = image.predict(class_logits.softmax(-1), ())
     assert found.map_HW.tolist() == expected.segment_map_HW.tolist()
     assert found.class_index_S.tolist() == expected.class_ids.tolist()
