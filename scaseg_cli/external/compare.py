@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scaseg_cli.measures.shared_pixels import Shared
 
 _NOTHING = 256**3 - 1  # the id that -1 becomes in RGB
+_SHOWN = 5  # ids to name
 _NO_PIXELS: list[list[int]] = []
 
 
@@ -123,12 +124,21 @@ def swap(segment_id: int) -> int:
 
 def _disagreements(path: Path, ids: Sequence[int], shared: Shared, strays: Sequence[int]) -> list[str]:
     """Segments that are in the PNG or in its JSON, but not in both."""
-    is_there = [any(row) for row in shared.pixels[1:].tolist()]
-    return [
-        *(
-            f"{path} has no pixel of segment {segment_id}, which is in its JSON"
-            for segment_id, there in zip(ids, is_there, strict=True)
-            if not there
-        ),
-        *(f"{path} has pixels of segment {segment_id}, which is not in its JSON" for segment_id in strays),
-    ]
+    is_there = (shared.pixels[1:].sum(axis=1) > 0).tolist()
+    missing = [segment_id for segment_id, there in zip(ids, is_there, strict=True) if not there]
+    found = []
+    if missing:
+        found.append(f"{path} has no pixel of segment{_listed(missing)} in its JSON")
+    if strays:
+        found.append(f"{path} has pixels of segment{_listed(strays, 'not ')} in its JSON")
+    return found
+
+
+def _listed(ids: Sequence[int], no: str = "") -> str:
+    """Some ids, and the verb for them.
+
+    >>> _listed([3]), _listed([3, 4], "not ")
+    (' 3, which is', 's 3, 4, which are not')
+    """
+    shown = ", ".join(map(str, ids[:_SHOWN])) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
+    return f"s {shown}, which are {no}".rstrip() if len(ids) > 1 else f" {shown}, which is {no}".rstrip()

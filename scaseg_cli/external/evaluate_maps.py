@@ -50,10 +50,11 @@ def score_label_maps(
     num_images = len(labelled.images)
     with_prediction = [record for record in labelled.images if predicted.find(record) is not None]
     if not with_prediction:
+        theirs = next(iter(predicted.codes or predicted.files))
         raise ScasegError(
-            f"no prediction in {folder} has the name of one of the {num_images} labels, such as "
+            f"no prediction in {predicted.json_file or folder} has the name of one of the {num_images} labels, such as "
             f"{labelled.images[0].label_name}",
-            "Write NAME.png for the image NAME.jpg.",
+            f"Write NAME.png for the image NAME.jpg. The predictions are named {theirs}, for example.",
         )
     if options.only_predicted:
         labelled = replace(labelled, images=tuple(with_prediction))
@@ -61,7 +62,11 @@ def score_label_maps(
     measure = SemanticMeasure(np.arange(len(classes)) < classes.num_seen, options.means == "all")
     summary = measure.summarise(confusion)
     which = f"{len(labelled.images)} of {num_images}" if options.only_predicted else f"{num_images}"
-    notes = [f"{which} images. Predictions: {folder}.", *notes, *_notes(confusion, summary, classes, options)]
+    notes = [
+        f"{which} images. Predictions: {predicted.json_file or folder}.",
+        *notes,
+        *_notes(confusion, summary, classes, options),
+    ]
     return PredictionScore(folder, None, measure, summary, classes, is_split, tuple(notes))
 
 

@@ -46,6 +46,8 @@ def score_predictions(
     Raises:
         ScasegError: annotations, unseen names or predictions are wrong; lists all wrong predictions by image.
     """
+    if not annotations.is_file():
+        raise ScasegError(f"the annotation file {annotations} does not exist", "Check --annotations.")
     labels_dir = labels if labels is not None else annotations.with_suffix("")
     labelled = read_panoptic_files(annotations, annotations.parent, labels_dir)
     return score_set(folder, labelled, _classes(labelled, unseen), unseen is not None, options or ScoreOptions())
@@ -117,16 +119,7 @@ def _are_label_maps(folder: Path, options: ScoreOptions) -> bool:
 
 
 def only_predicted(labelled: LabelledSet, predicted: PredictedSet) -> LabelledSet:
-    """The labelled images that have a prediction.
-
-    Raises:
-        ScasegError: none has one.
-    """
+    """The labelled images that have a prediction."""
     kept = [record.image_id for record in labelled.images if record.image_id in predicted.images]
-    if not kept:
-        raise ScasegError(
-            f"no prediction in {predicted.json_file} is of one of the {len(labelled.images)} images of the annotations",
-            "Compare the image_id of both files.",
-        )
     predicted.mistakes = {image_id: predicted.mistakes[image_id] for image_id in kept if image_id in predicted.mistakes}
     return labelled.only(kept)

@@ -20,6 +20,7 @@ from scaseg_cli.data.map_pairs import TRAIN_IDS
 from scaseg_cli.data.records import MAX_MAP_VALUE
 from scaseg_cli.data.segment_png import check_chunks, decoded_quickly, read_content
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.external.predicted_set import check_folder
 from scaseg_cli.files import read_json
 
 if TYPE_CHECKING:
@@ -55,13 +56,22 @@ class PredictedMaps:
         folder: the folder.
         files: label maps by `key_of` of their names, and by its last part where that is unique.
         codes: run-length codes of each class by the key of their image; empty where the folder has label maps.
+        json_file: the file of the run-length codes; None: the folder has label maps.
         colours: the labels' table of colours, by which maps of three or four channels are read too.
     """
 
     folder: Path
     files: Mapping[str, Path]
     codes: Mapping[str, list[tuple[int, dict[str, Any]]]]
+    json_file: Path | None = None
     colours: ColourTable | None = None
+
+    @property
+    def where(self) -> str:
+        """The folder or the file, for messages."""
+        if self.json_file is not None:
+            return f"the file of predictions {self.json_file}"
+        return f"the folder of predictions {self.folder}"
 
     def find(self, record: ImageRecord) -> str | None:
         """The key of an image's prediction; None if it has none."""
@@ -144,13 +154,10 @@ def open_maps(folder: Path, json_file: Path | None = None) -> PredictedMaps:
     Raises:
         ScasegError: the folder does not exist or has no predictions, or the JSON is not Detectron2's.
     """
-    if not folder.is_dir():
-        raise ScasegError(
-            f"the folder of predictions {folder} does not exist", "Name a folder with one label map per image."
-        )
+    check_folder(folder, "Name a folder with one label map per image.")
     codes = json_file if json_file is not None else folder / CODES_FILE
     if codes.is_file():
-        return PredictedMaps(folder, {}, _read_codes(codes))
+        return PredictedMaps(folder, {}, _read_codes(codes), codes)
     if json_file is not None:
         raise ScasegError(f"the file of predictions {json_file} does not exist", "Check --predictions-json.")
     files: dict[str, Path] = {}

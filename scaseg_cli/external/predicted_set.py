@@ -85,8 +85,14 @@ def read_predictions(folder: Path, labels: LabelledSet, json_file: Path | None =
     found = PredictedSet(path)
     reader = _Reader(found, folder, labels.categories, _category_key(found, items, labels.categories))
     known = {str(record.image_id): record.image_id for record in labels.images}
-    for place, item in enumerate(items):
-        key = _image_key(path, place, item)
+    keys = [_image_key(path, place, item) for place, item in enumerate(items)]
+    if not known.keys() & set(keys):
+        theirs = f"the predictions have {keys[0]!r}" if keys else "there are no predictions"
+        raise ScasegError(
+            f"no prediction in {path} is of one of the {len(known)} images of the annotations",
+            f"Compare the image_id of both files: {theirs}, the annotations have {next(iter(known), 'none')!r}.",
+        )
+    for key, item in zip(keys, items, strict=True):
         if key not in known:
             found.num_others += 1
         else:
@@ -102,10 +108,7 @@ def read_predictions(folder: Path, labels: LabelledSet, json_file: Path | None =
 
 
 def _json_file(folder: Path, named: Path | None) -> Path:
-    if not folder.is_dir():
-        raise ScasegError(
-            f"the folder of predictions {folder} does not exist", "Name a folder of panoptic PNGs with a JSON."
-        )
+    check_folder(folder, "Name a folder of panoptic PNGs with a JSON.")
     if named is not None:
         if not named.is_file():
             raise ScasegError(f"the file of predictions {named} does not exist", "Check --predictions-json.")
@@ -120,6 +123,20 @@ def _json_file(folder: Path, named: Path | None) -> Path:
         raise ScasegError(f"the predictions in {folder} have no JSON file", wanted)
     shown = ", ".join(map(str, found[:5])) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     raise ScasegError(f"the predictions in {folder} have {len(found)} JSON files: {shown}", wanted)
+
+
+def check_folder(folder: Path, hint: str) -> None:
+    """Check that the folder of predictions exists.
+
+    Raises:
+        ScasegError: it does not, or it is a file; the hint says what the folder has.
+    """
+    if folder.is_file():
+        raise ScasegError(
+            f"the predictions {folder} are a file, not a folder", f"{hint} --predictions-json FILE names their JSON."
+        )
+    if not folder.is_dir():
+        raise ScasegError(f"the folder of predictions {folder} does not exist", hint)
 
 
 def _check_categories(path: Path, items: Any, categories: Iterable[Category]) -> None:

@@ -78,7 +78,7 @@ def score_files(
         raise ScasegError(f"the folder of labels {labels.labels_dir} does not exist", "Name it with --labels FOLDER.")
     scored = Scored(PanopticQuality(num_classes))
     mistakes = Mistakes(f"the file of predictions {predicted.json_file}", at_most=_SHOWN)
-    label_mistakes = Mistakes(f"the labels in {labels.labels_dir}", at_most=_SHOWN)
+    label_mistakes = Mistakes(f"the folder of labels {labels.labels_dir}", at_most=_SHOWN)
     if processes is None:
         processes = max(1, min(num_cores(), len(labels.images) // _A_PROCESS))
     with meter("scoring predictions", len(labels.images)) as shown:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from scaseg_cli.data.label_maps import is_raw
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.data.processes import spread
@@ -38,7 +39,8 @@ _VALUES = 5  # unknown values to name
 _NONE, _UNKNOWN = -1, -2  # in a table of classes: no class, and a value that may not occur
 _HINT = "Provide one label map per image, NAME.png for NAME.jpg, of the image size, with one category id per pixel."
 _LABEL_HINT = (
-    "Check --categories, --ignored and --colours, or data.categories, data.ignored and data.colours in the recipe."
+    "Check the label maps, and --categories, --ignored and --colours, or data.categories, data.ignored and "
+    "data.colours in the recipe."
 )
 
 
@@ -79,8 +81,8 @@ def score_maps(task: MapTask, processes: int | None = None) -> Confusion:
     if processes is None:
         processes = max(1, min(num_cores(), len(images) // _A_PROCESS))
     chunks = [images[first : first + _CHUNK] for first in range(0, len(images), _CHUNK)]
-    mistakes = Mistakes(f"the folder of predictions {task.predicted.folder}", at_most=_SHOWN)
-    label_mistakes = Mistakes(f"the labels in {task.labelled.labels_dir}", at_most=_SHOWN)
+    mistakes = Mistakes(task.predicted.where, at_most=_SHOWN)
+    label_mistakes = Mistakes(f"the folder of labels {task.labelled.labels_dir}", at_most=_SHOWN)
     confusion = Confusion(len(task.class_ids))
     with spread(processes, "compared predictions") as mapped:
         parts = mapped(partial(_count_chunk, task), chunks)
@@ -117,6 +119,8 @@ class _Counter:
         self.problems: list[tuple[str, str | None, str | None]] = []
         self._predicted_class = np.full(MAX_MAP_VALUE + 1, _UNKNOWN, np.int64)
         self._predicted_class[list(ALWAYS_IGNORED)] = _NONE
+        if task.labelled.map_values and not is_raw(task.labelled):  # else predictions have another numbering
+            self._predicted_class[list(task.labelled.ignored)] = _NONE
         self._predicted_class[list(task.class_ids)] = list(task.class_ids.values())
         if task.labelled.map_values is not None:
             ids = task.labelled.segment_ids  # category_id + 1; 0: no class; -1: unknown
@@ -167,8 +171,8 @@ class _Counter:
         except ValueError as error:
             return f"{self._task.labelled.label_path(record)}: {error}", None
         guess_R = self._predicted_class[predicted_R]
-        wrong_label = _unknown(label_R, class_R, "which are not among the classes")
-        wrong_prediction = _unknown(predicted_R, guess_R, "which are not category ids of the labels")
+        wrong_label = _unknown(label_R, class_R, "no class of the list")
+        wrong_prediction = _unknown(predicted_R, guess_R, "no class of the labels")
         if wrong_label is None and wrong_prediction is None:
             guess_R[guess_R < 0] = self._num_classes
             kept = class_R >= 0
@@ -189,10 +193,12 @@ class _Counter:
         return found
 
 
-def _unknown(values_R: NDArray[np.integer], classes_R: NDArray[np.int64], which: str) -> str | None:
-    """Name the values that are not classes."""
+def _unknown(values_R: NDArray[np.integer], classes_R: NDArray[np.int64], what: str) -> str | None:
+    """Name the values that are not classes, and say ``what`` they are."""
     strange = np.unique(values_R[classes_R == _UNKNOWN]).tolist()
     if not strange:
         return None
     more = f" and {len(strange) - _VALUES} more" if len(strange) > _VALUES else ""
-    return f"it contains {', '.join(map(str, strange[:_VALUES]))}{more}, {which}"
+    shown = ", ".join(map(str, strange[:_VALUES]))
+    which = f"value {shown}, which is" if len(strange) == 1 else f"values {shown}{more}, which are"
+    return f"it contains the {which} {what}"

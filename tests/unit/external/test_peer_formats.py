@@ -251,3 +251,26 @@ def test_one_id_of_two_classes_is_refused(files: Path) -> None:
     with pytest.raises(ScasegError, match=r"1.jpg\): segment id 2 occurs twice, with category_id 100 and 3") as caught:
         score(files)
     assert "label_ids_to_fuse=set()" in (caught.value.hint or "")
+
+
+def test_images_of_another_set_are_told_at_once(files: Path) -> None:
+    change_json(
+        files / "predictions.json", lambda content: [item.update(image_id=9) for item in content["annotations"]]
+    )
+    with pytest.raises(ScasegError, match="is of one of the 2 images of the annotations") as caught:
+        score(files)
+    assert "the predictions have '9', the annotations have '1'" in (caught.value.hint or "")
+
+
+def test_many_segments_that_do_not_fit_are_a_line(files: Path) -> None:
+    """As with the JSON of another run."""
+
+    def others(content: dict[str, Any]) -> None:
+        content["annotations"][0]["segments_info"] = [segment(number, CAT) for number in range(10, 17)]
+
+    change_json(files / "predictions.json", others)
+    with pytest.raises(ScasegError) as caught:
+        score(files)
+    line = next(line for line in caught.value.message.splitlines() if "1.png" in line)
+    assert "has no pixel of segments 10, 11, 12, 13, 14 and 2 more, which are in its JSON; " in line
+    assert line.endswith("1.png has pixels of segments 1, 2, which are not in its JSON")

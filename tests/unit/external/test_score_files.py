@@ -152,7 +152,7 @@ def test_several_mistakes_of_one_image_share_a_line(nine):
     (nine / "predictions" / "1.png").unlink()
     (nine / "labels" / "1.png").unlink()
     labels, predictions = said(nine).splitlines()  # each file's mistakes are told of that file
-    assert labels == f"the labels in {nine / 'labels'}: image 1 (1.jpg): {nine / 'labels/1.png'} does not exist"
+    assert labels == f"the folder of labels {nine / 'labels'}: image 1 (1.jpg): {nine / 'labels/1.png'} does not exist"
     assert predictions.startswith(
         f"the file of predictions {nine / 'predictions.json'}: image 1 (1.jpg): segment 3 has"
     )
@@ -165,7 +165,7 @@ def test_broken_labels_are_not_called_predictions(nine):
         scored(nine)
     assert (
         caught.value.message
-        == f"the labels in {nine / 'labels'}: image 3 (3.jpg): {nine / 'labels/3.png'} is not a PNG"
+        == f"the folder of labels {nine / 'labels'}: image 3 (3.jpg): {nine / 'labels/3.png'} is not a PNG"
     )
     assert "R + 256 G + 65536 B" in caught.value.hint
 
@@ -207,7 +207,8 @@ def test_a_json_that_is_wrong_for_an_image_names_it(nine, change, says):
 
 def test_more_than_fifty_images_with_mistakes_are_counted(tmp_path):
     write_pairs(tmp_path, [strips("11", {1: CAT}, "11", {1: CAT})] * 60)
-    (tmp_path / "predictions.json").write_text('{"annotations": []}')
+    for path in (tmp_path / "predictions").iterdir():
+        path.unlink()
     lines = said(tmp_path).splitlines()
     assert len(lines) == 52
     assert lines[-1].strip() == "and 10 more"

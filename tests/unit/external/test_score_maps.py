@@ -139,7 +139,7 @@ def test_names_of_cityscapes_and_flat_folders(files: Path) -> None:
 def test_values_that_are_no_class(files: Path) -> None:
     write(files / "labels" / "a.png", [1, 1, 0, 0, 255, 255])
     with pytest.raises(
-        ScasegError, match=r"the labels in .*a.png.*contains 0, which are not among the classes"
+        ScasegError, match=r"the folder of labels .*a.png.*contains the value 0, which is no class of the list"
     ) as caught:
         score(files)
     assert "--ignored" in (caught.value.hint or "")
@@ -151,11 +151,44 @@ def test_all_mistakes_are_reported_by_image(files: Path) -> None:
     write(files / "predictions" / "sub" / "b.png", [3, 3])
     with pytest.raises(ScasegError) as caught:
         score(files)
-    assert "image a (a.png): it contains 7, 9, which are not category ids of the labels" in caught.value.message
+    assert "image a (a.png): it contains the values 7, 9, which are no class of the labels" in caught.value.message
     assert "b.png is 2 x 1 pixels, but its label is 4 x 1" in caught.value.message
     (files / "predictions" / "sub" / "b.png").unlink()
     with pytest.raises(ScasegError, match=r"image sub/b \(sub/b.png\): it has no prediction"):
         score(files)
+
+
+def test_a_value_that_the_labels_ignore_is_no_class_in_predictions_too(files: Path) -> None:
+    write(files / "labels" / "a.png", [1, 1, 1, 1, 0, 255])
+    write(files / "predictions" / "a.png", [1, 1, 0, 300, 0, 0])
+    found = score(files, labels={"ignored": (0,)})
+    assert found.summary.rows(found.classes.names)[0]["iou"] == 2 / 4
+    assert any("1 of 8 labelled pixels are predicted as no class" in note for note in found.notes)
+
+
+def test_run_length_codes_that_do_not_fit_name_their_file(files: Path) -> None:
+    from pycocotools import mask
+
+    code = mask.encode(np.asfortranarray(np.ones((1, 7), np.uint8)))
+    code["counts"] = code["counts"].decode()
+    items = [{"file_name": f"{name}.jpg", "category_id": 1, "segmentation": code} for name in "ab"]
+    (files / "codes.json").write_text(json.dumps(items))
+    with pytest.raises(ScasegError, match=r"the file of predictions .*codes.json has 2 mistakes") as caught:
+        score(files, json_file=files / "codes.json")
+    assert "the prediction of b has the size [1, 7], not [1, 4]" in caught.value.message
+
+
+def test_names_that_do_not_match_are_shown(files: Path) -> None:
+    for path in list((files / "predictions").rglob("*.png")):
+        path.rename(path.with_name(f"pred_{path.name}"))
+    with pytest.raises(ScasegError, match=r"has the name of one of the 2 labels, such as a.png") as caught:
+        score(files)
+    assert "pred_" in (caught.value.hint or "")
+
+
+def test_a_file_is_no_folder_of_predictions(files: Path) -> None:
+    with pytest.raises(ScasegError, match=r"classes.json are a file, not a folder"):
+        score_maps_of(files / "classes.json", MapLabels(files / "labels", str(files / "classes.json")))
 
 
 def test_a_trial_on_some_images(files: Path) -> None:
