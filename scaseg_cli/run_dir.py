@@ -131,6 +131,11 @@ class RunDir:
         return self.path / "evaluation" / "per-class.json"
 
     @property
+    def neighbours_file(self) -> Path:
+        """The table of unseen classes and their nearest seen classes as JSON, with CSV and Markdown beside it."""
+        return self.path / "evaluation" / "neighbours.json"
+
+    @property
     def examples_file(self) -> Path:
         """A picture of a few validation images, their labels and their predictions."""
         return self.path / "evaluation" / "examples.png"

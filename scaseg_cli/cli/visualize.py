@@ -95,7 +95,7 @@ def visualize(
     """Draw validation images in a grid: image, label, a baseline's prediction, and ours.
 
     Unseen classes are outlined in white, wrong segments are marked with a cross, and a legend names all classes. By
-    default the grid shows the first images by image id that contain an unseen class, so that none is chosen by its
+    default the unseen classes take turns, each with its first image by image id, so that none is chosen by its
     result.
 
     --worst and --best rank images by the score of our prediction: the mean panoptic quality (task zps) or IoU (zss)

@@ -49,13 +49,13 @@ def _images(recipe: Recipe, root: Path, where: ImageSet) -> list[str]:
     folder = (root / where.images).resolve()
     if recipe.data.categories is not None:
         return [f"{folder}/{pair.image}" for pair in pair_files(root, where).pairs]
-    if _shares_folder(recipe, root, where):  # then their annotation files tell them apart
+    if _in_one_folder(recipe, root, where):  # then their annotation files tell them apart
         labelled = with_located_images(read_panoptic_set(root, where))
         return [f"{folder}/{record.file_name}" for record in labelled.images]
     return [f"{folder}/{name}" for name in files_below(folder, "images")]
 
 
-def _shares_folder(recipe: Recipe, root: Path, where: ImageSet) -> bool:
+def _in_one_folder(recipe: Recipe, root: Path, where: ImageSet) -> bool:
     """Whether another of the recipe's sets has its images in the same folder."""
     folder = (root / where.images).resolve()
     others = (part for name in PARTS if (part := getattr(recipe.data, name)) not in (None, where))

@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
+from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.choices_file import read_choices
 from scaseg_cli.evaluation.examples import ExampleRow, Shown, draw_rows, save_examples
 from scaseg_cli.evaluation.score import score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
-from scaseg_cli.measures.result_table import CHOSEN, MAIN, ResultRow, class_table, result_table
+from scaseg_cli.measures.result_table import (
+    CHOSEN,
+    MAIN,
+    ResultRow,
+    advice,
+    class_table,
+    neighbour_table,
+    result_table,
+)
 from scaseg_cli.results.stage_report import StageReport
-from scaseg_cli.results.table import write
+from scaseg_cli.results.table import Table, write
 from scaseg_cli.stages import needs_of, recording, require
 
 if TYPE_CHECKING:
@@ -95,18 +104,35 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
     rows = table_rows(recipe, run)
     shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in MAIN]
     folder = run.results_file.parent
-    outputs = [folder / f"{stem}{suffix}" for stem in ("results", "per-class") for suffix in (".json", ".csv", ".md")]
+    stems, neighbours = ["results", "per-class"], None
+    if {"base", "transductive"} <= {row.name for row in rows}:
+        stems.append("neighbours")
+    outputs = [folder / f"{stem}{suffix}" for stem in stems for suffix in (".json", ".csv", ".md")]
     outputs.append(run.examples_file)
     with recording(recipe, run, "evaluation", *outputs) as summary:
         (scored, summaries, picture), summary.waited = yield _Request(rows, shown)
         table = result_table(recipe.name, scored.measure, len(scored.images.images), rows, summaries)
         main = next(row for row in reversed(rows) if row.setting != "control" and row.name != "last")
         title = f"{main.setting}, {main.model}: by class"
+        table.notes.extend(advice(rows, summaries, recipe.evaluation.increments))
         write(table, folder, "results")
         write(class_table(title, scored.measure, summaries[main.name], scored.classes.names), folder, "per-class")
+        if "neighbours" in stems:
+            neighbours = _neighbours(recipe, run, scored, summaries["base"], summaries["transductive"])
+            write(neighbours, folder, "neighbours")
         save_examples(recipe, run, scored, shown, picture)
         summary.update({row.name: summaries[row.name].as_json_value() for row in rows})
-    return StageReport("evaluation", [table], outputs, None, dict(summary))
+    tables = [table, neighbours] if neighbours is not None else [table]
+    return StageReport("evaluation", tables, outputs, None, dict(summary))
+
+
+def _neighbours(recipe: Recipe, run: RunDir, scored: ScoredSet, before: Summary, after: Summary) -> Table:
+    """The table of unseen classes and their nearest seen classes, by the class names' vectors."""
+    classes = scored.classes
+    vectors_NC = load_embeddings(recipe, run).vectors_NC
+    nearest = (vectors_NC[classes.num_seen :] @ vectors_NC[: classes.num_seen].T).argmax(dim=1).tolist()
+    pairs = list(enumerate(nearest, start=classes.num_seen))
+    return neighbour_table(before, after, classes.names, pairs)
 
 
 def table_rows(recipe: Recipe, run: RunDir) -> list[ScoredRow]:

@@ -1,7 +1,7 @@
 """A picture of results: a few validation images with their labels and each setting's predictions.
 
-It shows the first images, by image id, that hold an unseen class; none is picked by its result. Inference is the same
-as for the scores.
+It takes the unseen classes in turn and shows the first image, by image id, that holds each, then the second; none is
+picked by its result. Inference is the same as for the scores.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from scaseg_cli.data.records import ImageRecord, LabelledSet
+    from scaseg_cli.data.records import ImageId, ImageRecord, LabelledSet
     from scaseg_cli.evaluation.scored_set import ScoredSet
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
@@ -101,13 +101,30 @@ def save_examples(
 
 
 def chosen_images(images: LabelledSet, classes: ClassList, number: int) -> list[ImageRecord]:
-    """Return the first ``number`` images by image id that hold an unseen class; if too few do, others follow them."""
-    return sorted(images.images, key=lambda record: (not holds_unseen(record, classes), record.image_id))[:number]
+    """Return ``number`` images that hold unseen classes, which take turns; if too few do, others follow them.
+
+    Each class, in the order of the class ids, takes the first image by image id that holds it and that no class has
+    taken. Data sets often name files by class, so the first images by id alone would show one class.
+    """
+    records = sorted(images.images, key=lambda record: record.image_id)
+    unseen = [item.category_id for item in classes.classes[classes.num_seen :]]
+    waiting = [[r for r in records if any(s.category_id == category for s in r.segments)] for category in unseen]
+    taken: dict[ImageId, ImageRecord] = {}
+    queues = [iter(holding) for holding in waiting]
+    while queues and len(taken) < number:
+        for queue in list(queues):
+            following = next((record for record in queue if record.image_id not in taken), None)
+            if following is None:
+                queues.remove(queue)
+            else:
+                taken[following.image_id] = following
+    rest = [record for record in records if record.image_id not in taken]
+    return [*taken.values(), *rest][:number]
 
 
 def _which(records: Sequence[ImageRecord], classes: ClassList) -> str:
     if all(holds_unseen(record, classes) for record in records):
-        return f"the first {len(records)} validation images that hold unseen classes"
+        return f"{len(records)} validation images, the first of each unseen class in turn"
     return f"{len(records)} validation images, those that hold unseen classes first"
 
 

@@ -80,6 +80,74 @@ def result_table(
     return Table(f"{name}: {measure.title}", columns_of(measure), values, notes)
 
 
+def advice(rows: Sequence[ResultRow], summaries: Mapping[str, Summary], increments: Sequence[float]) -> list[str]:
+    """Say where the recipe's increments do not suit the model.
+
+    Args:
+        rows: the rows of the result table.
+        summaries: the results by row name.
+        increments: the increments among which the best was chosen.
+    """
+    found = []
+    by_name = {row.name: row for row in rows}
+    inductive = by_name.get("inductive")
+    finding = [row for row in rows if row.setting == "control" and summaries[row.name].unseen > 0]
+    if inductive is not None and summaries["inductive"].unseen == 0 and finding:
+        other = finding[0]
+        found.append(
+            f"At the increment {inductive.increment:+.2f} no unseen class was found, and at {other.increment:+.2f} "
+            f"({other.model}) some were: the model is too sure of seen classes for evaluation.inductive_increment."
+        )
+    at_end = [
+        row
+        for row in rows
+        if row.name.endswith("best-increment") and row.increment == max(increments) and len(increments) > 1
+    ]
+    if at_end:
+        models = " and ".join(row.model for row in at_end)
+        found.append(
+            f"The largest of evaluation.increments, {max(increments):+.2f}, was chosen for {models}: larger ones may "
+            "be better."
+        )
+    return found
+
+
+def neighbour_table(before: Summary, after: Summary, names: Sequence[str], nearest: Sequence[tuple[int, int]]) -> Table:
+    """Make the table of what unseen classes gained, and what the seen classes nearest to them lost.
+
+    A harmonic mean hides a seen class that falls to 0 while its unseen look-alike rises: it is one of many.
+
+    Args:
+        before: the results of the base model.
+        after: those of the main row.
+        names: the class names.
+        nearest: pairs of an unseen class id and the id of the seen class with the nearest vector.
+    """
+    title = before.main.upper() if before.main == "pq" else "IoU"
+    columns = [
+        Column("unseen", "unseen class"),
+        Column("unseen_before", f"{title}, base", "percent"),
+        Column("unseen_after", f"{title}, after", "percent"),
+        Column("seen", "nearest seen class"),
+        Column("seen_before", f"{title}, base", "percent"),
+        Column("seen_after", f"{title}, after", "percent"),
+    ]
+    values = [summary.per_class[summary.main] for summary in (before, after)]
+    rows = [
+        {
+            "unseen": names[unseen],
+            "unseen_before": float(values[0][unseen]),
+            "unseen_after": float(values[1][unseen]),
+            "seen": names[seen],
+            "seen_before": float(values[0][seen]),
+            "seen_after": float(values[1][seen]),
+        }
+        for unseen, seen in nearest
+    ]
+    notes = ["Nearest by the class names' vectors. Base: without an increment. After: the main row of the table above."]
+    return Table("Unseen classes and their nearest seen classes", columns, rows, notes)
+
+
 def class_table(title: str, measure: Measure[Any], summary: Summary, names: Sequence[str]) -> Table:
     """Make the table by class of one row."""
     return Table(title, list(measure.class_columns), summary.rows(names), [measure.class_note])

@@ -30,7 +30,7 @@ class Choice:
 
     Attributes:
         image_ids: ids of the images, in the grid's order; None means that ``rank`` decides.
-        rank: ranking by the score of our prediction; None means the first images by image id.
+        rank: ranking by the score of our prediction; None means unseen classes in turn, by image id.
         number: maximum number of images if none are named.
         only_unseen: leaves out images without an unseen class, and segments of seen classes.
     """
@@ -124,6 +124,8 @@ def in_words(choice: Choice, shown: Sequence[ImageRecord], classes: ClassList, m
         return f"the {images} in which ours has the {order} {measure}{of_unseen}"
     if choice.image_ids is not None:
         return images if number > 1 else "a validation image"
-    if all(holds_unseen(record, classes) for record in shown):
-        return f"the first {images} with unseen classes"
-    return f"{images}, those with unseen classes first"
+    if number > 1 and all(holds_unseen(record, classes) for record in shown):
+        return f"{images}, the first of each unseen class in turn"
+    return (
+        f"{images}, those with unseen classes first" if number > 1 else "the first validation image with unseen classes"
+    )

@@ -125,6 +125,12 @@ def test_a_live_generator_reads_the_segmentor_and_can_be_used(tiny_run: TinyRun,
 def test_the_table_by_class_is_shown_on_request(tiny_run: TinyRun, tmp_path: Path) -> None:
     shutil.copytree(tiny_run.folder, tmp_path, dirs_exist_ok=True)
     tables = scaseg_json(tmp_path, "evaluate", "-r", "tiny.yaml", "--per-class")["tables"]
-    assert len(tables) == 2
-    assert len(tables[1]["rows"]) == 40
-    assert {row["class"] for row in tables[1]["rows"] if not row["seen"]} >= {"red ring", "blue checks"}
+    _, neighbours, by_class = tables
+    assert len(by_class["rows"]) == 40
+    figures = {row["class"]: row["pq"] for row in by_class["rows"]}
+    assert {row["class"] for row in by_class["rows"] if not row["seen"]} >= {"red ring", "blue checks"}
+    assert [row["unseen"] for row in neighbours["rows"]] == [
+        row["class"] for row in by_class["rows"] if not row["seen"]
+    ]
+    for row in neighbours["rows"]:  # both tables end with the transductive row
+        assert (row["unseen_after"], row["seen_after"]) == (figures[row["unseen"]], figures[row["seen"]])

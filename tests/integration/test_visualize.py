@@ -15,7 +15,9 @@ from PIL import Image
 from tiny_runs import TinyRun
 
 from scaseg_cli.cli.app import main
+from scaseg_cli.run_dir import RunDir
 from scaseg_cli.shapes.world import CLASSES, UNSEEN
+from scaseg_cli.split.classes import read_classes
 
 Call = Callable[..., Outcome]
 VALIDATION = [*range(2_000_001, 2_000_017)]
@@ -55,6 +57,17 @@ def unseen_images(run: Path) -> list[int]:
     )
 
 
+def holding_first_unseen(run: Path) -> list[int]:
+    """The images that hold the unseen class with the lowest class id."""
+    labels = json.loads((run / "data" / "annotations" / "panoptic_validation.json").read_text())
+    wanted = next(item.category_id for item in read_classes(RunDir(run)).classes if not item.seen)
+    return [
+        item["image_id"]
+        for item in labels["annotations"]
+        if wanted in {segment["category_id"] for segment in item["segments_info"]}
+    ]
+
+
 def test_without_an_option_both_files_lie_in_the_run_folder(world: World) -> None:
     outcome = world.scaseg("visualize", "--number", "3")
     assert outcome.code == 0, outcome.err
@@ -67,13 +80,15 @@ def test_without_an_option_both_files_lie_in_the_run_folder(world: World) -> Non
     assert world.scaseg("status").out.count("done") == 7  # a picture makes no stage stale
 
 
-def test_the_first_images_with_unseen_classes_come_first(visualize: Call, tiny_run: TinyRun) -> None:
+def test_images_with_unseen_classes_come_first_and_the_classes_take_turns(visualize: Call, tiny_run: TinyRun) -> None:
     before = contents(tiny_run.run)
     holding = unseen_images(tiny_run.run)
     assert 0 < len(holding) < 16
     others = [image_id for image_id in VALIDATION if image_id not in holding]
-    assert ids_of(visualize("--number", "16", "--json")) == holding + others
-    assert ids_of(visualize("--number", "16", "--only", "unseen", "--json")) == holding
+    found = ids_of(visualize("--number", "16", "--json"))
+    assert (sorted(found[: len(holding)]), found[len(holding) :]) == (holding, others)
+    assert ids_of(visualize("--number", "16", "--only", "unseen", "--json")) == found[: len(holding)]
+    assert found[0] == min(holding_first_unseen(tiny_run.run))
     assert contents(tiny_run.run) == before
 
 

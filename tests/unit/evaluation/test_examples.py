@@ -45,7 +45,17 @@ def data(tmp_path):
     return images, class_list(images.categories, ["cow"]), where
 
 
-def test_the_first_images_by_id_with_unseen_classes_are_shown_then_others(tmp_path, data):
+def test_unseen_classes_take_turns_by_image_id_then_others_follow(tmp_path, data):
+    classes = class_list(data[0].categories, ["cow", "sky"])
+    images = (record(1, COW), record(2, COW), record(4, CAT), record(3, COW, SKY), record(8, SKY), record(0, DOG))
+    whole = LabelledSet(tmp_path, tmp_path, (), images)
+    assert [r.image_id for r in chosen_images(whole, classes, 9)] == [1, 3, 2, 8, 0, 4]
+    assert [r.image_id for r in chosen_images(whole, classes, 3)] == [1, 3, 2]
+    crowded = LabelledSet(tmp_path, tmp_path, (), (record(5, COW, SKY), record(6, COW), record(7, SKY)))
+    assert [r.image_id for r in chosen_images(crowded, classes, 3)] == [5, 7, 6]
+
+
+def test_the_first_images_by_id_with_an_unseen_class_are_shown_then_others(tmp_path, data):
     images = (record(9, COW), record(3, CAT), record(5, DOG, COW), record(1, SKY), record(7, COW))
     whole = LabelledSet(tmp_path, tmp_path, (), images)
     assert [r.image_id for r in chosen_images(whole, data[1], 2)] == [5, 7]

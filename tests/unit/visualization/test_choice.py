@@ -98,7 +98,7 @@ def test_a_ranking_goes_by_our_score_and_then_by_image_id(rank, number, expected
 @pytest.mark.parametrize(
     ("choice", "ids", "words"),
     [
-        (Choice(), [5, 7], "the first 2 validation images with unseen classes"),
+        (Choice(), [5, 7], "2 validation images, the first of each unseen class in turn"),
         (Choice(), [5, 1], "2 validation images, those with unseen classes first"),
         (Choice((5, 7)), [5, 7], "2 validation images"),
         (Choice((5,)), [5], "a validation image"),
