@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measuring import Outcome, outcome_from
-from performance_page import command_of, page
+from performance_page import ROUNDS, command_of, page
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json, write_json, write_text
@@ -61,6 +61,7 @@ def run_one(name: str, device: str, size: str) -> Outcome:
         ScasegError: the benchmark failed; its output says why.
     """
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--device", device, "--size", size, "--json"]
+    command += ["--rounds", str(ROUNDS[name])] if name in ROUNDS else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise ScasegError(f"the benchmark {name} ended with code {done.returncode}", "See its output above.")

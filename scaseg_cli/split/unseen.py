@@ -73,7 +73,8 @@ def _names_in(path: Path) -> tuple[str, ...]:
         near = difflib.get_close_matches(str(path), KNOWN_SPLITS, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise ScasegError(
-            f"split.unseen is {str(path)!r}: neither a known split ({', '.join(KNOWN_SPLITS)}) nor a file",
+            f"the unseen classes (split.unseen, --unseen) are {str(path)!r}: neither a known split "
+            f"({', '.join(KNOWN_SPLITS)}) nor a file",
             f"{hint}Name a known split, a file with one class name per line, or a list of class names.",
         )
     try:

@@ -183,10 +183,12 @@ def test_panoptic_quality(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hotcoco")
     module = benchmark("panoptic_quality")
     monkeypatch.setitem(module.NUM_IMAGES, "small", 2)
+    monkeypatch.setitem(module.NUM_MANY, "small", 3)
     monkeypatch.setitem(module.NUM_PLAIN, "small", 1)
     found = module.measure(ONCE)
     assert found.ratio > 0
     assert "2 images of 640 x 480 pixels" in found.notes[0]
+    assert found.figures["3 images: whole command / hotcoco's"] > 0
 
 
 def test_a_missing_gpu_is_said() -> None:

@@ -81,9 +81,10 @@ def test_a_known_name_goes_before_a_file_of_that_name(tmp_path, monkeypatch):
 def test_neither_known_nor_a_file():
     error = refusal("coc-zps")
     known = ", ".join(KNOWN_SPLITS)
-    assert error.message == f"split.unseen is 'coc-zps': neither a known split ({known}) nor a file"
+    what = "the unseen classes (split.unseen, --unseen)"
+    assert error.message == f"{what} are 'coc-zps': neither a known split ({known}) nor a file"
     assert error.hint.startswith("Did you mean 'coco-zps'? ")
-    assert refusal("").message.startswith("split.unseen is")
+    assert refusal("").message.startswith("the unseen classes (split.unseen, --unseen) are")
 
 
 def test_a_file_that_is_not_text(tmp_path):
