@@ -101,7 +101,7 @@ def load_sentence_encoder(encoder: str) -> SentenceEncoder:
     except ImportError as error:
         raise ScasegError(
             f"embeddings.encoder {encoder} needs the package transformers, which is not installed",
-            "pip install 'scaseg[photographs]'",
+            "pip install transformers tokenizers",
         ) from error
     pooling = _pooling(folder)
     settings = _settings(folder / "config.json")
