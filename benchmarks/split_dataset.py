@@ -8,8 +8,9 @@ Each run is its own process, with the files in the system's cache. The images an
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -90,20 +91,21 @@ def measured(command: list[str]) -> Run:
 
 
 def write_set(root: Path, name: str, num_images: int, seed: int) -> None:
-    """Write an annotation file and its folders of blank images and labels; files of one size are links to one file."""
+    """Write an annotation file and its folders of blank images and labels, no two of the same bytes."""
     write_annotations(root / f"{name}.json", f"{name}2017", num_images, seed)
     images = json.loads((root / f"{name}.json").read_bytes())["images"]
+    drawn = random.Random(seed)
     for folder, ending in ((root / name, "jpg"), (root / f"{name}_png", "png")):
         folder.mkdir()
-        first: dict[tuple[int, int], Path] = {}
+        blank: dict[tuple[int, int], bytes] = {}
         for image in images:
-            path = (folder / image["file_name"]).with_suffix(f".{ending}")
             size = (image["width"], image["height"])
-            if size not in first:
-                Image.new("RGB", size, (seed, seed, seed)).save(path)
-            else:
-                os.link(first[size], path)
-            first.setdefault(size, path)
+            if size not in blank:
+                content = io.BytesIO()
+                Image.new("RGB", size).save(content, {"jpg": "jpeg"}.get(ending, ending))
+                blank[size] = content.getvalue()
+            behind = drawn.randbytes(drawn.randrange(16, 2000))  # so that sizes differ as those of photographs do
+            (folder / image["file_name"]).with_suffix(f".{ending}").write_bytes(blank[size] + behind)
 
 
 def measure(options: argparse.Namespace) -> Outcome:

@@ -50,7 +50,7 @@ def _check_folder(folder: Path, names: Collection[str], what: str) -> None:
     mistakes = Mistakes(f"the folder of {what} {folder}")
     for parent, wanted in by_parent.items():
         place = folder / parent
-        for name in sorted(wanted - files_in(place, what)):
+        for name in sorted(wanted - names_in_folder(place, what)):
             mistakes.add(f"{(place / name).relative_to(folder)} does not exist")
     mistakes.stop_if_any(
         f"Check `images` and `labels` under `data` in the recipe, and that all files were downloaded. {DOCTOR}"
@@ -84,8 +84,8 @@ def files_below(folder: Path, what: str, without: Path | None = None) -> list[st
     return sorted(found)
 
 
-def files_in(folder: Path, what: str) -> set[str]:
-    """Names of all entries of ``folder`` that are not folders.
+def names_in_folder(folder: Path, what: str) -> set[str]:
+    """Names of all entries of ``folder``. Asking for the kind of each would take three times as long.
 
     Args:
         folder: the folder; it is listed once.
@@ -95,8 +95,7 @@ def files_in(folder: Path, what: str) -> set[str]:
         ScasegError: the folder does not exist or cannot be read.
     """
     try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if not entry.is_dir()}
+        return set(os.listdir(folder))
     except OSError as error:
         _unreadable(folder, what, error)
 

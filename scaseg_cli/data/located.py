@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from scaseg_cli.data.folders import files_below, files_in
+from scaseg_cli.data.folders import files_below, names_in_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +28,8 @@ def with_located_images(labelled: LabelledSet) -> LabelledSet:
     Raises:
         ScasegError: the folder of images does not exist or cannot be read.
     """
-    there = files_in(labelled.images_dir, "images")
-    if all(record.file_name in there or "/" in record.file_name for record in labelled.images):
+    plain = {name for name in map(attrgetter("file_name"), labelled.images) if "/" not in name}
+    if plain <= names_in_folder(labelled.images_dir, "images"):
         return labelled
     below: dict[str, list[str]] = defaultdict(list)
     for path in files_below(labelled.images_dir, "images"):

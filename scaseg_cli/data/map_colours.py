@@ -6,6 +6,7 @@ Shapes: H W pixels, C colours.
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,8 +107,12 @@ def read_colours(path: Path, category_ids: Mapping[str, int]) -> ColourTable:
     for colour, name in named:
         if table.setdefault(colour, name) != name:
             mistakes.add(f"{table[colour]!r} and {name!r} have the same colour {colour}")
-    for name in category_ids.keys() - set(table.values()):
-        mistakes.add(f"the class {name!r} has no colour")
+    names = dict.fromkeys(table.values())
+    for name in category_ids if named else ():
+        if name not in names:
+            near = difflib.get_close_matches(name, names.keys() - category_ids.keys(), n=1)
+            also = f"; is it {near[0]!r}?" if near else ""
+            mistakes.add(f"the class {name!r} has no colour{also}")
     mistakes.stop_if_any(_HINT)
     return ColourTable(tuple(table), tuple(table.values()), tuple(category_ids.get(name) for name in table.values()))
 

@@ -38,12 +38,14 @@ class Pairs(NamedTuple):
         are_train_ids: whether the label map names end in `TRAIN_IDS`.
         unlabelled: images without a label map.
         imageless: label maps without an image.
+        unknown: names in the list that are no file's.
     """
 
     pairs: tuple[Pair, ...]
     are_train_ids: bool
     unlabelled: tuple[str, ...] = ()
     imageless: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def pair_files(root: Path, where: ImageSet) -> Pairs:
@@ -67,17 +69,21 @@ def pair_files(root: Path, where: ImageSet) -> Pairs:
     labels, are_train_ids = _labels(labels_dir, where.label_suffix, label_names)
     beside = set(labels.values()) if same_folder else set()
     images = _images(images_dir, where.image_suffix, [name for name in image_names if name not in beside])
+    unknown: tuple[str, ...] = ()
+    all_images, all_labels = images, labels
     if where.list is not None:
-        chosen = _chosen(listed(root / where.list), images, labels, where.list)
+        chosen, unknown = _chosen(listed(root / where.list), images, labels, where.list)
         images, labels = ({key: name for key, name in files.items() if key in chosen} for files in (images, labels))
     pairs = tuple(Pair(name, labels[key]) for key, name in images.items() if key in labels)
     if not pairs:
-        raise _no_pair(images, labels, root, where)
+        example = next(iter((all_labels if images else all_images).values()))
+        raise _no_pair(images, labels, root, where, example)
     return Pairs(
         pairs,
         are_train_ids,
         tuple(name for key, name in images.items() if key not in labels),
         tuple(name for key, name in labels.items() if key not in images),
+        unknown,
     )
 
 
@@ -139,7 +145,8 @@ def listed(path: Path) -> tuple[str, ...]:
     """
     what = f"the list of images {path}"
     if not path.is_file():
-        raise ScasegError(f"{what} does not exist", "Check `list` under `data` in the recipe.")
+        missing = "is a folder" if path.is_dir() else "does not exist"
+        raise ScasegError(f"{what} {missing}", "Check `list` under `data` in the recipe.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -150,8 +157,13 @@ def listed(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _chosen(names: tuple[str, ...], images: dict[str, str], labels: dict[str, str], list_name: str) -> set[str]:
-    """The keys that a list names: by key or file name, with more or fewer leading folders than the file has."""
+def _chosen(
+    names: tuple[str, ...], images: dict[str, str], labels: dict[str, str], list_name: str
+) -> tuple[set[str], tuple[str, ...]]:
+    """The keys that a list names, and the names that no file has.
+
+    A name is a key or a file name, with more or fewer leading folders than the file has.
+    """
     by_name: dict[str, set[str]] = {}
     for files in (images, labels):
         for key, file_name in files.items():
@@ -159,6 +171,7 @@ def _chosen(names: tuple[str, ...], images: dict[str, str], labels: dict[str, st
                 for tail in _tails(whole):
                     by_name.setdefault(tail, set()).add(key)
     chosen: set[str] = set()
+    unknown = []
     for name in names:
         keys = {name} if name in images else next((by_name[tail] for tail in _tails(name) if tail in by_name), set())
         if len(keys) > 1:
@@ -166,8 +179,10 @@ def _chosen(names: tuple[str, ...], images: dict[str, str], labels: dict[str, st
                 f"{name!r} in {list_name} names {len(keys)} files: {_few(sorted(images.get(k, k) for k in keys))}",
                 "Write their folder before the name.",
             )
+        if not keys:
+            unknown.append(name)
         chosen |= keys
-    return chosen
+    return chosen, tuple(unknown)
 
 
 def _tails(name: str) -> list[str]:
@@ -176,12 +191,13 @@ def _tails(name: str) -> list[str]:
     return ["/".join(parts[first:]) for first in range(len(parts))]
 
 
-def _no_pair(images: dict[str, str], labels: dict[str, str], root: Path, where: ImageSet) -> ScasegError:
+def _no_pair(images: dict[str, str], labels: dict[str, str], root: Path, where: ImageSet, example: str) -> ScasegError:
     if where.list is not None and not (images and labels):
         which = "images" if not images else "label maps"
         folder = root / (where.labels if images else where.images)
         return ScasegError(
-            f"the list {root / where.list} names none of the {which} in {folder}",
+            f"the list {root / where.list} names none of the {which} in {folder}, such as {example}; its first name is "
+            f"{listed(root / where.list)[0]!r:.80}",
             "Write the images' names without folder and suffix, one per line.",
         )
     return ScasegError(

@@ -90,6 +90,7 @@ class Findings:
         num_labelled: images with a label that were read.
         unlabelled: images that were left out because they have no label.
         imageless: labels that were left out because they have no image.
+        unknown: names in a list of images that no file has.
         without_class: for label maps, the pixels of each value that is no class, by image id.
         ignored_classes: for label maps, the listed classes that were left out because their value is ignored.
     """
@@ -97,6 +98,7 @@ class Findings:
     num_labelled: int = 0
     unlabelled: tuple[str, ...] = ()
     imageless: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     without_class: Mapping[ImageId, Mapping[int, int]] = field(default_factory=dict)
     ignored_classes: tuple[str, ...] = ()
 

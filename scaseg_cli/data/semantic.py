@@ -69,13 +69,20 @@ def scan_semantic_set(
         ignored_classes = tuple(item.name for item, value in zip(categories, values, strict=True) if value in ignored)
         kept = [pair for pair in zip(categories, values, strict=True) if pair[1] not in ignored]
         categories, values = tuple(item for item, _ in kept), tuple(value for _, value in kept)
+        if not categories:
+            raise ScasegError(
+                f"data.ignored leaves no class of data.categories: it has the values of {', '.join(ignored_classes)}",
+                "Leave values of classes out of data.ignored.",
+            )
         empty = LabelledSet(images_dir, labels_dir, categories, (), values, tuple(ignored), turned=turned)
     contents = scan_label_maps(empty, found.pairs, f"Scanning the label maps of {part}")
     records, without_class = _records(empty, found.pairs, contents)
     return replace(
         empty,
         images=records,
-        findings=Findings(len(records), found.unlabelled, found.imageless, without_class, ignored_classes),
+        findings=Findings(
+            len(records), found.unlabelled, found.imageless, found.unknown, without_class, ignored_classes
+        ),
     )
 
 

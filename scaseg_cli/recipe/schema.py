@@ -382,6 +382,10 @@ class Recipe(Section):
                     raise ValueError(f"task zps does not take {key}: its annotations name the files")
         elif self.data.things is not None:
             raise ValueError("task zss does not take data.things: it has no things")
+        elif self.data.colours is not None and self.data.ignored:
+            raise ValueError(
+                "data.ignored has no meaning with data.colours, where a colour of no class is ignored: set it to []"
+            )
         if self.base.v2c.enabled and (self.embeddings.vectors is not None or self.embeddings.encoder != "clip"):
             raise ValueError("base.v2c needs CLIP's class embeddings; switch it off with base.v2c.enabled: false")
         if (self.data.categories is None) == (self.task == "zss"):

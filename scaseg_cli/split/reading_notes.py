@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from scaseg_cli.split.lists import own_parts
+from scaseg_cli.split.rules import CATEGORY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,8 +42,9 @@ def _on_things(train: LabelledSet) -> list[str]:
         return [f"{said} data.things names the things, whose segments are counted one by one."]
     several: Counter[int] = Counter()
     for record in train.images:
-        in_image = Counter([segment.category_id for segment in record.segments])
-        several.update(category_id for category_id, count in in_image.items() if count > 1)
+        ids = list(map(CATEGORY_ID, record.segments))
+        if len(set(ids)) < len(ids):
+            several.update(category_id for category_id, count in Counter(ids).items() if count > 1)
     stuff = [category for category in train.categories if not category.isthing and several[category.id]]
     if not stuff:
         return []
@@ -57,6 +59,7 @@ def left_out_names(recipe: Recipe, sets: Sets, checks: Mapping[Part, LabelCheck]
         part: {
             "images without a label": list(sets[part].findings.unlabelled),
             "labels without an image": list(sets[part].findings.imageless),
+            "listed names without a file": list(sets[part].findings.unknown),
         }
         for part in own_parts(recipe)
     }
@@ -106,6 +109,8 @@ def _left_out(part: Part, labelled: LabelledSet) -> list[str]:
     if imageless:
         read = labelled.findings.num_labelled + len(imageless)
         notes.append(f"Labels of {part} without an image, left out: {len(imageless):,} of {read:,} read.")
+    if unknown := labelled.findings.unknown:
+        notes.append(f"Names in data.{part}.list without a file, left out: {len(unknown):,}: {_some(list(unknown))}.")
     return notes
 
 

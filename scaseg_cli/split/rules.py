@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from scaseg_cli.data.records import ids_in_order
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
     from scaseg_cli.split.classes import ClassList
 
 
+CATEGORY_ID = attrgetter("category_id")  # of a segment; with map it takes half of a comprehension's time
+
+
 def holds_unseen(record: ImageRecord, classes: ClassList) -> bool:
     """Whether any segment of the image, crowd or not, is of an unseen class."""
-    return not classes.unseen_category_ids.isdisjoint([segment.category_id for segment in record.segments])
+    return not classes.unseen_category_ids.isdisjoint(map(CATEGORY_ID, record.segments))
 
 
 def holds_seen(record: ImageRecord, classes: ClassList) -> bool:
     """Whether any segment of the image is of a seen class."""
-    return not classes.unseen_category_ids.issuperset([segment.category_id for segment in record.segments])
+    return not classes.unseen_category_ids.issuperset(map(CATEGORY_ID, record.segments))
 
 
 def training_ids(train: LabelledSet, classes: ClassList, keeps_unseen: bool = False) -> list[ImageId]:

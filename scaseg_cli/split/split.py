@@ -53,9 +53,13 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = NUM_CHECK
     with recording(recipe, run, "split", *outputs) as summary:
         whole = read_sets(recipe, run)
         categories = whole["train"].categories
-        classes = class_list(
-            categories, find_unseen(recipe.split.unseen, unseen_names(recipe.split.unseen), categories)
-        )
+        unseen = unseen_names(recipe.split.unseen)
+        if ignored := [name for name in whole["train"].findings.ignored_classes if name in unseen]:
+            raise ScasegError(
+                f"split.unseen names {', '.join(map(repr, ignored))}, whose value is in data.ignored",
+                "Take it out of one of them.",
+            )
+        classes = class_list(categories, find_unseen(recipe.split.unseen, unseen, categories))
         sets = _choose_images(recipe, whole, classes)
         _check_sets(recipe, run, sets)
         headers = check_headers(sets)

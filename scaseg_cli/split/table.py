@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.label_maps import is_raw
@@ -11,7 +12,7 @@ from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.hidden_names import hidden_by_seen, note_of
 from scaseg_cli.split.lists import PARTS, Part
 from scaseg_cli.split.reading_notes import reading_notes
-from scaseg_cli.split.rules import holds_unseen
+from scaseg_cli.split.rules import CATEGORY_ID, holds_unseen
 from scaseg_cli.tasks import Task, task_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _counts(labelled: LabelledSet, segments: Counter[int], classes: ClassList) -
 
 
 def _segments_by_category(labelled: LabelledSet) -> Counter[int]:
-    return Counter([segment.category_id for record in labelled.images for segment in record.segments])
+    return Counter(chain.from_iterable(map(CATEGORY_ID, record.segments) for record in labelled.images))
 
 
 def _notes(

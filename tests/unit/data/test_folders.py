@@ -5,6 +5,7 @@ from panoptic_files import panoptic_json, striped, write_panoptic_set
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.folders import check_files, data_root
+from scaseg_cli.data.images import check_headers_of
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -44,12 +45,14 @@ def test_a_missing_folder_is_named(panoptic_set):
     assert "recipe" in caught.value.hint
 
 
-def test_a_folder_in_the_place_of_an_image_does_not_count(panoptic_set):
+def test_a_folder_in_the_place_of_an_image_is_found_with_the_headers(panoptic_set):
     path = panoptic_set.image_path(panoptic_set.images[0])
     path.unlink()
     path.mkdir()
-    with pytest.raises(ScasegError, match=r"000000000001\.jpg does not exist"):
-        check_files(panoptic_set)
+    check_files(panoptic_set)  # asks for names alone
+    (error,) = check_headers_of(panoptic_set, panoptic_set.images[0])
+    assert isinstance(error, ScasegError)
+    assert error.message == f"the image {path} is not a file"
 
 
 def test_files_in_subfolders(tmp_path):

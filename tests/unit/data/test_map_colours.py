@@ -63,6 +63,12 @@ def test_mistakes_are_named_together(tmp_path):
         read_colours(tmp_path / "gone.txt", IDS)
 
 
+def test_a_misspelt_class_and_an_empty_table_have_one_mistake_each(tmp_path):
+    message = mistakes(tmp_path, "1 2 3 sky\n4 5 6 road markings\n7 8 9 Void").message
+    assert message.endswith("the class 'road marking' has no colour; is it 'road markings'?")
+    assert mistakes(tmp_path, "# nothing\n").message.endswith("it contains no line with three numbers and a name")
+
+
 def test_a_colour_that_is_not_in_the_table_is_named_with_its_pixels(tmp_path):
     found = table(tmp_path, TABLES["CamVid"])
     pixels = np.array([[(128, 128, 128), (9, 8, 7), (9, 8, 7), (0, 0, 1)]], np.uint8)

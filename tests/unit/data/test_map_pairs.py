@@ -42,7 +42,7 @@ def test_pairs_by_name_in_order(folders):
     pairs, are_train_ids, *left_out = paired(images, labels)
     assert pairs == (("a.JPEG", "a.png"), ("b.jpg", "b.png"), ("c.png", "c.png"))
     assert not are_train_ids
-    assert left_out == [(), ()]
+    assert left_out == [(), (), ()]
 
 
 def test_converted_maps_go_before_those_that_they_were_made_from(folders):
@@ -160,7 +160,7 @@ def test_a_listed_image_without_a_label_map_is_left_out(folders, tmp_path):
     (tmp_path / "train.txt").write_text("a\nb\nc\nnowhere")
     found = paired(images, labels, list="train.txt")
     assert found.pairs == (("a.jpg", "a.png"),)
-    assert (found.unlabelled, found.imageless) == (("b.jpg",), ("c.png",))
+    assert (found.unlabelled, found.imageless, found.unknown) == (("b.jpg",), ("c.png",), ("nowhere",))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_listed_image_without_a_label_map_is_left_out(folders, tmp_path):
         (b"", "is empty"),
         (None, "does not exist"),
         (b"\xff\xfe\x00", "cannot be read"),
-        (b"z", "names none of the images"),
+        (b"z 1", "names none of the images in {images}, such as a.jpg; its first name is 'z 1'"),
     ],
 )
 def test_a_bad_list_is_named(folders, tmp_path, content, saying):
@@ -180,7 +180,15 @@ def test_a_bad_list_is_named(folders, tmp_path, content, saying):
         (tmp_path / "train.txt").write_bytes(content)
     error = refusal(images, labels, list="train.txt")
     assert "train.txt" in error.message
-    assert saying in error.message
+    assert saying.format(images=images) in error.message
+
+
+def test_a_folder_in_place_of_a_list(folders, tmp_path):
+    images, labels = folders
+    put(images, "a.jpg")
+    put(labels, "a.png")
+    (tmp_path / "train.txt").mkdir()
+    assert "train.txt is a folder" in refusal(images, labels, list="train.txt").message
 
 
 def test_tiffs_are_label_maps_where_there_is_no_png(folders):

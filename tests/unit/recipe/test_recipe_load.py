@@ -239,3 +239,10 @@ def test_unseen_names_may_hold_an_equals_sign() -> None:
 def test_a_loaded_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_recipe().seed = 3
+
+
+def test_values_are_ignored_in_maps_of_values_alone() -> None:
+    """In painted maps a colour of no class is ignored, so the key would have no effect."""
+    with pytest.raises(ScasegError, match=r"data\.ignored has no meaning with data\.colours.*set it to \[\]"):
+        load_recipe("camvid-zss", ("data.colours=label_colors.txt",))
+    assert load_recipe("camvid-zss", ("data.colours=label_colors.txt", "data.ignored=[]")).data.ignored == []

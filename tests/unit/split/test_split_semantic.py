@@ -237,6 +237,24 @@ def test_a_listed_class_whose_value_is_ignored_is_noted(tiny, run):
     assert "data.ignored" not in notes(tiny, run)
 
 
+def test_ignored_values_leave_the_unseen_and_a_seen_class(tiny, run):
+    def ignoring(*values):
+        return tiny.model_copy(update={"data": tiny.data.model_copy(update={"ignored": list(values)})})
+
+    error = refusal(ignoring(COW), run)
+    assert error.message == "split.unseen names 'cow', whose value is in data.ignored"
+    assert "data.ignored leaves no class of data.categories" in refusal(ignoring(CAT, COW, GRASS, 300), run).message
+
+
+def test_listed_names_without_a_file_are_counted(tiny, run, tmp_path):
+    (tmp_path / "train.txt").write_text("1\n2\n77\nnowhere\n")
+    train = tiny.data.train.model_copy(update={"list": "train.txt"})
+    report = split_dataset(tiny.model_copy(update={"data": tiny.data.model_copy(update={"train": train})}), run)
+    assert "Names in data.train.list without a file, left out: 2: 77, nowhere." in report.tables[0].notes
+    assert report.summary["left_out"]["train"] == {"listed names without a file": ["77", "nowhere"]}
+    assert report.summary["train"] == 2
+
+
 def test_what_is_left_out_is_counted_and_names_the_key(tiny, run, tmp_path):
     for name in ("2.png", "4.png"):
         (tmp_path / "maps" / "train" / name).rename(tmp_path / "maps" / "train" / f"m{name}")
