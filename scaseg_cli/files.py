@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_DEPTH = 100  # lists and mappings inside each other in JSON; annotations need five
+LFS_POINTER = b"version https://git-lfs"  # how a file begins that a clone without Git LFS has in its place
+LFS_HINT = "Run `git lfs pull` where it was cloned."
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes of a file name and of a path on Linux
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp", re.DOTALL)
@@ -140,9 +142,13 @@ def read_json(path: Path, what: str, hint: str | None = None) -> Any:
     """
     again = hint or "Fix the file, or create it again."
     try:
-        content = _parsed(path.read_bytes(), f"{what} {path}", hint)
+        text = path.read_bytes()
+        if text.startswith(LFS_POINTER):
+            raise ScasegError(f"{what} {path} is a pointer of Git LFS, not the file itself", LFS_HINT)
+        content = _parsed(text, f"{what} {path}", hint)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise ScasegError(f"{what} {path} does not exist", hint or f"Check the path in the recipe. {DOCTOR}") from error
+        missing = "is a folder" if isinstance(error, IsADirectoryError) else "does not exist"
+        raise ScasegError(f"{what} {path} {missing}", hint or f"Check the path in the recipe. {DOCTOR}") from error
     except OSError as error:
         raise ScasegError(f"{what} {path} cannot be read: {error.strerror}", hint) from error
     if _is_deeper(content, MAX_DEPTH):

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
-NEXT = "scaseg train-cat"
-
 
 def train_base(recipe: Recipe, run: RunDir) -> StageReport:
     """Train the segmentor, resuming from the last checkpoint of the same recipe.
@@ -62,7 +60,8 @@ def train_base(recipe: Recipe, run: RunDir) -> StageReport:
     columns = [Column("name", "loss", "text"), Column("value", "at the end", "number")]
     rows = [{"name": name, "value": value} for name, value in summary["losses"].items()]
     table = Table("base: losses", columns, rows, [])
-    return StageReport("base", [table], [run.base_file], NEXT, summary)
+    following = "scaseg train-cat" if recipe.evaluation.setting != "inductive" else "scaseg evaluate"
+    return StageReport("base", [table], [run.base_file], following, summary)
 
 
 def check_training(recipe: Recipe) -> None:

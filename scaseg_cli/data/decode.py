@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, UnidentifiedImageError
 
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import LFS_HINT, LFS_POINTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,17 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
     except (ScasegError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise nearly any exception for broken files
+        if isinstance(error, UnidentifiedImageError) and _is_lfs_pointer(path):
+            raise ScasegError(f"the {what} {path} is a pointer of Git LFS, not the file itself", LFS_HINT) from error
         raise unreadable(error, f"the {what} {path}") from error
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError:
+        return False
 
 
 def unreadable(error: Exception, name: str) -> ScasegError:

@@ -18,6 +18,7 @@ from scaseg_cli.data.images import read_image, read_label
 from scaseg_cli.data.label_maps import read_map
 from scaseg_cli.data.segment_png import CodeReader
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,3 +116,15 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
     for name in ("x" * 300, "a\0b", "loop.png"):
         with pytest.raises(ScasegError, match="does not exist"), opened(tmp_path / name, "image"):
             pass
+
+
+def test_a_pointer_of_git_lfs_is_named_as_one(tmp_path: Path) -> None:
+    """What a clone without Git LFS has in place of images and annotation files."""
+    path = tmp_path / "a.png"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    for read in (lambda: read_image(path), lambda: read_json(path, "the annotation file")):
+        with pytest.raises(ScasegError, match=r"a\.png is a pointer of Git LFS, not the file itself") as caught:
+            read()
+        assert caught.value.hint == "Run `git lfs pull` where it was cloned."
+    with pytest.raises(ScasegError, match=r"the annotation file .* is a folder"):
+        read_json(tmp_path, "the annotation file")
