@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from scaseg_cli.base.segmentor import Segmentor
-    from scaseg_cli.evaluation.inference import MasksOf
+    from scaseg_cli.base.segmentor import MasksOf, Segmentor
 
 
 def masks_of(masks_QHW: Tensor) -> MasksOf:

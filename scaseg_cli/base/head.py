@@ -13,10 +13,14 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
+from scaseg_cli.base.deformable_attention import deformable_attention
 
 mmcv_ops.install()  # before any import of mmdet's models
 
+from mmcv.ops import multi_scale_deform_attn  # noqa: E402
 from mmdet.models.dense_heads import Mask2FormerHead  # noqa: E402
+
+multi_scale_deform_attn.multi_scale_deformable_attn_pytorch = deformable_attention  # in the pixel decoder
 
 if TYPE_CHECKING:
     from mmengine.structures import InstanceData

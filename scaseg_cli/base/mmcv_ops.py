@@ -1,8 +1,8 @@
 """Stand-ins for parts of the mm* packages: those that need a compiler, and those that are not used and slow to import.
 
 mmcv-lite has the Python side of ``mmcv.ops`` but not the compiled ``mmcv._ext`` that it loads at import. Mask2Former
-needs none of those operators: its deformable attention has a pure PyTorch form, which is used on every device. If a
-full mmcv is installed, nothing is replaced and its compiled operators run.
+needs none of those operators: its deformable attention has a form in plain PyTorch, in place of which
+`deformable_attention` runs. With a full mmcv, its compiled operator runs on CUDA.
 
 Importing mmengine and mmdet also imports FSDP, ZeRO and plots of tracking errors. These load SymPy and matplotlib and
 take a third of a command's start-up time. `leave_out` replaces them.

@@ -6,6 +6,7 @@ Shapes: B images, Q queries, D visual width, h w pixels of the mask features, H 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ def save_base(run: RunDir, network: AlignedNetwork, recipe: Recipe) -> None:
     """Write the trained network atomically, without the alignment's token bank."""
     tensors = {name: t for name, t in network.state_dict().items() if not name.startswith("v2c.")}
     save_tensors(run.base_file, BASE_KIND, tensors, {"iterations": recipe.base.iterations, "seed": recipe.seed})
+
+
+# Makes the mask probabilities (after the sigmoid) of some queries, or with None of all, on the CPU: [K, H, W].
+MasksOf = Callable[[Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ CHECKS: dict[str, Check] = {
     "GPUs": gpu_findings,
     "batch": batch_findings,
     "precision": precision_findings,
-    "mmcv operators": operator_findings,
+    "attention": operator_findings,
     "text encoder": encoder_findings,
     "CLIP weights": clip_findings,
     "prompts": prompt_findings,

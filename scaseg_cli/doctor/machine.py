@@ -162,18 +162,22 @@ def log_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
 
 
 def operator_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Check for mmcv's compiled operators; without them scaseg uses PyTorch's."""
-    from scaseg_cli.base.mmcv_ops import compiled
+    """Say which operator of deformable attention is used; it is optional."""
+    from scaseg_cli.base.attention_operators import PLAIN, installed, operator_for
 
-    if compiled():
-        return [ready("mmcv operators", "compiled")]
-    found = "not compiled: the deformable attention uses PyTorch"
-    if not recipe.gpus:
-        return [ready("mmcv operators", found)]
+    device = "cuda" if recipe.gpus else "cpu"
+    used = operator_for(device)
+    others = [one.package for one in installed() if one is not used]
+    also = f"; installed, but not used here: {', '.join(others)}" if others else ""
+    if used is not None:
+        return [ready("attention", f"{used.package}{'' if device in used.tested else f', untested on {device}'}{also}")]
+    if device == "cpu":
+        return [ready("attention", f"{PLAIN}{also}")]
     return [
         warning(
-            "mmcv operators",
-            f"{found}, which is slower on a GPU",
-            "Optional, for speed: replace mmcv-lite with a full mmcv below 2.2, built for this PyTorch.",
+            "attention",
+            f"{PLAIN}, which needs more memory and time on a GPU than a compiled operator{also}",
+            "Optional: pip install --no-build-isolation torch-ms-deform-attn (with a compiler; untested on GPUs), "
+            "or a full mmcv below 2.2 in place of mmcv-lite.",
         )
     ]

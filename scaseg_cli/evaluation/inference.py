@@ -5,7 +5,6 @@ Only `inference_of` knows which task has which inference. Shapes: Q queries, N c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from scaseg_cli.base.segmentor import MasksOf
     from scaseg_cli.measures.fusion import Prediction
     from scaseg_cli.recipe.schema import Evaluation, Recipe
     from scaseg_cli.split.classes import ClassList, SegmentArrays
 
-# Makes the mask probabilities (after the sigmoid) of some queries, or with None of all, on the CPU: [K, H, W].
-MasksOf = Callable[[Tensor | None], Tensor]
 Rule = tuple[float, ...]  # the recipe values, such as thresholds, that change a candidate's figures
 Counted = TypeVar("Counted", bound=Counts, contravariant=True)
 

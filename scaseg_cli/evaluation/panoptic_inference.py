@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from scaseg_cli.evaluation.inference import MasksOf
+    from scaseg_cli.base.segmentor import MasksOf
     from scaseg_cli.measures.panoptic import PanopticMeasure
     from scaseg_cli.recipe.schema import Evaluation
     from scaseg_cli.split.classes import SegmentArrays

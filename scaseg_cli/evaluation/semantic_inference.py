@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from scaseg_cli.evaluation.inference import MasksOf
+    from scaseg_cli.base.segmentor import MasksOf
     from scaseg_cli.measures.semantic import SemanticMeasure
     from scaseg_cli.recipe.schema import Evaluation
     from scaseg_cli.split.classes import SegmentArrays

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from scaseg_cli.base import mmcv_ops
+from scaseg_cli.base import attention_operators
 from scaseg_cli.doctor import machine
 from scaseg_cli.doctor.finding import Finding
 from scaseg_cli.doctor.machine import Gpu, count_and_memory, gpu_memory, torch_finding
@@ -167,11 +167,24 @@ def test_weights_and_biases(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compiled", "recipe", "state"),
-    [(True, ZPS, "ready"), (False, ON_CPU, "ready"), (False, ZPS, "warning")],
+    ("there", "recipe", "state", "found"),
+    [
+        ((), ON_CPU, "ready", "plain PyTorch"),
+        ((), ZPS, "warning", "plain PyTorch, which needs more memory"),
+        (("torch-ms-deform-attn",), ON_CPU, "ready", "torch-ms-deform-attn"),
+        (("torch-ms-deform-attn",), ZPS, "ready", "torch-ms-deform-attn, untested on cuda"),
+        (("deformops",), ZPS, "ready", "deformops, untested on cuda"),
+        (("deformops",), ON_CPU, "ready", "plain PyTorch; installed, but not used here: deformops"),
+        (
+            ("mmcv", "torch-ms-deform-attn"),
+            ZPS,
+            "ready",
+            "mmcv, untested on cuda; installed, but not used here: t",
+        ),
+    ],
 )
-def test_operators(compiled: bool, recipe, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mmcv_ops, "compiled", lambda: compiled)
+def test_operators(there: tuple[str, ...], recipe, state: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention_operators, "_is_installed", lambda operator: operator.package in there)
     (finding,) = machine.operator_findings(recipe, RUN)
-    assert finding.state == state
-    assert finding.found.startswith("compiled" if compiled else "not compiled")
+    assert (finding.state, finding.what) == (state, "attention")
+    assert finding.found.startswith(found)
