@@ -17,7 +17,6 @@ from scaseg_cli.recipe import load_recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
-transformers = pytest.importorskip("transformers")
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "photo", "of", "red", "ring", "blue", "cross", ".", "##s"]
 SIZES = {
     "vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -30,6 +29,7 @@ TEXTS = ["a photo of a red ring.", "blue cross"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as sentence-transformers writes it, with a BERT of random weights."""
+    transformers = pytest.importorskip("transformers")
     from tokenizers import BertWordPieceTokenizer
 
     path = tmp_path_factory.mktemp("sentence")
@@ -64,6 +64,7 @@ def _pool(folder: Path, mode: str) -> None:
 
 def _expected(folder: Path, text: str, mode: str) -> torch.Tensor:
     """One text at a time, without padding."""
+    import transformers
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
