@@ -98,6 +98,8 @@ def test_a_data_set_as_unpacked_goes_from_the_split_to_the_table(name, tmp_path,
         assert "Traceback" not in outcome.err
         if command == "split-dataset":
             _check_split(tmp_path, LAYOUTS[name])
+        if command == "train-base":
+            assert "next: scaseg evaluate " in outcome.err  # the inductive setting needs no generator
     rows = json.loads(outcome.out)["tables"][0]["rows"]
     assert {row["setting"] for row in rows} == {"inductive"}
 
