@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,7 +23,7 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prefetched(function: Callable[[T], R], items: Iterable[T], workers: int, depth: int = 4) -> Iterator[R]:
+def prefetched(function: Callable[[T], R], items: Iterable[T], workers: int, depth: int = 4) -> Generator[R]:
     """Yield ``function(item)`` for each item, in order.
 
     Args:

@@ -5,7 +5,9 @@ Shapes: B images, Q queries, D visual width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from scaseg_cli.base.network import host_module
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.data.label_tally import LabelTally
+from scaseg_cli.data.prefetch import prefetched
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.queries.store import QueryStore, save_queries
 from scaseg_cli.results.console import Meter, meter, say
@@ -28,13 +31,14 @@ from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 Rows = tuple[Tensor, Tensor, Tensor]  # matched [M, D], their class ids [M], unmatched [U, D]
+_AHEAD = 2  # batches that are read while the network processes one
 _COLUMNS = ("matched", "classes", "null")
 
 
@@ -51,15 +55,18 @@ class QueryReader:
         self.recipe, self.segmentor = recipe, segmentor
         self.views = training_views(recipe, run)
 
+    def load(self, keys: list[Key]) -> dict[str, Any]:
+        """Read the views ``keys`` from their files; nothing is drawn from PyTorch's random state."""
+        return collate([self.views[key] for key in keys])
+
     @torch.no_grad()
-    def read(self, keys: list[Key], word: str) -> Rows:
-        """Compute matched embeddings, their classes, and a sample of the unmatched ones, of the views ``keys``.
+    def match(self, batch: dict[str, Any], keys: list[Key], word: str) -> Rows:
+        """Compute matched embeddings, their classes, and a sample of the unmatched ones, of the loaded views ``keys``.
 
         A key is (image, position). ``word`` and the keys determine all random draws.
         """
         seed = self.recipe.seed
         torch.manual_seed(drawn_seed(seed, word, keys[0][1]))  # matching compares masks at random points
-        batch = collate([self.views[key] for key in keys])
         visual, matches = self.segmentor.match(batch)
         matched, classes, null = [], [], []
         for i, (query, class_ids, empty) in enumerate(matches):
@@ -118,11 +125,21 @@ def collect_shards(recipe: Recipe, run: RunDir) -> None:
     shards = _shards(recipe, len(reader.views))
     own = list(zip(shards, _files(run, shards), strict=True))[world.rank :: world.size]
     with meter("queries", sum(len(shard) for shard, _ in own), unit="images") as shown:
+        missing = []
         for shard, file in own:
             if load_state(file, key) is None:
-                save_state(file, {"key": key, **_read_shard(reader, shard, recipe.queries.batch_size, shown)})
+                missing.append((shard, file))
             else:
                 shown.advance(len(shard))
+        size = recipe.queries.batch_size
+        batches = [batch for shard, _ in missing for batch in _batches(shard, size)]
+        with closing(prefetched(reader.load, batches, workers=1, depth=_AHEAD)) as loaded:
+            for shard, file in missing:
+                save_state(file, {"key": key, **_read_shard(reader, loaded, shard, size, shown)})
+
+
+def _batches(shard: list[Key], size: int) -> list[list[Key]]:
+    return [shard[first : first + size] for first in range(0, len(shard), size)]
 
 
 def _shards(recipe: Recipe, num_images: int) -> list[list[Key]]:
@@ -136,11 +153,13 @@ def _files(run: RunDir, shards: list[list[Key]]) -> list[Path]:
     return [run.path / "queries" / f"shard-{number:05d}.pt" for number in range(len(shards))]
 
 
-def _read_shard(reader: QueryReader, shard: list[Key], batch_size: int, shown: Meter) -> dict[str, Tensor]:
+def _read_shard(
+    reader: QueryReader, loaded: Iterator[dict[str, Any]], shard: list[Key], size: int, shown: Meter
+) -> dict[str, Tensor]:
+    """Compute a shard; the next batches are read in the background while the network processes one."""
     rows = []
-    for first in range(0, len(shard), batch_size):
-        batch = shard[first : first + batch_size]
-        rows.append(reader.read(batch, "queries"))
+    for batch in _batches(shard, size):
+        rows.append(reader.match(next(loaded), batch, "queries"))
         shown.advance(len(batch))
     tally = LabelTally()
     for image, position in shard:
@@ -156,15 +175,31 @@ def _joined(files: list[Path], key: str) -> tuple[Rows, LabelTally]:
     Raises:
         ScasegError: a written shard is missing, for example because the nodes do not share the folder.
     """
-    parts, tally = [], LabelTally()
+    tally, lengths = LabelTally(), []
     for file in files:
-        saved = load_state(file, key)
-        if saved is None:
-            raise ScasegError(f"{file} was written but no longer exists", "Run `scaseg train-cat` again.")
-        parts.append(tuple(saved[name] for name in _COLUMNS))
+        saved = _saved(file, key)
+        lengths.append([len(saved[name]) for name in _COLUMNS])
         tally.counts[:] += saved["labels"].numpy()
-    matched, classes, null = (torch.cat(column) for column in zip(*parts, strict=True))
-    return (matched, classes, null), tally
+    # the files are read again one by one, so that memory holds the embeddings once
+    totals = [sum(of_column) for of_column in zip(*lengths, strict=True)]
+    joined = [
+        saved[name].new_empty(total, *saved[name].shape[1:]) for name, total in zip(_COLUMNS, totals, strict=True)
+    ]
+    ends = [0] * len(_COLUMNS)
+    for file in files:
+        saved = _saved(file, key)
+        for column, name in enumerate(_COLUMNS):
+            part = saved[name]
+            joined[column][ends[column] : ends[column] + len(part)] = part
+            ends[column] += len(part)
+    return (joined[0], joined[1], joined[2]), tally
+
+
+def _saved(file: Path, key: str) -> dict[str, Any]:
+    saved = load_state(file, key)
+    if saved is None:
+        raise ScasegError(f"{file} was written but no longer exists", "Run `scaseg train-cat` again.")
+    return saved
 
 
 def live_batches(recipe: Recipe, run: RunDir) -> Callable[[int], Rows]:
@@ -173,9 +208,18 @@ def live_batches(recipe: Recipe, run: RunDir) -> Callable[[int], Rows]:
     num_images, size = len(reader.views), recipe.cat.live_images
     say(f"cat: live, running the segmentor on {size} images at every step")
 
-    def batch(iteration: int) -> Rows:
+    def keys_of(iteration: int) -> list[Key]:
         images = torch.randint(num_images, (size,), generator=seeded(recipe.seed, "live", iteration)).tolist()
-        keys = [(image, iteration * size + i) for i, image in enumerate(images)]
-        return reader.read(keys, "live-views")
+        return [(image, iteration * size + i) for i, image in enumerate(images)]
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="live-views")
+    ahead: dict[int, Future[dict[str, Any]]] = {}  # the next iteration's views, read while the network runs
+
+    def batch(iteration: int) -> Rows:
+        waiting = ahead.pop(iteration, None)
+        loaded = reader.load(keys_of(iteration)) if waiting is None else waiting.result()
+        ahead.clear()
+        ahead[iteration + 1] = pool.submit(reader.load, keys_of(iteration + 1))
+        return reader.match(loaded, keys_of(iteration), "live-views")
 
     return batch
