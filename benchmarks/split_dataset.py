@@ -159,9 +159,9 @@ def _outcome(options: argparse.Namespace, runs: dict[str, list[Run]], megabytes:
         notes=(
             f"Whole processes; {NUM_IMAGES[options.size]:,} training and {NUM_VALIDATION[options.size]:,} validation "
             "images. orjson reads only the training file, with Python's garbage collector off, as in split-dataset. In "
-            "a script that leaves it on, the collector repeatedly scans the objects that orjson creates. The "
-            "headers of the lists' images and labels are read in a pass of its own, which also takes the lists' digests. "
-            "The files are small and in the system's cache; what a cold disk costs is not measured.",
+            "a script that leaves it on, the collector repeatedly scans the objects that orjson creates. "
+            "The headers of the lists' images and labels are read in a pass of its own, which also takes the lists' "
+            "digests. The files are small and in the system's cache; what a cold disk costs is not measured.",
         ),
         machine=machine_of("cpu"),
     )
