@@ -16,7 +16,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -130,6 +129,8 @@ class BySparseMatrix(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """Return the gradients of values, places and weights."""
+        from scipy.sparse import csr_matrix  # training needs it alone, and it takes long to import
+
         values_BSMD, places, weights = ctx.saved_tensors
         width = values_BSMD.shape[3]
         corners = _corners(places, ctx.sizes, values_BSMD.shape[1])
@@ -137,7 +138,7 @@ class BySparseMatrix(torch.autograd.Function):
         gradient_RD, values_KD = gradient.reshape(-1, width), values_BSMD.reshape(-1, width)
         shape = len(gradient_RD), len(values_KD)
         ends = torch.arange(0, entries.numel() + 1, entries.numel() // len(gradient_RD), dtype=torch.int32)
-        matrix = scipy.sparse.csr_matrix((entries.view(-1).numpy(), corners.rows.view(-1).numpy(), ends.numpy()), shape)
+        matrix = csr_matrix((entries.view(-1).numpy(), corners.rows.view(-1).numpy(), ends.numpy()), shape)
         of_values = torch.from_numpy(matrix.T @ gradient_RD.numpy()).view_as(values_BSMD)
         pattern = torch.sparse_csr_tensor(ends, corners.rows.view(-1), entries.view(-1), shape, check_invariants=False)
         of_entries = torch.sparse.sampled_addmm(pattern, gradient_RD, values_KD.T, beta=0.0).values().view_as(entries)

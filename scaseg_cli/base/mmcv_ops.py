@@ -10,14 +10,19 @@ take a third of a command's start-up time. `leave_out` replaces them.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.packages import hidden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NAME = "mmcv._ext"
 _UNUSED = (
@@ -69,7 +74,7 @@ def leave_out() -> None:
 def install() -> None:
     """Make ``import mmdet.models`` work, and import it; further calls do nothing."""
     # mm* import both if they are installed: for a tracker, for language models, for an optimizer. That takes seconds.
-    with hidden("sklearn", "transformers"):
+    with hidden("sklearn", "transformers"), _later("scipy.optimize", "linear_sum_assignment"):
         if _NAME not in sys.modules and not compiled():
             _install_stand_in()
         import mmdet.models  # noqa: F401
@@ -83,3 +88,22 @@ def _install_stand_in() -> None:
 
     # On CUDA mmcv would call the compiled operator; this makes it use the PyTorch form there too.
     multi_scale_deform_attn.IS_CUDA_AVAILABLE = False
+
+
+@contextmanager
+def _later(module: str, function: str) -> Iterator[None]:
+    """Let what is imported in the block have ``function`` without importing ``module``, until it is called."""
+    if module in sys.modules:
+        yield
+        return
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module(module), function)(*args, **kwargs)
+
+    stand_in = ModuleType(module)
+    setattr(stand_in, function, call)
+    sys.modules[module] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[module]

@@ -37,7 +37,8 @@ def test_what_the_network_does_not_need_is_not_loaded_with_it():
 import sys
 from scaseg_cli.base import network
 print("mmdet.models" in sys.modules, "sklearn" in sys.modules)
-print([name for name in ("matplotlib.pyplot", "sympy", "torch.distributed.fsdp") if name in sys.modules])
+slow = ("matplotlib.pyplot", "scipy.optimize", "sympy", "torch.distributed.fsdp")
+print([name for name in slow if name in sys.modules])
 from sklearn.manifold import TSNE
 print(TSNE.__name__)
 from mmengine.model import MMFullyShardedDataParallel
