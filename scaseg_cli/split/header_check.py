@@ -6,6 +6,7 @@ The same pass takes the digest of each list, on which the keys of later stages d
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -39,10 +40,12 @@ class Headers(NamedTuple):
     Attributes:
         kinds: the number of images of each unusual kind.
         digest: of the list: names, sizes, segments and what tells whether a file was replaced (`file_marks`).
+        sizes: the bytes of each image's file, in the order of the list.
     """
 
     kinds: Counter[HeaderKind]
     digest: str
+    sizes: list[int]
 
 
 class _Chunk(NamedTuple):
@@ -50,6 +53,7 @@ class _Chunk(NamedTuple):
     errors: list[ScasegError]
     num_images: int
     digest: bytes
+    sizes: list[int]
 
 
 def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None) -> dict[Part, Headers]:
@@ -67,6 +71,7 @@ def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None
         processes = max(1, min(num_cores(), total // _A_PROCESS))
     kinds: dict[Part, Counter[HeaderKind]] = {part: Counter() for part in sets}
     digests = {part: _digest_of_labels(labelled) for part, labelled in sets.items()}
+    sizes: dict[Part, list[int]] = {part: [] for part in sets}
     errors: list[ScasegError] = []
     parts = [part for part, labelled in sets.items() for _ in range(0, len(labelled.images), _CHUNK)]
     with spread(processes, "read headers") as mapped:
@@ -83,6 +88,7 @@ def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None
             if place == 0:
                 kinds[part] += chunk.kinds
                 digests[part].update(chunk.digest)
+                sizes[part] += chunk.sizes
                 errors += chunk.errors
     if len(errors) == 1:
         raise errors[0]
@@ -90,7 +96,7 @@ def check_headers(sets: Mapping[Part, LabelledSet], processes: int | None = None
     for wrong in errors:
         mistakes.add(wrong.message)
     mistakes.stop_if_any(errors[0].hint or "" if errors else "")
-    return {part: Headers(kinds[part], digests[part].hexdigest()) for part in sets}
+    return {part: Headers(kinds[part], digests[part].hexdigest(), sizes[part]) for part in sets}
 
 
 def _digest_of_labels(labelled: LabelledSet) -> hashlib._Hash:
@@ -112,7 +118,8 @@ def _check_chunk(labelled: LabelledSet, records: Sequence[ImageRecord]) -> _Chun
             else:
                 kinds[result] += 1
     if errors:
-        return _Chunk(kinds, errors, len(records), b"")
+        return _Chunk(kinds, errors, len(records), b"", [])
     digest = hashlib.sha256(msgspec.msgpack.encode(records))
     digest.update(msgspec.msgpack.encode([file_marks(labelled, record) for record in records]))
-    return _Chunk(kinds, errors, len(records), digest.digest())
+    sizes = [os.stat(labelled.image_path(record)).st_size for record in records]
+    return _Chunk(kinds, errors, len(records), digest.digest(), sizes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +13,7 @@ from scaseg_cli.files import hash_file
 from scaseg_cli.split.lists import PARTS, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from scaseg_cli.data.records import LabelledSet
 
@@ -22,13 +21,17 @@ _END = 4096  # bytes compared before a file is read whole
 SamePairs = dict[tuple[Part, Part], list[tuple[Path, Path]]]
 
 
-def images_in_two_parts(sets: Mapping[Part, LabelledSet]) -> SamePairs:
+def images_in_two_parts(sets: Mapping[Part, LabelledSet], sizes: Mapping[Part, Sequence[int]]) -> SamePairs:
     """Find the images that are in two of the lists.
+
+    Args:
+        sets: the lists.
+        sizes: the bytes of each image's file, in the order of its list.
 
     Raises:
         ScasegError: an image cannot be read.
     """
-    files = {part: _sizes(sets[part]) for part in PARTS}
+    files = {part: dict(zip(_paths(sets[part]), sizes[part], strict=True)) for part in PARTS}
     found = {(one, other): same_files(files[one], files[other]) for one, other in combinations(PARTS, 2)}
     return {parts: pairs for parts, pairs in found.items() if pairs}
 
@@ -38,9 +41,9 @@ def names_of(pairs: list[tuple[Path, Path]]) -> list[list[str]]:
     return [[str(one), str(other)] for one, other in pairs]
 
 
-def _sizes(labelled: LabelledSet) -> dict[str, int]:
+def _paths(labelled: LabelledSet) -> list[str]:
     folder = str(labelled.images_dir.resolve())
-    return sizes_of(f"{folder}/{record.file_name}" for record in labelled.images)
+    return [f"{folder}/{record.file_name}" for record in labelled.images]
 
 
 def sizes_of(paths: Iterable[str]) -> dict[str, int]:
@@ -71,17 +74,17 @@ def same_files(ones: Mapping[str, int], others: Mapping[str, int]) -> list[tuple
     Raises:
         ScasegError: a file cannot be read.
     """
-    by_size: dict[int, list[str]] = defaultdict(list)
+    by_size: dict[int, list[str]] = {size: [] for size in others.values()}
     for path, size in ones.items():
-        by_size[size].append(path)
+        if size in by_size:
+            by_size[size].append(path)
     end, whole = cache(_end), cache(_hash)
     found = []
     for other, size in others.items():
         if other in ones:
             found.append((other, other))
             continue
-        alike = by_size.get(size, [])
-        match = next((one for one in alike if end(one) == end(other) and whole(one) == whole(other)), None)
+        match = next((one for one in by_size[size] if end(one) == end(other) and whole(one) == whole(other)), None)
         if match is not None:
             found.append((match, other))
     return [(Path(one), Path(other)) for one, other in found]

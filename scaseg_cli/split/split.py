@@ -64,7 +64,7 @@ def split_dataset(recipe: Recipe, run: RunDir, check_png: int | None = NUM_CHECK
         _check_sets(recipe, run, sets)
         headers = check_headers(sets)
         checks = check_label_sample(sets, check_png)
-        twins = images_in_two_parts(sets)
+        twins = images_in_two_parts(sets, {part: headers[part].sizes for part in PARTS})
         for index, labelled in {indexes[part]: whole[part] for part in indexes}.items():
             write_index(index, labelled)
         write_classes(run, recipe.task, classes)
