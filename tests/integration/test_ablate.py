@@ -41,7 +41,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(Segmentor, name, method)
 
-    counted("segment", len)
+    counted("encode", len)
     counted("match", lambda batch: len(batch["inputs"]))
     return seen
 
@@ -68,7 +68,7 @@ def test_four_tables_take_one_pass_over_validation_images_and_none_over_training
     assert passes["match"] == 0
     # Each selection image once, for the choices of the fine-tuning; each validation image once, for all figures; the
     # few images that are drawn as examples once more.
-    assert passes["segment"] == num_images(world, "selection") + num_images(world, "validation") + NUM_EXAMPLES
+    assert passes["encode"] == num_images(world, "selection") + num_images(world, "validation") + NUM_EXAMPLES
     assert (report["num_cells"], report["num_run"], report["num_failed"]) == (15, 1 + 8 + 11, 0)
     assert report["num_plain"] == 11 * 8 - 11 + 4 * 4  # the data is no stage here
     passes.clear()
@@ -79,7 +79,7 @@ def test_four_tables_take_one_pass_over_validation_images_and_none_over_training
 
 def test_inductive_figures_alone_take_no_pass_over_selection_images(world: World, passes: Counter[str]) -> None:
     ablate(world, "increment")
-    assert passes == {"segment": num_images(world, "validation") + NUM_EXAMPLES}
+    assert passes == {"encode": num_images(world, "validation") + NUM_EXAMPLES}
 
 
 def test_a_cell_has_the_files_and_figures_of_a_run_of_its_own(world: World) -> None:

@@ -137,8 +137,8 @@ def test_what_is_wrong_is_refused(
 def test_threads_find_what_one_finds(tiny_run: TinyRun, images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Several threads, one model: sizes differ, so that a network's state that leaked would not even fit."""
     loads = []
-    load_clip = vocabulary.load_clip
-    monkeypatch.setattr(vocabulary, "load_clip", lambda clip: loads.append(clip) or load_clip(clip))
+    load_encoder = vocabulary.load_encoder
+    monkeypatch.setattr(vocabulary, "load_encoder", lambda recipe: loads.append(recipe) or load_encoder(recipe))
     work = []
     for place, path in enumerate(images):
         with Image.open(path) as image:

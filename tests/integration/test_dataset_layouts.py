@@ -31,9 +31,9 @@ threads: 1
 tensorboard: false
 data: {{root: data}}
 clip: {{model: shapes-clip, checkpoint: shapes-clip}}
-embeddings: {{templates: single}}
+embeddings: {{encoder: clip, templates: single}}
 base:
-  backbone: {{depth: 18, width: 24, max_pool: false, checkpoint: shapes-backbone}}
+  backbone: {{timm: null, depth: 18, width: 24, max_pool: false, checkpoint: shapes-backbone}}
   channels: 64
   num_queries: 16
   pixel_decoder_layers: 1

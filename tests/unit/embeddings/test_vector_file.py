@@ -115,7 +115,7 @@ def test_the_stage_takes_a_file_and_predict_asks_it_for_new_names(recipe, run, c
     assert (row["model"], row["checkpoint"], row["num_templates"], row["dim"]) == ("vectors", str(path), 1, 5)
     stored = load_embeddings(recipe, run)
     assert torch.allclose(stored.vectors_NC, VectorFile(path).encode_text(classes.names), atol=1e-6)
-    with pytest.raises(ScasegError, match=r"was made by vectors with .*names\.npz, and the recipe has shapes-clip"):
+    with pytest.raises(ScasegError, match=r"was made by vectors with .*, and the recipe has shapes-clip"):
         load_embeddings(load_recipe("shapes-zps"), run)
     vectors = NameVectors(recipe, run)
     found, _ = vectors.of(vocabulary_of(run, (["street lamp"], [])))
