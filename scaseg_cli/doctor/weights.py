@@ -80,7 +80,7 @@ def backbone_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
         TIMM_REMEDY,
         TORCHVISION,
         torchvision_file,
-    )  # fmt: skip
+    )
 
     what, checkpoint, network = "backbone weights", recipe.base.backbone.checkpoint, recipe.base.backbone.timm
     if checkpoint is None:

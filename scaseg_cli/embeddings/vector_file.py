@@ -184,6 +184,8 @@ def _lines_of_text(path: Path, dim: int, wanted: set[str]) -> Iterator[tuple[str
                 raise ScasegError(f"{path}, line {number}: the vector of {shown(word)} has {error}", _REMEDY) from error
             left.discard(word)
             yield word, vector
+            if not left:
+                return  # the files have gigabytes
 
 
 def _is_number(text: str) -> bool:
