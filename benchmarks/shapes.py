@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 from shapes_page import Results, page
 
-from scaseg_cli.ablations.store import link_stage
 from scaseg_cli.cli.running import occupied
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
@@ -32,6 +31,7 @@ from scaseg_cli.launch import end_with_parent
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.results.console import say_plainly
 from scaseg_cli.run_dir import RunDir
+from scaseg_cli.shared_stages import take_over
 from scaseg_cli.stages import is_done, recipe_key, stage_key, stages_for
 from scaseg_cli.tasks import task_of
 
@@ -121,26 +121,13 @@ def chains(jobs: Iterable[Job]) -> list[deque[Job]]:
     return sorted(by_base.values(), key=len, reverse=True)
 
 
-def take_over(job: Job, jobs: Iterable[Job]) -> list[str]:
-    """Link the stages that other runs have finished with the same key; return their names."""
-    taken = []
-    with occupied(job.run):
-        for stage in stages_for(job.recipe):
-            if is_done(job.recipe, job.run, stage):
-                continue
-            donor = next((other for other in jobs if is_done(job.recipe, other.run, stage)), None)
-            if donor is not None:
-                link_stage(stage, donor.run, job.run)
-                taken.append(stage)
-    return taken
-
-
 def start(job: Job, jobs: Iterable[Job]) -> subprocess.Popen[bytes] | None:
     """Start the remaining stages of a run; return None if none remain."""
-    taken = [] if job.is_finished else take_over(job, jobs)
     if job.is_finished:
         say_plainly(f"seed {job.seed}, {job.variant}: up to date")
         return None
+    with occupied(job.run):
+        taken = take_over(job.recipe, job.run, [other.run for other in jobs])
     say_plainly(f"seed {job.seed}, {job.variant}: starts" + (f"; shares {', '.join(taken)}" if taken else ""))
     with open(job.run.path / "output.txt", "wb") as output:
         return subprocess.Popen(

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SEEDS = "seeds"  # the folder of one run folder for each seed
+
+
 class Output(TypedDict):
     """A file that a stage wrote."""
 
@@ -139,6 +142,16 @@ class RunDir:
     def examples_file(self) -> Path:
         """A picture of a few validation images, their labels and their predictions."""
         return self.path / "evaluation" / "examples.png"
+
+    # several seeds
+    @property
+    def seeds(self) -> Path:
+        """The folder of one run folder for each seed, with the tables of their means."""
+        return self.path / SEEDS
+
+    def of_seed(self, seed: int) -> RunDir:
+        """The run folder of one of several seeds."""
+        return RunDir(self.seeds / str(seed))
 
     # report
     @property

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from scaseg_cli.comparison.finished_run import FinishedRun, open_run
 from scaseg_cli.files import hash_file, write_json
-from scaseg_cli.recipe import save_recipe
+from scaseg_cli.recipe import load_recipe, save_recipe
 from scaseg_cli.results.table import Column, Table, write
+from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, stage_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
-    from scaseg_cli.run_dir import RunDir
+
+Make = Callable[..., FinishedRun]
 
 CLASSES = [("cat", True), ("d<o>g", True), ("cow", False), ("yak", False)]
 MAIN = {"inductive": (0.6, 0.2, 0.3), "transductive": (0.6, 0.4, 0.48)}
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Make:
+    """Make a run folder ``name`` and open it.
+
+    ``changes`` apply to the recipe; ``main`` has three figures per main row, and ``by_class`` one per class.
+    """
+
+    def make(
+        name: str = "one",
+        changes: tuple[str, ...] = (),
+        main: dict[str, tuple[float, float, float]] | None = None,
+        by_class: tuple[float | None, ...] = (0.5, 0.25, 0.125, None),
+        recipe: str = "shapes-zps",
+    ) -> FinishedRun:
+        run, made_with = RunDir(tmp_path / name), load_recipe(recipe, changes)
+        write_run(run, made_with, main, by_class)
+        return open_run(name, run.path, made_with)
+
+    return make
 
 
 def write_run(
@@ -33,7 +60,16 @@ def write_run(
     write(_per_class(measure, by_class), run.path / "evaluation", "per-class")
     for stage in STAGES:
         outputs = [run.results_file, run.per_class_file] if stage == "evaluation" else []
-        _record(run, made_with, stage, outputs, {row: {} for row in main} if stage == "evaluation" else {})
+        _record(run, made_with, stage, outputs, _summary(measure, main) if stage == "evaluation" else {})
+
+
+def _summary(measure: str, main: dict[str, tuple[float, float, float]]) -> dict[str, Any]:
+    """The figures of a record: by row, group of classes and measure."""
+    groups = ("seen", "unseen", "harmonic")
+    return {
+        row: {group: {measure: value} for group, value in zip(groups, figures, strict=True)}
+        for row, figures in main.items()
+    }
 
 
 def _results(measure: str, main: dict[str, tuple[float, float, float]]) -> Table:

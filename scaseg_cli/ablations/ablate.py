@@ -183,11 +183,11 @@ def _report(figures: Figures, store: Store) -> AblationReport:
     for path in [*folder.glob("effects.*"), *folder.glob("plot.*")]:  # from an earlier command with other rows
         path.unlink()
     tables = [result_table(figures)]
-    wrote = write(tables[0], folder, "results", with_latex=True)
+    wrote = write(tables[0], folder, "results")
     effects = effects_table(figures)
     if effects is not None:
         tables.append(effects)
-        wrote += write(effects, folder, "effects", with_latex=True)
+        wrote += write(effects, folder, "effects")
     if figures.values:
         wrote += draw(figures, folder)
     else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import GROUPS, LABEL
+from scaseg_cli.comparison.spread import mean_of, spread_of
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.results.table import Column, Table
 
 if TYPE_CHECKING:
+    from scaseg_cli.ablations.figures import Figures
     from scaseg_cli.ablations.rows import AblationRow
     from scaseg_cli.tasks import Setting
 

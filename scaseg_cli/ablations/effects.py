@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import LABEL, label_of
+from scaseg_cli.comparison.spread import mean_of, spread_of
 from scaseg_cli.results.table import Column, Table
 
 if TYPE_CHECKING:
+    from scaseg_cli.ablations.figures import Figures
     from scaseg_cli.tasks import Setting
 
 _EQUAL = 0.0005  # half of the last digit shown (0.1 %); a smaller difference counts as none

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from scaseg_cli.ablations.published import GROUPS
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import of_kind
-from scaseg_cli.measures.measure import LETTERS
+from scaseg_cli.measures.measure import LETTERS, TITLES
 from scaseg_cli.tasks import Setting, task_of
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 BySeed = dict[int, float]
 _AGAIN = "Delete the file, and run the ablation again."
-TITLES = {"pq": "PQ", "iou": "IoU"}
 
 
 @dataclass
@@ -103,13 +101,3 @@ def _summary(run: RunDir) -> dict[str, dict[str, dict[str, float | None]]]:
     summary = (run.record("evaluation") or {}).get("summary")
     kind = dict[str, dict[str, dict[str, float | None]]]
     return of_kind(summary, kind, f"the summary in {run.record_file('evaluation')}", _AGAIN)
-
-
-def mean_of(values: list[float]) -> float | None:
-    """Return the mean, or None if there is no value."""
-    return mean(values) if values else None
-
-
-def spread_of(values: list[float]) -> float | None:
-    """Return the sample standard deviation, or None for fewer than two values."""
-    return stdev(values) if len(values) > 1 else None

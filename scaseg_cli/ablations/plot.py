@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.ablations.figures import Figures, mean_of, spread_of
 from scaseg_cli.ablations.published import GROUPS, LABEL
+from scaseg_cli.comparison.spread import mean_of, spread_of
 from scaseg_cli.files import replaced
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from scaseg_cli.ablations.figures import Figures
     from scaseg_cli.ablations.rows import AblationRow
     from scaseg_cli.tasks import Setting
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.files import write_json
 from scaseg_cli.recipe import save_recipe
 from scaseg_cli.run_dir import RunDir
+from scaseg_cli.shared_stages import link_stage
 from scaseg_cli.stages import is_done, recipe_key
 
 if TYPE_CHECKING:
@@ -143,23 +143,3 @@ def _link(place: Path, target: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         place.unlink()
     place.symlink_to(wanted)
-
-
-def link_stage(stage: str, donor: RunDir, run: RunDir) -> None:
-    """Hard-link a finished stage of ``donor`` into ``run``, the record last, without a second copy on the disk.
-
-    Stages replace their recorded outputs and never write them in place, so a later run in one folder leaves the other's
-    files unchanged. The ``data`` stage records no outputs, so all files of its folder are linked.
-    """
-    source, target = donor.path / stage, run.path / stage
-    outputs = [donor.path / name for name in (donor.record(stage) or {})["outputs"]]
-    if not outputs:
-        outputs = [path for path in source.rglob("*") if path.is_file() and path != donor.record_file(stage)]
-    shutil.rmtree(target, ignore_errors=True)
-    for path in (*outputs, donor.record_file(stage)):
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, place)
-        except OSError:  # a file system without hard links
-            shutil.copy2(path, place)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaseg_cli.cli.options import LauncherOption, Options, with_options
+from scaseg_cli.cli.options import LauncherOption, Options, parsed_seeds, with_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,19 +140,10 @@ def _ablations(
     return make_ablations(
         names,
         recipe,
-        seeds=_parsed_seeds(seeds) if seeds is not None else None,
+        seeds=parsed_seeds(seeds) if seeds is not None else None,
         values=parse_values(values) if values is not None else None,
         settings=[one for one in SETTINGS if setting in (one, SettingsOption.BOTH)],
     )
-
-
-def _parsed_seeds(text: str) -> list[int]:
-    from scaseg_cli.errors import ScasegError
-
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
-        raise ScasegError(f"--seeds {text!r} is not a list of distinct whole numbers", "For example --seeds 0,1,2")
-    return [int(word) for word in words]
 
 
 def _run_cells(ablations: Sequence[Ablation], plan: Plan, launcher: JobLauncher, options: Options) -> AblateReport:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "predict": Entry("predict", _RUNS),
     "visualize": Entry("visualize", _RUNS),
     "report": Entry("report", _RUNS),
+    "compare": Entry("compare", _RUNS),
     "ablate": Entry("ablate", _RUNS),
     "ablate-job": Entry("ablate", None),
     "doctor": Entry("doctor", _RUNS),

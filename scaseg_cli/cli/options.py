@@ -15,6 +15,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from scaseg_cli.errors import ScasegError
+
 _RECIPE, _MACHINE, _OUTPUT = "Recipe", "Machine", "Output"
 # The arguments of this process, for its log and for a job that runs the same command.
 arguments: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
@@ -150,6 +152,18 @@ class NodeOptions(StageOptions):
             help="How long the machines wait for each other.",
         ),
     ] = 600  # fmt: skip
+
+
+def parsed_seeds(text: str) -> list[int]:
+    """The value of `--seeds`.
+
+    Raises:
+        ScasegError: it is not a list of distinct whole numbers.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() for word in words) or len({int(word) for word in words}) < len(words):
+        raise ScasegError(f"--seeds {text!r} is not a list of distinct whole numbers", "For example --seeds 0,1,2")
+    return [int(word) for word in words]
 
 
 def without_launcher(words: tuple[str, ...]) -> list[str]:

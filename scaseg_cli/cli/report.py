@@ -13,7 +13,7 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import remove_unfinished
 
 if TYPE_CHECKING:
-    from scaseg_cli.html_report.finished_run import FinishedRun
+    from scaseg_cli.comparison.finished_run import FinishedRun
     from scaseg_cli.html_report.make import PageOutcome
 
 
@@ -24,7 +24,7 @@ def report(
         list[Path] | None,
         typer.Argument(
             metavar="RUN", show_default=False,
-            help="Run folders, each with a finished evaluation. Default: the recipe's.",
+            help="Run folders, each with a finished evaluation, or folders of seeds. Default: the recipe's.",
         ),
     ] = None,
     output: Annotated[
@@ -48,7 +48,8 @@ def report(
 
     It shows the result tables, bars by class, confusions of unseen classes, curves of losses and of the fine-tuning, a
     map of real and generated query embeddings, a few images, the ablations in the run folder, and how the run was made.
-    Several runs are compared with the first one, separately for each task. Sections that a run cannot show, for example
+    Several runs are compared with the first one, separately for each task; runs of one recipe with several seeds, such
+    as those of `scaseg run --seeds`, are shown with their means. Sections that a run cannot show, for example
     because its weights are missing, are left out, and the page says so.
 
     Each folder RUN is reported by the recipe in it.
@@ -60,7 +61,7 @@ def report(
 
     Example: `scaseg report runs/shapes-zps runs/seed-1 -o report.html`
 
-    Example: `scaseg report runs/shapes-zps --images 0 --json`
+    Example: `scaseg report runs/shapes-zps/seeds --images 0 --json`
     """
     from scaseg_cli.cli.output import print_json, stdout_as_stderr
     from scaseg_cli.cli.running import quiet
@@ -68,7 +69,7 @@ def report(
 
     with stdout_as_stderr(), quiet(options.debug), ExitStack() as held:
         finished = _named(runs, options) if runs else [_of_recipe(options)]
-        path = output if output is not None else _place(finished)
+        path = output if output is not None else _place(runs or [], finished)
         for run in finished:
             remove_unfinished(run.run.path)
         if images:
@@ -82,17 +83,12 @@ def report(
 
 def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
     """The runs in ``folders``, each with its own recipe."""
-    from scaseg_cli.html_report.finished_run import labels_of, open_run
-    from scaseg_cli.recipe import recipe_of
+    from scaseg_cli.comparison.seed_runs import open_seed_runs
 
     for name, value in (("--recipe", options.recipe), ("--work-dir", options.work_dir)):
         if value is not None:
             raise ScasegError(f"{name} {value} and {folders[0]} both say which run it is", f"Leave out {name}.")
-    labels = labels_of(folders)
-    found = [
-        open_run(label, folder, recipe_of(folder, options.assignments))
-        for label, folder in zip(labels, folders, strict=True)
-    ]
+    found = [run for group in open_seed_runs(folders, options.assignments) for run in group.runs.values()]
     for run in found:
         if options.assignments and not run.is_own:
             raise ScasegError(
@@ -105,7 +101,7 @@ def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
 def _of_recipe(options: Options) -> FinishedRun:
     """The run of the recipe, as in other commands."""
     from scaseg_cli.cli.running import load
-    from scaseg_cli.html_report.finished_run import open_run
+    from scaseg_cli.comparison.finished_run import open_run
 
     recipe, run = load(options)
     finished = open_run(run.path.resolve().name, run.path, recipe)
@@ -117,8 +113,11 @@ def _of_recipe(options: Options) -> FinishedRun:
     return finished
 
 
-def _place(finished: list[FinishedRun]) -> Path:
-    return finished[0].run.report_file if len(finished) == 1 else Path("report.html")
+def _place(folders: list[Path], finished: list[FinishedRun]) -> Path:
+    """The page's file in the folder of a single run, or of a single recipe's seeds; else in the current folder."""
+    if len(finished) == 1:
+        return finished[0].run.report_file
+    return folders[0] / "report.html" if len(folders) == 1 else Path("report.html")
 
 
 def _hold(held: ExitStack, finished: list[FinishedRun]) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
 
-from scaseg_cli.cli.options import NodeOptions, with_options
+import typer
+
+from scaseg_cli.cli.options import NodeOptions, parsed_seeds, with_options
+from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -13,16 +17,32 @@ if TYPE_CHECKING:
 
 
 @with_options
-def run(options: NodeOptions) -> None:
+def run(
+    options: NodeOptions,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds", metavar="N,N...", rich_help_panel="Recipe", show_default=False,
+            help="Run the recipe once for each seed, in seeds/N of the run folder, and show mean and spread.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
     """Run all stages in order: the whole method, from the data to the result table.
 
     A stage whose result is up to date for this recipe is skipped, and an interrupted one resumes. After Ctrl-C, a crash
     or a change to the recipe, the same command therefore runs only what is left.
 
+    With `--seeds`, each seed has a run folder of its own below the run folder, which any command takes. Seeds share the
+    stages whose result does not depend on the seed, such as the data, and with the run folder what it has finished. The
+    table has each seed, the mean and the sample standard deviation.
+
     Reads the recipe and its data. Writes everything into the run folder: split/, embeddings/, base/, queries/, cat/,
-    union/ and evaluation/. The result table is evaluation/results.md, .csv and .json.
+    union/ and evaluation/. The result table is evaluation/results.md, .csv, .json and .tex; of several seeds,
+    seeds/results.
 
     Example: `scaseg run` uses the embedded world of drawn shapes.
+
+    Example: `scaseg run --seeds 0,1,2`
 
     Example: `scaseg run -r coco-zps --gpus 8 --set base.amp=bf16`
 
@@ -35,10 +55,50 @@ def run(options: NodeOptions) -> None:
 
     def work(recipe: Recipe, folder: RunDir) -> StageReport:
         reports = pipeline.run_all(recipe, folder)
-        stages.extend(
-            {"stage": report.stage, "ran": report.summary["ran"], "seconds": report.summary["seconds"]}
-            for report in reports
-        )
+        stages.extend(_in_brief(reports))
         return reports[-1]
 
-    run_stage(options, "split", work, lambda: {"stages": stages})
+    if seeds is not None:
+        _run_seeds(options, parsed_seeds(seeds))
+    else:
+        run_stage(options, "split", work, lambda: {"stages": stages})
+
+
+def _in_brief(reports: list[StageReport]) -> list[dict[str, Any]]:
+    return [
+        {"stage": report.stage, "ran": report.summary["ran"], "seconds": report.summary["seconds"]}
+        for report in reports
+    ]
+
+
+def _run_seeds(options: NodeOptions, seeds: list[int]) -> None:
+    """Run the recipe with each seed in a run folder of its own, and show the table of all."""
+    from scaseg_cli import pipeline, shared_stages
+    from scaseg_cli.cli.running import load, logged, occupied, run_stage
+    from scaseg_cli.comparison import seed_runs
+    from scaseg_cli.results.console import say
+
+    if options.seed is not None:
+        raise ScasegError("--seed and --seeds both set the seed", "Leave out --seed.")
+    recipes = {seed: load(dataclasses.replace(options, seed=seed))[0] for seed in seeds}
+    if any(recipe.nodes > 1 for recipe in recipes.values()):
+        raise ScasegError(
+            "--seeds runs one seed after another on one machine",
+            "For several machines, start `scaseg run --seed N --work-dir RUN/seeds/N` for each seed.",
+        )
+    ran: list[dict[str, Any]] = []
+
+    def work(_: Recipe, folder: RunDir) -> StageReport:
+        folders = {seed: folder.of_seed(seed) for seed in seeds}
+        folder.check_links(folder.seeds.name)
+        for place, (seed, own) in enumerate(folders.items(), start=1):
+            say(f"seed {seed} ({place} of {len(seeds)}): {own.path}")
+            with occupied(own), logged(own):
+                others = [folder, *(other for other in folders.values() if other != own)]
+                if taken := shared_stages.take_over(recipes[seed], own, others):
+                    say(f"seed {seed}: shares {', '.join(taken)}")
+                reports = pipeline.run_all(recipes[seed], own)
+            ran.append({"seed": seed, "folder": str(own.path), "stages": _in_brief(reports)})
+        return seed_runs.report_seeds(seed_runs.open_seeds(recipes, folders), folder)
+
+    run_stage(options, "split", work, lambda: {"seeds": ran})

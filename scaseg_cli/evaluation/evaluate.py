@@ -24,7 +24,7 @@ from scaseg_cli.measures.result_table import (
     result_table,
 )
 from scaseg_cli.results.stage_report import StageReport
-from scaseg_cli.results.table import Table, write
+from scaseg_cli.results.table import Table, paths_of, write
 from scaseg_cli.stages import needs_of, recording, require
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
     stems, neighbours = ["results", "per-class"], None
     if {"base", "transductive"} <= {row.name for row in rows}:
         stems.append("neighbours")
-    outputs = [folder / f"{stem}{suffix}" for stem in stems for suffix in (".json", ".csv", ".md")]
+    outputs = [path for stem in stems for path in paths_of(folder, stem)]
     outputs.append(run.examples_file)
     with recording(recipe, run, "evaluation", *outputs) as summary:
         (scored, summaries, picture), summary.waited = yield _Request(rows, shown)

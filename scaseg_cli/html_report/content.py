@@ -23,7 +23,7 @@ from scaseg_cli.results.table import Table, json_value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scaseg_cli.html_report.finished_run import FinishedRun
+    from scaseg_cli.comparison.finished_run import FinishedRun
     from scaseg_cli.html_report.survey import Survey
 
 T = TypeVar("T")

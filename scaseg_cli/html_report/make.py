@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from scaseg_cli.comparison.seed_runs import SeedRuns, alone, by_recipe, seed_table
+from scaseg_cli.comparison.side_by_side import Comparison, compare
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_text
-from scaseg_cli.html_report.comparison import Comparison, compare
 from scaseg_cli.html_report.content import Content, gather
 from scaseg_cli.html_report.page import render
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from scaseg_cli.html_report.finished_run import FinishedRun
+    from scaseg_cli.comparison.finished_run import FinishedRun
+    from scaseg_cli.results.table import Table
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class PageOutcome:
         path: path of the page.
         contents: content of each run.
         comparisons: one for each task that several runs have.
+        means: the result table of each recipe that several seeds have run.
     """
 
     path: Path
     contents: list[Content]
     comparisons: list[Comparison]
+    means: list[Table]
 
     def as_json_value(self) -> dict[str, Any]:
         """Return the path and the numbers that the page shows."""
@@ -40,6 +44,7 @@ class PageOutcome:
             "bytes": self.path.stat().st_size,
             "runs": [content.as_json_value() for content in self.contents],
             "comparisons": [comparison.as_json_value() for comparison in self.comparisons],
+            "means": [table.as_json_value() for table in self.means],
         }
 
 
@@ -56,9 +61,18 @@ def make_report(runs: Sequence[FinishedRun], output: Path, images: int) -> PageO
     """
     _check(output)
     contents = [gather(run, images) for run in runs]
-    comparisons = compare(runs)
-    write_text(output, render(contents, comparisons))
-    return PageOutcome(output, contents, comparisons)
+    groups = by_recipe(runs)
+    comparisons = _compared(runs, groups)
+    means = [seed_table(group) for group in groups if len(group.runs) > 1]
+    write_text(output, render(contents, comparisons, means))
+    return PageOutcome(output, contents, comparisons, means)
+
+
+def _compared(runs: Sequence[FinishedRun], groups: Sequence[SeedRuns]) -> list[Comparison]:
+    """The recipes of each task side by side, their seeds as means; of a task with one recipe, its seeds."""
+    found = compare(groups)
+    tasks = {comparison.name for comparison in found}
+    return found + compare([alone(run) for run in runs if run.task.name not in tasks])
 
 
 def _check(output: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from scaseg_cli.html_report.comparison import Comparison
+    from scaseg_cli.comparison.side_by_side import Comparison
     from scaseg_cli.html_report.content import Content
 
 
@@ -87,16 +87,21 @@ class RunView(NamedTuple):
         return [section for section, is_there in there.items() if is_there]
 
 
-def render(contents: Sequence[Content], comparisons: Sequence[Comparison]) -> str:
+def render(contents: Sequence[Content], comparisons: Sequence[Comparison], means: Sequence[Table] = ()) -> str:
     """Render the HTML document."""
     environment = Environment(
         loader=PackageLoader("scaseg_cli.html_report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(cells=cells, header=header, shown=shown, in_words=in_words)
+    environment.filters.update(cells=cells, header=header, shown=shown, in_words=in_words, strong_rows=strong_rows)
     environment.globals.update(version=__version__)
     runs = [_view(f"run-{place}", content) for place, content in enumerate(contents, start=1)]
-    return environment.get_template("report.html").render(runs=runs, comparisons=comparisons)
+    return environment.get_template("report.html").render(runs=runs, comparisons=comparisons, means=means)
+
+
+def strong_rows(table: Table) -> list[bool]:
+    """For each row, whether it is displayed in bold."""
+    return [row.get("_style") == "bold" for row in table.rows]
 
 
 def cells(table: Table, row: dict[str, Any]) -> list[tuple[Column, PageCell]]:

@@ -10,7 +10,7 @@ from scaseg_cli.results.table import Column, Table
 from scaseg_cli.stages import STAGES
 
 if TYPE_CHECKING:
-    from scaseg_cli.html_report.finished_run import FinishedRun
+    from scaseg_cli.comparison.finished_run import FinishedRun
 
 _COMMIT = 10  # characters of a commit that are shown
 

@@ -22,7 +22,7 @@ from scaseg_cli.results.console import say_plainly
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scaseg_cli.html_report.finished_run import FinishedRun
+    from scaseg_cli.comparison.finished_run import FinishedRun
 
 KIND = "look at the validation images"
 KEPT = 60  # real embeddings per class

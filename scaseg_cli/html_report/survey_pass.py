@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scaseg_cli.base.segmentor import Encoded
-    from scaseg_cli.html_report.finished_run import FinishedRun
+    from scaseg_cli.comparison.finished_run import FinishedRun
 
 _LEAST_IOU = 0.5
 

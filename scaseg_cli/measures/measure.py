@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scaseg_cli.results.table import Column
 
 LETTERS = {"seen": "s", "unseen": "u", "harmonic": "h"}  # the prefix of a measure's title for each group of classes
+TITLES = {"pq": "PQ", "iou": "IoU"}  # of the main measures, by their keys
 
 
 class Counts(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scaseg_cli.measures.measure import LETTERS, Measure
+from scaseg_cli.measures.measure import LETTERS, TITLES, Measure
 from scaseg_cli.results.table import Column, Table
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def neighbour_table(before: Summary, after: Summary, names: Sequence[str], neare
         names: the class names.
         nearest: pairs of an unseen class id and the id of the seen class with the nearest vector.
     """
-    title = before.main.upper() if before.main == "pq" else "IoU"
+    title = TITLES[before.main]
     columns = [
         Column("unseen", "unseen class"),
         Column("unseen_before", f"{title}, base", "percent"),

@@ -24,6 +24,9 @@ _LATEX = str.maketrans(
     | {
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
+        "<": r"\textless{}",  # LaTeX's default font has other signs in the places of these three
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
         "^": r"\textasciicircum{}",
         "±": r"$\pm$",
         "Δ": r"$\Delta$",
@@ -171,7 +174,9 @@ class Table:
         lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
         lines += [_latex_line([_latex(header(column)) for column in self.columns]), r"\midrule"]
         for place, (row, cells) in enumerate(zip(self.rows, self.shown_rows(), strict=True)):
-            cells, bold = [_latex(cell) for cell in cells], self.bold_cells(row)
+            numeric = [column.is_numeric for column in self.columns]
+            cells = [_latex_number(cell) if numeric[i] else _latex(cell) for i, cell in enumerate(cells)]
+            bold = self.bold_cells(row)
             lines.append(_latex_line([rf"\textbf{{{cell}}}" if bold[i] else cell for i, cell in enumerate(cells)]))
             lines += [r"\midrule"] if row.get("_section") and place + 1 < len(self.rows) else []
         lines += [r"\bottomrule", r"\end{tabular}"]
@@ -179,19 +184,21 @@ class Table:
         return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
-def write(table: Table, folder: Path, stem: str, with_latex: bool = False) -> list[Path]:
-    """Write ``folder/stem`` as .json, .csv, .md and, on request, .tex, each atomically; return the paths.
+def paths_of(folder: Path, stem: str) -> list[Path]:
+    """The paths that `write` writes."""
+    return [folder / f"{stem}{suffix}" for suffix in (".json", ".csv", ".md", ".tex")]
+
+
+def write(table: Table, folder: Path, stem: str) -> list[Path]:
+    """Write ``folder/stem`` as .json, .csv, .md and .tex, each atomically; return the paths.
 
     Raises:
         ScasegError: the folder cannot be written.
     """
-    paths = [folder / f"{stem}{suffix}" for suffix in (".json", ".csv", ".md")]
+    paths = paths_of(folder, stem)
     write_json(paths[0], table.as_json_value())
-    write_text(paths[1], table.to_csv())
-    write_text(paths[2], table.to_markdown())
-    if with_latex:
-        paths.append(folder / f"{stem}.tex")
-        write_text(paths[3], table.to_latex())
+    for path, text in zip(paths[1:], (table.to_csv(), table.to_markdown(), table.to_latex()), strict=True):
+        write_text(path, text)
     return paths
 
 
@@ -285,5 +292,12 @@ def _latex(text: str) -> str:
     return " ".join(text.split()).translate(_LATEX)
 
 
+def _latex_number(text: str) -> str:
+    """A number with a minus sign in place of a hyphen."""
+    text = _latex(text)
+    return f"$-${text[1:]}" if text.startswith("-") and text != MISSING else text
+
+
 def _latex_line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    line = " & ".join(cells) + r" \\"
+    return "{}" + line if line.startswith(("[", "*")) else line  # which the line break above would take as its own

@@ -20,12 +20,12 @@ from scaseg_cli.ablations.ablate import make_ablations
 from scaseg_cli.ablations.plan import make_plan
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.checkpoints import save_tensors
+from scaseg_cli.comparison.finished_run import open_run
 from scaseg_cli.embeddings.encoders import vector_source
 from scaseg_cli.embeddings.store import ClassEmbeddings, load_embeddings, save_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, write_json
 from scaseg_cli.html_report.content import gather
-from scaseg_cli.html_report.finished_run import open_run
 from scaseg_cli.html_report.page import render
 from scaseg_cli.html_report.survey import GENERATED, KIND, kept_survey
 from scaseg_cli.pipeline import split_dataset, stage_states

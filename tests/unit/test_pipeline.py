@@ -5,7 +5,7 @@ from typing import Any
 
 from scaseg_cli import pipeline
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.results.table import Column, Table, write
+from scaseg_cli.results.table import Column, Table, paths_of, write
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, recording, stages_for
 
@@ -71,5 +71,5 @@ def test_a_run_that_is_up_to_date_does_nothing_and_has_its_result(tmp_path: Path
     assert {type(report.summary["seconds"]) for report in reports} == {float}
     assert reports[2].summary["of"] == "base"
     assert [shown.as_json_value() for shown in reports[-1].tables] == [table.as_json_value()]
-    assert reports[-1].wrote == [run.path / "evaluation" / f"results{suffix}" for suffix in (".json", ".csv", ".md")]
+    assert reports[-1].wrote == paths_of(run.path / "evaluation", "results")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -7,10 +7,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from stage_records import RECORD
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.run_dir import RunDir
 
 FOLDER = Path(__file__).parents[3] / "benchmarks"
 CONTROLS = {"base-best-increment": 0.41, "control": 0.2, "control-best-increment": 0.43}
@@ -170,20 +168,6 @@ def test_runs_with_one_base_model_follow_each_other(shapes, tmp_path):
 def test_a_recipe_without_what_is_compared_is_refused(shapes, tmp_path):
     with pytest.raises(ScasegError, match="leaves out"):
         shapes.make_jobs("shapes-zps", ("union.control=false",), (0,), tmp_path)
-
-
-def test_a_linked_stage_replaces_what_was_there(shapes, tmp_path):
-    donor, run = RunDir(tmp_path / "a"), RunDir(tmp_path / "b")
-    for place in (donor, run):
-        place.folder("cat")
-    donor.generator_file.write_text("new")
-    (donor.path / "cat" / "progress.pt").write_text("not an output")
-    (run.path / "cat" / "old").write_text("old")
-    donor.write_record("cat", RECORD | {"outputs": {"cat/generator.safetensors": {"sha256": "0", "bytes": 3}}})
-    shapes.link_stage("cat", donor, run)
-    assert sorted(path.name for path in (run.path / "cat").iterdir()) == ["generator.safetensors", "record.json"]
-    assert run.generator_file.read_text() == "new"
-    assert run.record("cat") == donor.record("cat")
 
 
 def test_the_command_shows_no_path_of_this_machine(shapes, tmp_path):

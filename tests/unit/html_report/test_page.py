@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 from report_page import check_page
 
+from scaseg_cli.comparison.seed_runs import alone
+from scaseg_cli.comparison.side_by_side import compare
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.html_report.comparison import compare
 from scaseg_cli.html_report.content import gather
 from scaseg_cli.html_report.make import make_report
 from scaseg_cli.html_report.page import render
@@ -26,7 +27,7 @@ TABLE = {
 
 def page_of(*runs, images=0):
     contents = [gather(run, images) for run in runs]
-    return check_page(render(contents, compare(runs))), contents
+    return check_page(render(contents, compare([alone(run) for run in runs]))), contents
 
 
 def test_names_are_escaped_wherever_they_come_from(make_run):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.results.table import Column, Table, json_value, shown, write
+from scaseg_cli.results.table import Column, Table, json_value, paths_of, shown, write
 
 
 @pytest.fixture
@@ -75,13 +75,15 @@ def test_json_has_whole_fractions_and_no_marks(table):
     }
 
 
-def test_write_makes_three_whole_files(table, tmp_path):
+def test_write_makes_four_whole_files(table, tmp_path):
     paths = write(table, tmp_path / "evaluation", "results")
-    assert [path.name for path in paths] == ["results.json", "results.csv", "results.md"]
+    assert paths == paths_of(tmp_path / "evaluation", "results")
+    assert [path.name for path in paths] == ["results.json", "results.csv", "results.md", "results.tex"]
     assert json.loads(paths[0].read_text()) == table.as_json_value()
     assert paths[1].read_text() == table.to_csv()
     assert paths[2].read_text() == table.to_markdown()
-    assert len(list(paths[0].parent.iterdir())) == 3
+    assert paths[3].read_text() == table.to_latex()
+    assert len(list(paths[0].parent.iterdir())) == 4
 
 
 @pytest.fixture
@@ -130,10 +132,22 @@ def test_latex(spread_table):
     ]
 
 
-def test_latex_is_written_where_wanted(table, tmp_path):
-    paths = write(table, tmp_path, "results", with_latex=True)
-    assert paths[-1].read_text() == table.to_latex()
-    assert [path.suffix for path in paths] == [".json", ".csv", ".md", ".tex"]
+def test_signs_that_mean_something_to_latex_are_escaped():
+    columns = [Column("row", "{$1}"), Column("change", "h", "points"), Column("loss", "loss", "number")]
+    rows = [
+        {"row": "[a] ~b~ <c> | \\d", "change": -0.0123, "loss": -1.5},
+        {"row": "* # 5 %", "change": 0.5},
+    ]
+    lines = Table("A_1 & B", columns, rows, ["{}"]).to_latex().splitlines()
+    assert lines[3] == r"\caption{A\_1 \& B}"
+    assert lines[6] == r"\{\$1\} & h & loss \\"
+    # a bracket or a star at the start of a row would belong to the line break before it
+    assert lines[8] == (
+        r"{}[a] \textasciitilde{}b\textasciitilde{} \textless{}c\textgreater{} \textbar{} \textbackslash{}d "
+        r"& $-$1.2 & $-$1.50 \\"
+    )
+    assert lines[9] == r"{}* \# 5 \% & +50.0 & - \\"
+    assert lines[12] == r"\par\footnotesize \{\}"
 
 
 def test_write_reports_a_folder_that_cannot_be_made(table, tmp_path):

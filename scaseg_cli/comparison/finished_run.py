@@ -14,7 +14,7 @@ from scaseg_cli.files import hash_file
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.table import Table, read_table
-from scaseg_cli.run_dir import RunDir
+from scaseg_cli.run_dir import SEEDS, RunDir
 from scaseg_cli.stages import has_lists_of, stage_key, stages_for
 from scaseg_cli.tasks import Task, task_of
 
@@ -143,6 +143,8 @@ def _chain(recipe: Recipe, run: RunDir, evaluation: dict[str, Any]) -> tuple[dic
 def labels_of(folders: Sequence[Path]) -> list[str]:
     """Return a short name for each run: the folder's name, or the whole paths if two names are equal.
 
+    A folder of seeds has the name of its run, and a run in it the name of its seed.
+
     Raises:
         ScasegError: a folder is given twice.
     """
@@ -150,7 +152,13 @@ def labels_of(folders: Sequence[Path]) -> list[str]:
     for place, path in enumerate(whole):
         if path in whole[:place]:
             raise ScasegError(f"{folders[place]} is given twice", "Name each run once.")
-    names = [path.name for path in whole]
+    names = [_name_of(path) for path in whole]
     if len(set(names)) == len(names):
         return names
     return [str(folder) for folder in folders]
+
+
+def _name_of(folder: Path) -> str:
+    if folder.name == SEEDS:
+        return folder.parent.name
+    return f"seed {folder.name}" if folder.parent.name == SEEDS and folder.name.isdecimal() else folder.name

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from scaseg_cli.comparison.finished_run import labels_of, open_run
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.html_report.finished_run import labels_of, open_run
 from scaseg_cli.html_report.provenance import provenance
 from scaseg_cli.recipe import load_recipe, recipe_of
 
