@@ -31,7 +31,7 @@ def scene(
     found, areas = np.unique(label, return_counts=True)
     chosen = random.choice(category_ids, len(found)).tolist()
     segments = tuple(
-        Segment(segment_id, category_id, area, (0, 0, width, height), 0)
+        Segment(segment_id, category_id, area, 0)
         for segment_id, category_id, area in zip(found.tolist(), chosen, areas.tolist(), strict=True)
     )
     name = f"{image_id:012d}"

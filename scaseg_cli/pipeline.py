@@ -222,8 +222,8 @@ def _report_of(run: RunDir, stage: str) -> StageReport:
     tables = []
     if stage == "evaluation":
         tables.append(read_table(run.results_file))
-        if any(run.path / name == run.neighbours_file for name in record.get("outputs", {})):
-            tables.append(read_table(run.neighbours_file))
+        written = {run.path / name for name in record.get("outputs", {})}
+        tables += [read_table(file) for file in (run.intervals_file, run.neighbours_file) if file in written]
     wrote: list[Path] = [run.path / name for name in record.get("outputs", {})]
     return StageReport(stage, tables, wrote, None, dict(record.get("summary", {})))
 

@@ -134,6 +134,16 @@ class RunDir:
         return self.path / "evaluation" / "per-class.json"
 
     @property
+    def intervals_file(self) -> Path:
+        """The table of intervals over the validation images as JSON, with CSV and Markdown beside it."""
+        return self.path / "evaluation" / "intervals.json"
+
+    @property
+    def image_counts_file(self) -> Path:
+        """The counts of every row of the result table by validation image and class."""
+        return self.path / "evaluation" / "image-counts.npz"
+
+    @property
     def neighbours_file(self) -> Path:
         """The table of unseen classes and their nearest seen classes as JSON, with CSV and Markdown beside it."""
         return self.path / "evaluation" / "neighbours.json"

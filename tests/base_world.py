@@ -65,7 +65,7 @@ def stripes(task: Task, image_id: int, *class_ids: int, size: tuple[int, int] = 
     edges = np.linspace(0, width, len(class_ids) + 1).astype(int)
     for place in range(len(class_ids)):
         label[:, edges[place] : edges[place + 1]] = place + 1
-    segments = tuple(Segment(i + 1, class_id, 1, (0, 0, 1, 1), False) for i, class_id in enumerate(class_ids))
+    segments = tuple(Segment(i + 1, class_id, 1, False) for i, class_id in enumerate(class_ids))
     image = np.random.default_rng(image_id).integers(0, 256, (height, width, 3), dtype=np.uint8)
     record = ImageRecord(image_id, f"{image_id}.png", f"{image_id}.png", width, height, segments)
     make = panoptic_sample if task is ZPS else semantic_sample

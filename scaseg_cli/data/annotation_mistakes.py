@@ -157,13 +157,12 @@ def _read_segments(
             mistakes.add(f"image {image_id}: {problem}")
             continue
         ids.add(item["id"])
-        area, bbox = item.get("area"), item.get("bbox")
+        area = item.get("area")
         segments.append(
             Segment(
                 item["id"],
                 item["category_id"],
                 None if area != area else area,  # NaN
-                None if bbox is None else tuple(bbox),
                 int(item.get("iscrowd") or 0),
             )
         )
@@ -177,7 +176,7 @@ def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str | 
         segment_id = item.get("id") if isinstance(item, dict) else None
         return f"segment {segment_id!r:.80}: {problem}" if segment_id is not None else f"a segment: {problem}"
     segment_id, category_id = item["id"], item["category_id"]
-    area, bbox, iscrowd = (item.get(key) for key in ("area", "bbox", "iscrowd"))
+    area, iscrowd = item.get("area"), item.get("iscrowd")
     if not 0 < segment_id <= MAX_SEGMENT_ID:
         return f"segment id {segment_id} is not in 1..{MAX_SEGMENT_ID} (0 is void)"
     if segment_id in ids:
@@ -186,8 +185,6 @@ def _segment_problem(item: Any, category_ids: set[int], ids: set[int]) -> str | 
         return f"segment {segment_id} has category_id {category_id}, which is not among the categories"
     if area is not None and type(area) not in _NUMBERS:
         return f"segment {segment_id}: area is {area!r:.80}, not a number"
-    if bbox is not None and (type(bbox) is not list or len(bbox) != 4 or not _NUMBERS.issuperset(map(type, bbox))):
-        return f"segment {segment_id}: bbox is {bbox!r:.80}, not four numbers"
     if iscrowd not in (None, 0, 1):
         return f"segment {segment_id}: iscrowd is {iscrowd!r:.80}, not 0 or 1"
     return None

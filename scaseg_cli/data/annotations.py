@@ -13,17 +13,19 @@ import gc
 from codecs import BOM_UTF8
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from mmap import ACCESS_READ, mmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import numpy as np
 import orjson
 
 from scaseg_cli.data.annotation_mistakes import are_plain, read_categories, read_closely
 from scaseg_cli.data.class_names import names_in
 from scaseg_cli.data.mistakes import Mistakes
-from scaseg_cli.data.records import Category, Findings, ImageRecord, LabelledSet, Segment
+from scaseg_cli.data.records import MAX_SEGMENT_ID, Category, Findings, ImageRecord, LabelledSet, Segment
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -142,11 +144,13 @@ def _categories(items: object) -> tuple[Category, ...] | None:
 
 def _segments_are_right(annotations: list[_Annotation], category_ids: set[int]) -> bool:
     """Whether segment ids are unique within each image and all categories are known."""
-    for annotation in annotations:
-        segments = annotation.segments_info
-        if len(set(map(_ID, segments))) != len(segments) or not category_ids.issuperset(map(_CATEGORY_ID, segments)):
-            return False
-    return True
+    segments = [annotation.segments_info for annotation in annotations]
+    counts = np.fromiter(map(len, segments), np.int64, len(segments))
+    ids = np.fromiter(map(_ID, chain.from_iterable(segments)), np.int64, int(counts.sum()))
+    ids += np.repeat(np.arange(len(counts)) * (MAX_SEGMENT_ID + 1), counts)  # equal only within one image
+    ids.sort()
+    known = category_ids.issuperset(map(_CATEGORY_ID, chain.from_iterable(segments)))
+    return known and not (ids[1:] == ids[:-1]).any()
 
 
 def _joined(images: list[_Image], annotations: list[_Annotation]) -> tuple[tuple[ImageRecord, ...], Findings] | None:

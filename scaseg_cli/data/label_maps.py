@@ -116,16 +116,13 @@ def digest_of(values_HW: MapPixels) -> str:
     return hashlib.sha256(np.ascontiguousarray(values_HW).data).hexdigest()[:32]
 
 
-def segments_of(
-    counts: dict[int, int], labelled: LabelledSet, path: Path, size: tuple[int, int]
-) -> tuple[Segment, ...]:
+def segments_of(counts: dict[int, int], labelled: LabelledSet, path: Path) -> tuple[Segment, ...]:
     """Make one segment for each class in a label map, in the order of the class ids.
 
     Args:
         counts: the result of `count_values`.
         labelled: the set, for its classes.
         path: the label map, for the error message.
-        size: W, H.
 
     Raises:
         ScasegError: the map contains values that are not classes.
@@ -140,8 +137,7 @@ def segments_of(
             areas[segment_id] = areas.get(segment_id, 0) + count
     if strange:
         raise _beyond_classes(counts, strange, labelled, path)
-    whole = (0, 0, *size)
-    return tuple(Segment(segment_id, segment_id - 1, area, whole, 0) for segment_id, area in sorted(areas.items()))
+    return tuple(Segment(segment_id, segment_id - 1, area, 0) for segment_id, area in sorted(areas.items()))
 
 
 def _beyond_classes(counts: dict[int, int], values: list[int], labelled: LabelledSet, path: Path) -> ScasegError:
@@ -176,7 +172,7 @@ def read_label_map(labelled: LabelledSet, record: ImageRecord) -> NDArray[np.int
     size = (record.width, record.height)
     values = read_map(path, size, f"its image {record.file_name}", labelled.colours)
     is_known = record.label_digest in (None, digest_of(values))
-    if not is_known or segments_of(count_values(values), labelled, path, size) != record.segments:
+    if not is_known or segments_of(count_values(values), labelled, path) != record.segments:
         raise ScasegError(
             f"the label map {path} has changed since the data was split",
             "Run `scaseg split-dataset` again.",

@@ -6,8 +6,11 @@ pixel, gets one segment per class, so code that works on segments need not know 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -16,7 +19,7 @@ import numpy as np
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +31,7 @@ VOID = 0  # the segment id of pixels that belong to no segment
 MAX_SEGMENT_ID = 256**3 - 1  # in a panoptic PNG
 IGNORED = 255  # value of pixels without a class in a label map
 MAX_MAP_VALUE = 65_535  # in a label map of 16 bits per pixel
+_CATEGORY_ID = attrgetter("category_id")
 ALWAYS_IGNORED = (IGNORED, MAX_MAP_VALUE)  # values that are never a class
 
 
@@ -52,18 +56,18 @@ def ids_in_order(image_ids: Iterable[ImageId]) -> list[ImageId]:
 class Segment(msgspec.Struct, frozen=True, gc=False):
     """One segment of one image. msgspec builds it directly from an annotation file: COCO has 1.3 million of them.
 
+    A file's bounding boxes are not read: nothing here uses them, and they would be half of the memory.
+
     Attributes:
         id: the value of its pixels in the label, never 0 and unique in the image; category_id + 1 for a label map.
         category_id: the dataset's own id.
         area: size in pixels; None where the annotation file does not say.
-        bbox: x, y, width, height in pixels; the whole image for a label map; None where the file does not say.
         iscrowd: 1 for a region of several instances that are not annotated separately.
     """
 
     id: Annotated[int, msgspec.Meta(ge=1, le=MAX_SEGMENT_ID)]
     category_id: int
     area: int | float | None = None
-    bbox: tuple[int | float, int | float, int | float, int | float] | None = None
     iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
 
 
@@ -101,6 +105,48 @@ class Findings:
     unknown: tuple[str, ...] = ()
     without_class: Mapping[ImageId, Mapping[int, int]] = field(default_factory=dict)
     ignored_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentClasses:
+    """The category ids of the segments of N images, as arrays, which count 1.3 million segments quickly.
+
+    Attributes:
+        category_ids: of the S segments, image after image, int64 [S].
+        places: the place of each segment's image in the set, int64 [S].
+        num_images: N.
+    """
+
+    category_ids: NDArray[np.int64]
+    places: NDArray[np.int64]
+    num_images: int
+
+    @classmethod
+    def of(cls, images: Sequence[ImageRecord]) -> SegmentClasses:
+        """Collect them from the records."""
+        segments = [record.segments for record in images]
+        places = np.repeat(np.arange(len(segments)), np.fromiter(map(len, segments), np.int64, len(segments)))
+        ids = np.fromiter(map(_CATEGORY_ID, chain.from_iterable(segments)), np.int64, len(places))
+        return cls(ids, places, len(segments))
+
+    def images_with(self, category_ids: Iterable[int], other: bool = False) -> NDArray[np.bool_]:
+        """Whether each image has a segment of one of these classes, or with ``other`` of any other class, bool [N]."""
+        found = np.isin(self.category_ids, np.array([*category_ids], dtype=np.int64), invert=other)
+        return np.bincount(self.places[found], minlength=self.num_images) > 0
+
+    def counts(self) -> Counter[int]:
+        """The number of segments of each class."""
+        ids, counts = np.unique(self.category_ids, return_counts=True)
+        return Counter(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+
+    def images_with_several(self, category_ids: Iterable[int]) -> Counter[int]:
+        """For each of these classes, the number of images that have more than one segment of it."""
+        classes = np.unique(np.array([*category_ids], dtype=np.int64))
+        among = np.isin(self.category_ids, classes)
+        pairs = self.places[among] * len(classes) + np.searchsorted(classes, self.category_ids[among])
+        found, counts = np.unique(pairs, return_counts=True)
+        several = classes[found[counts > 1] % max(len(classes), 1)]
+        return Counter(several.tolist())
 
 
 @dataclass(frozen=True)
@@ -142,6 +188,11 @@ class LabelledSet:
         table[list(self.map_values)] = [category.id + 1 for category in self.categories]
         table[[*self.ignored, *ALWAYS_IGNORED]] = VOID
         return table
+
+    @cached_property
+    def segment_classes(self) -> SegmentClasses:
+        """The category ids of all segments, as arrays."""
+        return SegmentClasses.of(self.images)
 
     def image_path(self, record: ImageRecord) -> Path:
         """Path of the image file."""

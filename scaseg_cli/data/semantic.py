@@ -100,7 +100,7 @@ def _records(
             continue
         try:
             size = (content.width, content.height)
-            segments = segments_of(content.counts, empty, empty.labels_dir / pair.label, size)
+            segments = segments_of(content.counts, empty, empty.labels_dir / pair.label)
         except ScasegError as error:
             errors.append(error)
             continue
@@ -235,10 +235,7 @@ def _check_index(index: _Index) -> None:
 
 
 def _record(image: _Image) -> ImageRecord:
-    whole = (0, 0, image.width, image.height)
-    segments = tuple(
-        Segment(category_id + 1, category_id, pixels, whole, 0) for category_id, pixels in image.pixels.items()
-    )
+    segments = tuple(Segment(category_id + 1, category_id, pixels, 0) for category_id, pixels in image.pixels.items())
     size = (image.width, image.height)
     return ImageRecord(image.image_id, image.file_name, image.label_name, *size, segments, image.digest)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
@@ -11,15 +14,18 @@ from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.choices_file import read_choices
 from scaseg_cli.evaluation.examples import ExampleRow, Shown, draw_rows, save_examples
-from scaseg_cli.evaluation.score import score
+from scaseg_cli.evaluation.score import Scores, score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
+from scaseg_cli.files import write_bytes
+from scaseg_cli.measures.bootstrap import Bootstrap
 from scaseg_cli.measures.result_table import (
     CHOSEN,
     MAIN,
     ResultRow,
     advice,
     class_table,
+    interval_table,
     neighbour_table,
     result_table,
 )
@@ -30,6 +36,7 @@ from scaseg_cli.stages import needs_of, recording, require
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scaseg_cli.measures.bootstrap import ImageCounts
     from scaseg_cli.measures.summary import Summary
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
@@ -53,7 +60,7 @@ class _Answer(NamedTuple):
     """What the pass returns to a run."""
 
     scored: ScoredSet
-    summaries: dict[str, Summary]
+    scores: Scores
     picture: list[ExampleRow]
 
 
@@ -90,10 +97,10 @@ def evaluate_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
         recipes = [cells[index][0] for index, _ in requests]
         scored = ScoredSet(*cells[requests[0][0]], "validation")
         candidates = [[row.candidate for row in request.rows] for _, request in requests]
-        summaries = score(scored, list(zip(recipes, candidates, strict=True)))
+        scores = score(scored, list(zip(recipes, candidates, strict=True)))
         columns = [request.shown for _, request in requests]
         pictures = draw_rows(scored, list(zip(recipes, columns, strict=True)))
-        return [_Answer(scored, *found) for found in zip(summaries, pictures, strict=True)]
+        return [_Answer(scored, *found) for found in zip(scores, pictures, strict=True)]
 
     return share_pass([_evaluation(*cell) for cell in cells], one_pass)
 
@@ -104,26 +111,38 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
     rows = table_rows(recipe, run)
     shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in MAIN]
     folder = run.results_file.parent
-    stems, neighbours = ["results", "per-class"], None
+    stems, neighbours = ["results", "per-class", "intervals"], None
     if {"base", "transductive"} <= {row.name for row in rows}:
         stems.append("neighbours")
     outputs = [path for stem in stems for path in paths_of(folder, stem)]
-    outputs.append(run.examples_file)
+    outputs += [run.examples_file, run.image_counts_file]
     with recording(recipe, run, "evaluation", *outputs) as summary:
-        (scored, summaries, picture), summary.waited = yield _Request(rows, shown)
+        (scored, (summaries, counts), picture), summary.waited = yield _Request(rows, shown)
         table = result_table(recipe.name, scored.measure, len(scored.images.images), rows, summaries)
         main = next(row for row in reversed(rows) if row.setting != "control" and row.name != "last")
         title = f"{main.setting}, {main.model}: by class"
         table.notes.extend(advice(rows, summaries, recipe.evaluation.increments))
         write(table, folder, "results")
         write(class_table(title, scored.measure, summaries[main.name], scored.classes.names), folder, "per-class")
+        intervals = interval_table(scored.measure, rows, summaries, Bootstrap(scored.measure, counts))
+        write(intervals, folder, "intervals")
+        _write_counts(run, scored, counts)
         if "neighbours" in stems:
             neighbours = _neighbours(recipe, run, scored, summaries["base"], summaries["transductive"])
             write(neighbours, folder, "neighbours")
         save_examples(recipe, run, scored, shown, picture)
         summary.update({row.name: summaries[row.name].as_json_value() for row in rows})
-    tables = [table, neighbours] if neighbours is not None else [table]
+    tables = [table, intervals, *([neighbours] if neighbours is not None else [])]
     return StageReport("evaluation", tables, outputs, None, dict(summary))
+
+
+def _write_counts(run: RunDir, scored: ScoredSet, counts: dict[str, ImageCounts]) -> None:
+    """Write the counts by image and class of each row, and the image ids, for other comparisons of runs."""
+    ids = np.array([str(record.image_id) for record in scored.images.images])
+    content = io.BytesIO()
+    arrays = {f"counts/{name}": found.pairs_E for name, found in counts.items()}
+    np.savez_compressed(content, image_ids=ids, **arrays)  # type: ignore[arg-type]  # no array is named allow_pickle
+    write_bytes(run.image_counts_file, content.getvalue())
 
 
 def _neighbours(recipe: Recipe, run: RunDir, scored: ScoredSet, before: Summary, after: Summary) -> Table:

@@ -7,7 +7,8 @@ pass. Counts are integers, so neither the order of images nor the number of proc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +19,15 @@ from scaseg_cli.checkpoints import load_state, save_state
 from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
 from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
 from scaseg_cli.launch import launch_workers
+from scaseg_cli.measures.bootstrap import ImageCounts, pairs_of
 from scaseg_cli.results.console import say
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from scaseg_cli.measures.measure import Counts
     from scaseg_cli.measures.summary import Summary
@@ -35,7 +39,19 @@ STAGE_OF: dict[Part, str] = {"selection": "union", "validation": "evaluation"}
 _KEY = "scoring"
 
 
-def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[dict[str, Summary]]:
+class Scores(NamedTuple):
+    """The figures of a run's candidates.
+
+    Attributes:
+        summaries: by candidate name.
+        counts: by candidate name, the counts by image; empty for selection images.
+    """
+
+    summaries: dict[str, Summary]
+    counts: dict[str, ImageCounts]
+
+
+def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[Scores]:
     """Compute the figures of every candidate of every run on one image set, in one pass of the network.
 
     Equal candidates are scored once. The recipe of ``scored`` sets the number of processes. Labels that differ from
@@ -46,7 +62,7 @@ def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]
         wanted: for each run, its recipe (the evaluation section gives the thresholds) and its candidates.
 
     Returns:
-        For each run, the summaries by candidate name.
+        For each run, the scores of its candidates.
 
     Raises:
         ScasegError: an earlier stage is missing or was made by another recipe, or an image cannot be read.
@@ -58,36 +74,72 @@ def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]
     ]
     processes = world_size(scored.recipe)
     scored.tally.counts[:] = 0
-    counts = count(scored, candidate_set) if processes == 1 else count_in_workers(scored, candidate_set, processes)
+    found = count(scored, candidate_set) if processes == 1 else count_in_workers(scored, candidate_set, processes)
     for note in scored.tally.notes(scored.part):
         say(note)
-    summaries = [scored.measure.summarise(found) for found in counts]
-    return [{name: summaries[place] for name, place in of_run.items()} for of_run in places]
+    summaries = [scored.measure.summarise(counts) for counts in found.total]
+    num_images = len(scored.images.images)
+    by_image = [ImageCounts(num_images, np.concatenate(pairs)) for pairs in found.by_image]
+    return [
+        Scores(
+            {name: summaries[place] for name, place in of_run.items()},
+            {name: by_image[place] for name, place in of_run.items()} if by_image else {},
+        )
+        for of_run in places
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The counts of a process.
+
+    Attributes:
+        total: for each candidate, its counts over all images.
+        by_image: for each candidate, its rows of `ImageCounts`, image after image. Only reported images have them.
+    """
+
+    total: list[Counts]
+    by_image: list[list[NDArray[np.int64]]]
+
+    @classmethod
+    def empty(cls, scored: ScoredSet, candidate_set: CandidateSet) -> Found:
+        """Without any image."""
+        entries = candidate_set.entries
+        by_image: list[list[NDArray[np.int64]]] = [[] for _ in entries] if scored.part == "validation" else []
+        return cls([scored.measure.new_counts() for _ in entries], by_image)
 
 
 @torch.no_grad()
-def count(scored: ScoredSet, candidate_set: CandidateSet, rank: int = 0, size: int = 1) -> list[Counts]:
+def count(scored: ScoredSet, candidate_set: CandidateSet, rank: int = 0, size: int = 1) -> Found:
     """Count every entry of ``candidate_set`` on the batches of this process; batch b goes to process b % size."""
-    counts: list[Counts] = [scored.measure.new_counts() for _ in candidate_set.entries]
-    title = f"scoring {len(counts)} on {scored.part}"
-    for batch in scored.batches(scored.images.images, title, rank, size):
-        _count_batch(scored, candidate_set, batch, counts)
+    found = Found.empty(scored, candidate_set)
+    title = f"scoring {len(found.total)} on {scored.part}"
+    for number, batch in enumerate(scored.batches(scored.images.images, title, rank, size)):
+        _count_batch(scored, candidate_set, batch, found, (rank + number * size) * scored.recipe.evaluation.batch_size)
         for item in batch:
             scored.tally.add(item.label.num_empty, item.label.has_unnamed)
-    return counts
+    return found
 
 
 def _count_batch(
-    scored: ScoredSet, candidate_set: CandidateSet, batch: Sequence[Labelled], counts: list[Counts]
+    scored: ScoredSet, candidate_set: CandidateSet, batch: Sequence[Labelled], found: Found, first: int
 ) -> None:
-    """Count a batch; its masks are freed on return."""
+    """Count a batch, ``first`` being the index of its first image; its masks are freed on return."""
     visual_BQD, prepared = scored.segment(batch)
     probabilities = candidate_set.probabilities(visual_BQD, scored.classes.num_seen)
     for b, image in enumerate(prepared):
-        image.add(counts, [of_entry[b] for of_entry in probabilities], candidate_set.rules)
+        of_image = [of_entry[b] for of_entry in probabilities]
+        if not found.by_image:
+            image.add(found.total, of_image, candidate_set.rules)
+            continue
+        counts = [scored.measure.new_counts() for _ in found.total]
+        image.add(counts, of_image, candidate_set.rules)
+        for total, pairs, own in zip(found.total, found.by_image, counts, strict=True):
+            total.array += own.array
+            pairs.append(pairs_of(first + b, scored.measure.by_class(own)))
 
 
-def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: int) -> list[Counts]:
+def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: int) -> Found:
     """Run `count` over all images in ``processes`` processes; the counts equal those of one process exactly.
 
     Raises:
@@ -105,11 +157,13 @@ def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: 
     finally:
         job.unlink(missing_ok=True)
         result.unlink(missing_ok=True)
-    counts: list[Counts] = [scored.measure.new_counts() for _ in candidate_set.entries]
-    for found, array in zip(counts, state["arrays"].numpy(), strict=True):
-        found.array += array
+    found = Found.empty(scored, candidate_set)
+    for total, array in zip(found.total, state["arrays"].numpy(), strict=True):
+        total.array += array
+    for own, pairs in zip(found.by_image, state["by_image"], strict=True):
+        own.append(pairs.numpy())
     scored.tally.counts[:] += state["labels"].numpy()
-    return counts
+    return found
 
 
 def count_selection(recipe: Recipe, run: RunDir) -> None:
@@ -127,13 +181,20 @@ def _work(recipe: Recipe, run: RunDir, part: Part) -> None:
     job, result = _files(run, part)
     candidate_set = CandidateSet.from_state(_read(job))
     scored = ScoredSet(recipe, run, part)
-    counts = count(scored, candidate_set, world.rank, world.size)
-    arrays = torch.from_numpy(np.stack([found.array for found in counts])).to(world.device)
+    found = count(scored, candidate_set, world.rank, world.size)
+    arrays = torch.from_numpy(np.stack([total.array for total in found.total])).to(world.device)
     labels = torch.from_numpy(scored.tally.counts).to(world.device)
     for summed in (arrays, labels):
         torch.distributed.all_reduce(summed)
+    own = [np.concatenate(pairs) if pairs else None for pairs in found.by_image]  # None: a process without an image
+    gathered: list[list[NDArray[np.int64] | None]] = [[] for _ in range(world.size)]
+    torch.distributed.all_gather_object(gathered, own)
     if world.rank == 0:
-        save_state(result, {"key": _KEY, "arrays": arrays.cpu(), "labels": labels.cpu()})
+        by_image = [
+            torch.from_numpy(np.concatenate([pairs for pairs in of_entry if pairs is not None]))
+            for of_entry in zip(*gathered, strict=True)
+        ]
+        save_state(result, {"key": _KEY, "arrays": arrays.cpu(), "labels": labels.cpu(), "by_image": by_image})
 
 
 def _files(run: RunDir, part: Part) -> tuple[Path, Path]:

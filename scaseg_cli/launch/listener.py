@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _ERROR, _PROGRESS = "scaseg-error ", "scaseg-progress "
 _LINE = re.compile(r"\[default(\d+)\]:(?:\[rank\d+\]: )?(.*)")
-_ROOT_CAUSE = re.compile(r"Root Cause.*?rank +: (\d+) \(local_rank: (\d+)\).*?exitcode +: (-?\d+)", re.DOTALL)
+_FAILED = re.compile(r"rank +: (\d+) \(local_rank: (\d+)\).*?exitcode +: (-?\d+)", re.DOTALL)
+_KILLED_BY_LAUNCHER = "forcefully exiting via"  # processes that did not end by themselves after another's failure
 _JOINED = re.compile(r"Timed out after .*?(\d+)/(\d+) clients joined")
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -103,10 +104,13 @@ class Listener:
         whole = f"See {self.log_file} for the complete output. The same command resumes from the last checkpoint."
         if this_node().rendezvous:
             whole += " See the other nodes' output too."
-        found = _ROOT_CAUSE.search(launcher)
-        if found is None:
+        failed = [(rank, local, int(its)) for rank, local, its in _FAILED.findall(launcher)]
+        if not failed:
             return ScasegError(f"{self.stage}: the processes ended with exit code {code}", whole)
-        rank, local, code = found[1], found[2], int(found[3])  # lines have the rank on this machine
+        rank, local, code = failed[-1]  # the root cause; local is the rank on this machine, which lines have
+        if _KILLED_BY_LAUNCHER not in launcher:
+            # A process that is killed makes the others fail too, which the launcher may notice at the same time.
+            rank, local, code = next((one for one in failed if one[2] == -signal.SIGKILL), failed[-1])
         if code == -signal.SIGKILL:
             return ScasegError(f"{self.stage}: process {rank} was killed; it may have run out of memory", whole)
         if code < 0:

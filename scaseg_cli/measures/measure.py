@@ -47,6 +47,16 @@ class Measure(Protocol[C]):
     def class_note(self) -> str:
         """The note below the table by class."""
 
+    @property
+    def is_seen(self) -> NDArray[np.bool_]:
+        """Whether each class is seen, [N]."""
+
+    def by_class(self, counts: C) -> NDArray[np.int64]:
+        """The counts of each class that the main measure needs, [M, N]; those of several images are summed."""
+
+    def main_of(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The main measure by class, [..., N], of summed counts [..., M, N]; NaN for a class without a value."""
+
     def new_counts(self) -> C:
         """Make empty counts."""
 

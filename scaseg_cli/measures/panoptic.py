@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scaseg_cli.measures.panoptic_quality import PanopticQuality
+import numpy as np
+
+from scaseg_cli.measures.panoptic_quality import PanopticQuality, pq_of
 from scaseg_cli.measures.summary import (
     Quantity,
     Summary,
@@ -17,7 +19,6 @@ from scaseg_cli.measures.summary import (
 from scaseg_cli.results.table import Column
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -48,6 +49,15 @@ class PanopticMeasure:
         Column("fn", "FN", "count"),
     )
     class_note = "A class that no label and no predicted segment has counts nowhere."
+
+    def by_class(self, counts: PanopticQuality) -> NDArray[np.int64]:
+        """TP, FP, FN and the sum of IoU, [4, N]."""
+        return counts.array.copy()
+
+    def main_of(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """PQ by class, [..., N], of summed counts [..., 4, N]."""
+        found = pq_of(sums)
+        return np.nan_to_num(found, nan=0.0) if self.with_absent else found
 
     def new_counts(self) -> PanopticQuality:
         """Make empty counts."""

@@ -169,6 +169,19 @@ def dense_index(map_HW: Ints, ids: NDArray[np.int64], what: str) -> NDArray[np.i
     return np.repeat(np.concatenate([[0], order + 1])[place], np.diff(starts, append=len(flat)))
 
 
+def pq_of(counts: NDArray[np.int64] | Floats) -> Floats:
+    """PQ by class, [..., N], of counts as in `PanopticQuality.array`, [..., 4, N]; NaN for absent classes.
+
+    >>> pq_of(np.array([[1, 0], [0, 0], [1, 0], [3 << 38, 0]])).tolist()  # an IoU of 3/4, and a segment missed
+    [0.5, nan]
+    """
+    tp, fp, fn, iou_units = np.moveaxis(counts, -2, 0)
+    weight = tp + 0.5 * fp + 0.5 * fn
+    pq = np.full(weight.shape, np.nan)
+    np.divide(iou_units / 2.0**_IOU_BITS, weight, out=pq, where=weight > 0)
+    return pq
+
+
 class PanopticQuality:
     """Counts TP, FP, FN and IoU by class over images.
 
@@ -286,7 +299,7 @@ class PanopticQuality:
         weight = self.tp + 0.5 * self.fp + 0.5 * self.fn
         absent = np.where(weight > 0, 0.0, np.nan)
         iou_sum = self.iou_sum
-        pq = np.divide(iou_sum, weight, out=absent.copy(), where=weight > 0)
+        pq = pq_of(self.array)
         rq = np.divide(self.tp, weight, out=absent.copy(), where=weight > 0)
         sq = np.divide(iou_sum, self.tp, out=absent.copy(), where=self.tp > 0)
         return ClassQuality(pq, sq, rq, self.tp.copy(), self.fp.copy(), self.fn.copy(), iou_sum)

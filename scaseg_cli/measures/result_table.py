@@ -11,6 +11,7 @@ from scaseg_cli.results.table import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from scaseg_cli.measures.bootstrap import Bootstrap
     from scaseg_cli.measures.summary import Summary
 
 MAIN = ("inductive", "transductive")  # the rows that stand for the two settings
@@ -110,6 +111,51 @@ def advice(rows: Sequence[ResultRow], summaries: Mapping[str, Summary], incremen
             "be better."
         )
     return found
+
+
+def interval_table(
+    measure: Measure[Any], rows: Sequence[ResultRow], summaries: Mapping[str, Summary], bootstrap: Bootstrap
+) -> Table:
+    """Make the table of 95 % intervals over images, and of differences from the base model at its best increment.
+
+    Args:
+        measure: the task's measure.
+        rows: the rows of the result table.
+        summaries: the results by row name.
+        bootstrap: the draws of images, with all rows.
+    """
+    title = f"h{measure.quantities[0].title}"
+    columns = [
+        Column("setting", "setting"),
+        Column("model", "model"),
+        Column("increment", "increment", "number"),
+        *(
+            Column(f"{group}{end}", f"{letter}{measure.quantities[0].title}{shown}", "percent", is_detail=letter != "h")
+            for group, letter in LETTERS.items()
+            for end, shown in (("", " %"), ("_low", " from"), ("_high", " to"))
+        ),
+    ]
+    reference = "base-best-increment"
+    compares = any(row.name == reference for row in rows)
+    if compares:
+        columns += [Column("difference", f"{title} difference", "percent")]
+        columns += [Column("difference_low", "from", "percent"), Column("difference_high", "to", "percent")]
+    values: list[dict[str, Any]] = []
+    for row in rows:
+        cells: dict[str, Any] = {"setting": row.setting, "model": row.model, "increment": row.increment}
+        for group in LETTERS:
+            found = bootstrap.interval(row.name, group)
+            value = summaries[row.name].groups[group][measure.quantities[0].key]
+            cells |= {group: value, f"{group}_low": found.low, f"{group}_high": found.high}
+        if compares and row.name != reference:
+            low, high = bootstrap.interval(row.name, "harmonic", less=reference)
+            difference = summaries[row.name].harmonic - summaries[reference].harmonic
+            cells |= {"difference": difference, "difference_low": low, "difference_high": high}
+        values.append(cells | ({"_style": "bold"} if row.name in MAIN else {}))
+    notes = ["From, to: 95 % of draws of as many images with replacement. Another training seed is not part of this."]
+    if compares:
+        notes.append(f"Difference: from {CHOSEN} of the base model, on the same draws.")
+    return Table("Intervals over the validation images", columns, values, notes)
 
 
 def neighbour_table(before: Summary, after: Summary, names: Sequence[str], nearest: Sequence[tuple[int, int]]) -> Table:

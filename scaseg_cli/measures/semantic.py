@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scaseg_cli.measures.mean_iou import Confusion
 from scaseg_cli.measures.summary import (
     Quantity,
@@ -17,7 +19,6 @@ from scaseg_cli.measures.summary import (
 from scaseg_cli.results.table import Column
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -48,6 +49,20 @@ class SemanticMeasure:
         "Right, labelled, predicted: pixels, of those that have a label. A class that no label and no prediction has "
         "counts nowhere; one that no label has, not in Acc."
     )
+
+    def by_class(self, counts: Confusion) -> NDArray[np.int64]:
+        """Pixels that label and prediction assign to the class, pixels that the label does, the prediction: [3, N]."""
+        found = counts.per_class()
+        return np.stack((found.right, found.labelled, found.predicted))
+
+    def main_of(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """IoU by class, [..., N], of summed counts [..., 3, N]; NaN for a class in neither label nor prediction."""
+        right, labelled, predicted = np.moveaxis(sums, -2, 0)
+        either = labelled + predicted - right
+        absent = 0.0 if self.with_absent else np.nan
+        iou = np.full(either.shape, absent)
+        np.divide(right, either, out=iou, where=either > 0)
+        return iou
 
     def new_counts(self) -> Confusion:
         """Make empty counts."""

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from scaseg_cli.split.lists import own_parts
-from scaseg_cli.split.rules import CATEGORY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,14 +39,11 @@ def _on_things(train: LabelledSet) -> list[str]:
     if not any(category.isthing for category in train.categories):
         said = "isthing is 0 or missing for all classes, so none is a thing."
         return [f"{said} data.things names the things, whose segments are counted one by one."]
-    several: Counter[int] = Counter()
-    for record in train.images:
-        ids = list(map(CATEGORY_ID, record.segments))
-        if len(set(ids)) < len(ids):
-            several.update(category_id for category_id, count in Counter(ids).items() if count > 1)
-    stuff = [category for category in train.categories if not category.isthing and several[category.id]]
-    if not stuff:
+    stuff = [category for category in train.categories if not category.isthing]
+    several = train.segment_classes.images_with_several(category.id for category in stuff)
+    if not several:
         return []
+    stuff = [category for category in stuff if several[category.id]]
     stuff.sort(key=lambda category: -several[category.id])
     shown = _some([f"{category.name} ({several[category.id]:,} images)" for category in stuff])
     return [f"Stuff with several segments in one training image: {shown}. data.things names the things."]
@@ -117,7 +113,7 @@ def _left_out(part: Part, labelled: LabelledSet) -> list[str]:
 def _without_class(train: LabelledSet) -> str:
     """The label map values, or colours, that are no class, with their number of pixels; the most frequent first."""
     pixels: Counter[int] = Counter()
-    for record in train.images:
+    for record in train.images if train.findings.without_class else ():
         pixels.update(train.findings.without_class.get(record.image_id, {}))
     table = train.colours
     named = {value: str(value) for value in pixels}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.label_maps import is_raw
@@ -12,10 +10,10 @@ from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.hidden_names import hidden_by_seen, note_of
 from scaseg_cli.split.lists import PARTS, Part
 from scaseg_cli.split.reading_notes import reading_notes
-from scaseg_cli.split.rules import CATEGORY_ID, holds_unseen
 from scaseg_cli.tasks import Task, task_of
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
 
     from scaseg_cli.data.records import LabelledSet
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 def split_table(recipe: Recipe, sets: Sets, classes: ClassList, dropped: int, twins: SamePairs) -> Table:
     """Tabulate images, segments and what training leaves out, one row per list; `Task` defines a segment."""
     task = task_of(recipe)
-    segments = {part: _segments_by_category(sets[part]) for part in PARTS}
+    segments = {part: sets[part].segment_classes.counts() for part in PARTS}
     rows = [{"list": part, **_counts(sets[part], segments[part], classes)} for part in PARTS]
     rows[0]["dropped"] = dropped
     columns = [
@@ -57,14 +55,10 @@ def _counts(labelled: LabelledSet, segments: Counter[int], classes: ClassList) -
     unseen = sum(segments[category_id] for category_id in classes.unseen_category_ids)
     return {
         "images": len(labelled.images),
-        "with_unseen": sum(holds_unseen(record, classes) for record in labelled.images),
+        "with_unseen": int(labelled.segment_classes.images_with(classes.unseen_category_ids).sum()),
         "seen_segments": segments.total() - unseen,
         "unseen_segments": unseen,
     }
-
-
-def _segments_by_category(labelled: LabelledSet) -> Counter[int]:
-    return Counter(chain.from_iterable(map(CATEGORY_ID, record.segments) for record in labelled.images))
 
 
 def _notes(

@@ -72,7 +72,7 @@ def union_finetune_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
     def one_pass(requests: list[tuple[int, list[Candidate]]]) -> list[tuple[Quantity, dict[str, Summary]]]:
         scored = ScoredSet(*cells[requests[0][0]], "selection")
         found = score(scored, [(cells[index][0], candidates) for index, candidates in requests])
-        return [(scored.measure.quantities[0], summaries) for summaries in found]
+        return [(scored.measure.quantities[0], scores.summaries) for scores in found]
 
     return share_pass([_union(*cell) for cell in cells], one_pass)
 

@@ -125,7 +125,10 @@ def test_a_live_generator_reads_the_segmentor_and_can_be_used(tiny_run: TinyRun,
 def test_the_table_by_class_is_shown_on_request(tiny_run: TinyRun, tmp_path: Path) -> None:
     shutil.copytree(tiny_run.folder, tmp_path, dirs_exist_ok=True)
     tables = scaseg_json(tmp_path, "evaluate", "-r", "tiny.yaml", "--per-class")["tables"]
-    _, neighbours, by_class = tables
+    results, intervals, neighbours, by_class = tables
+    for row, of_images in zip(results["rows"], intervals["rows"], strict=True):
+        assert row["hpq"] == of_images["harmonic"]
+        assert of_images["harmonic_low"] <= of_images["harmonic"] <= of_images["harmonic_high"]
     assert len(by_class["rows"]) == 40
     figures = {row["class"]: row["pq"] for row in by_class["rows"]}
     assert {row["class"] for row in by_class["rows"] if not row["seen"]} >= {"red ring", "blue checks"}

@@ -45,13 +45,13 @@ def test_which_side_is_brought_to_the_crop(resize: str, size: tuple[int, int], e
 
 
 def _segments(*category_ids: int) -> tuple[Segment, ...]:
-    return tuple(Segment(i + 1, category_id, 1, (0, 0, 1, 1), False) for i, category_id in enumerate(category_ids))
+    return tuple(Segment(i + 1, category_id, 1, False) for i, category_id in enumerate(category_ids))
 
 
 def test_a_semantic_label_has_seen_classes_alone() -> None:
     # category 50 is class 2, 60 the unseen class; 70 is no class; a crowd of 50 has no place in a label of classes
     label = np.array([[1, 1, 2], [3, 0, 4]], np.int32)
-    segments = (*_segments(50, 60, 70), Segment(4, 50, 1, (0, 0, 1, 1), True))
+    segments = (*_segments(50, 60, 70), Segment(4, 50, 1, True))
     record = ImageRecord(7, "7.png", "7.png", 3, 2, segments)
     image = np.full((2, 3, 3), 9, np.uint8)
     view = semantic_sample(record, image, label, {50: 2, 60: UNSEEN}, NUM_SEEN, 4)

@@ -32,7 +32,7 @@ SEEN, UNSEEN = ClassStyle("red square", (220, 30, 30), False), ClassStyle("blue 
 
 
 def record(image_id: int, *category_ids: int) -> ImageRecord:
-    segments = tuple(Segment(i + 1, c, 9, (0, 0, 3, 3), False) for i, c in enumerate(category_ids))
+    segments = tuple(Segment(i + 1, c, 9, False) for i, c in enumerate(category_ids))
     return ImageRecord(image_id, f"{image_id}.jpg", f"{image_id}.png", 8, 6, segments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
 from scaseg_cli.evaluation.score import count, score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.semantic_inference import SemanticInference
+from scaseg_cli.measures.bootstrap import ImageCounts
 from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -124,21 +126,22 @@ def test_one_pass_for_many_runs_gives_each_the_result_of_its_own_pass(
     ]
     together = score(either_task, wanted)
     assert segmentor.batches == [2, 2, 2, 1]
-    for one, summaries in zip(wanted, together, strict=True):
-        (alone,) = score(either_task, [one])
-        assert list(alone) == list(summaries)
+    for one, (summaries, counts) in zip(wanted, together, strict=True):
+        ((alone, counts_alone),) = score(either_task, [one])
+        assert list(alone) == list(summaries) == list(counts)
         for name in alone:
+            assert (counts[name].pairs_E == counts_alone[name].pairs_E).all()
             assert alone[name].as_json_value() == summaries[name].as_json_value()
             for key, column in alone[name].per_class.items():
                 assert column.tobytes() == summaries[name].per_class[key].tobytes()
-    figures = {str(s.as_json_value()) for summaries in together for s in summaries.values()}
+    figures = {str(s.as_json_value()) for scores in together for s in scores.summaries.values()}
     assert len(figures) >= 5
 
 
 def test_equal_classifiers_run_once_and_equal_candidates_are_counted_once(scored: ScoredSet, recipe: Recipe) -> None:
     other = changed(recipe, overlap_threshold=0.9)
     CountedClassifier.calls = 0
-    together = score(
+    scores = score(
         scored,
         [
             (
@@ -150,6 +153,7 @@ def test_equal_classifiers_run_once_and_equal_candidates_are_counted_once(scored
         ],
     )
     assert CountedClassifier.calls == 4  # batches
+    together = [one.summaries for one in scores]
     assert together[0]["a"] is together[0]["again"] is together[1]["other name"]
     assert len({id(s) for summaries in together for s in summaries.values()}) == 3
 
@@ -181,9 +185,25 @@ def test_counts_of_several_processes_add_up_to_those_of_one(either_task: ScoredS
     again = CandidateSet.from_state(candidate_set.as_state())  # as it reaches another process
     by_rank = [count(either_task, again, rank, 3) for rank in range(3)]
     assert segmentor.batches == [2, 1, 2, 2]  # batches 0 and 3, 1, 2: each holds the same images as in one process
-    for place, found in enumerate(whole):
-        assert (sum(counts[place].array for counts in by_rank) == found.array).all()
-        assert found.array.any()
+    for place, total in enumerate(whole.total):
+        assert (sum(found.total[place].array for found in by_rank) == total.array).all()
+        assert total.array.any()
+        pairs = np.concatenate([own for found in by_rank for own in found.by_image[place]])
+        assert (ImageCounts(7, pairs).pairs_E == np.concatenate(whole.by_image[place])).all()
+
+
+def test_counts_by_image_add_up_to_the_figures(either_task: ScoredSet, recipe: Recipe) -> None:
+    ((summaries, counts),) = score(either_task, [(recipe, [Candidate("a", classifier(0))])])
+    counts_IMN = counts["a"].dense(len(either_task.classes))
+    assert len(counts_IMN) == NUM_IMAGES
+    assert counts_IMN.any((1, 2)).all()
+    found = either_task.measure.main_of(counts_IMN.sum(0).astype(float))
+    np.testing.assert_array_equal(found, summaries["a"].per_class[summaries["a"].main])
+
+
+def test_selection_images_have_no_counts_by_image(scored: ScoredSet, recipe: Recipe) -> None:
+    ((_, counts),) = score(replace(scored, part="selection"), [(recipe, [Candidate("a", classifier(0))])])
+    assert counts == {}
 
 
 def test_masks_are_freed_after_each_batch(either_task: ScoredSet, recipe: Recipe, segmentor: Stripes) -> None:
@@ -195,14 +215,14 @@ def test_labels_that_differ_from_their_annotations_are_counted_and_said(
     scored: ScoredSet, recipe: Recipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
     candidates = [(recipe, [Candidate("a", classifier(0))])]
-    (before,) = score(scored, candidates)
+    ((before, _),) = score(scored, candidates)
     assert "Labels of" not in capfd.readouterr().err
     first, second = scored.images.images[:2]
     for record, segment_ids in ((first, [one.id for one in first.segments]), (second, [second.segments[0].id])):
         ids_HW = read_label(scored.images, record)
         ids_HW[np.isin(ids_HW, segment_ids)] = 9 if record is first else 0
         Image.fromarray(ids_to_rgb(ids_HW)).save(scored.images.label_path(record))
-    (after,) = score(scored, candidates)
+    ((after, _),) = score(scored, candidates)
     said = capfd.readouterr().err
     assert (
         f"Labels of validation with listed segments without a pixel: 2 of 7 read; these {len(first.segments) + 1} "

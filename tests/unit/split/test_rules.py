@@ -17,9 +17,7 @@ CATEGORIES = (CAT, DOG, COW, GRASS)
 
 
 def record(image_id: int, *category_ids: int, crowd: bool = False) -> ImageRecord:
-    segments = tuple(
-        Segment(10 + place, category_id, 1, (0, 0, 1, 1), crowd) for place, category_id in enumerate(category_ids)
-    )
+    segments = tuple(Segment(10 + place, category_id, 1, crowd) for place, category_id in enumerate(category_ids))
     return ImageRecord(image_id, f"{image_id}.jpg", f"{image_id}.png", 4, 4, segments)
 
 

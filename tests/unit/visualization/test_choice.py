@@ -17,7 +17,7 @@ CLASSES = class_list([Category(CAT, "cat", True), Category(COW, "cow", True)], [
 
 
 def record(image_id: int, *category_ids: int) -> ImageRecord:
-    segments = tuple(Segment(i + 1, c, 9, (0, 0, 3, 3), 0) for i, c in enumerate(category_ids))
+    segments = tuple(Segment(i + 1, c, 9, 0) for i, c in enumerate(category_ids))
     return ImageRecord(image_id, f"{image_id}.jpg", f"{image_id}.png", 8, 6, segments)
 
 

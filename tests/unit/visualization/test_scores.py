@@ -28,7 +28,7 @@ CATEGORIES = [
 CLASSES = class_list(CATEGORIES, ["cow"])
 CAT, GRASS, SEA, COW = range(4)  # class ids
 LABEL = np.array([[1, 1, 1, 1, 2, 2, 2, 2, 0, 0]])  # a cat, a cow, and two pixels without a label
-RECORD = ImageRecord(7, "7.jpg", "7.png", 10, 1, (Segment(1, 0, 4, (0, 0, 4, 1), 0), Segment(2, 1, 4, (4, 0, 4, 1), 0)))
+RECORD = ImageRecord(7, "7.jpg", "7.png", 10, 1, (Segment(1, 0, 4, 0), Segment(2, 1, 4, 0)))
 
 
 @pytest.fixture
