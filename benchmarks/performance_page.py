@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 TITLES = {
     "split_dataset": "split-dataset at COCO's size",
+    "predict_start": "The start of scaseg predict",
     "base_step": "A training step of stage 1",
     "cat_live": "An iteration of stage 2",
     "deformable_attention": "Deformable attention",
@@ -19,7 +20,7 @@ TITLES = {
     "semantic_scoring": "Scoring semantic classifiers",
     "panoptic_scoring": "Scoring panoptic classifiers",
 }
-ON_CPU_ALONE = ("split_dataset", "panoptic_quality", "semantic_scoring", "panoptic_scoring")
+ON_CPU_ALONE = ("split_dataset", "predict_start", "panoptic_quality", "semantic_scoring", "panoptic_scoring")
 ROUNDS = {"panoptic_quality": 3}  # of benchmarks whose default takes too long
 _INTRODUCTION = """# Performance
 

@@ -32,6 +32,7 @@ PAGE = FOLDER.parent / "docs" / "performance.md"
 PLAN: dict[str, tuple[tuple[str, str], ...]] = {
     "cpu": (
         ("split_dataset", "published"),
+        ("predict_start", "small"),
         ("base_step", "small"),
         ("base_step", "published"),
         ("cat_live", "small"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -67,6 +68,23 @@ def hidden(*packages: str) -> Iterator[None]:
     finally:
         for package in fresh:
             del sys.modules[package]
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import in the block without Python's garbage collector.
+
+    What modules create stays until the process ends. The collector would search all of it again and again while it
+    grows, which takes a fifth of the time in which torch and mmdet are imported.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.freeze()  # later collections leave the modules out
+            gc.enable()
 
 
 def prepare_open_clip() -> None:

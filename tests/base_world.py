@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scaseg_cli.base.augmentation import panoptic_sample, semantic_sample
+from scaseg_cli.base.augmentation import panoptic_segments, semantic_segments, training_view
 from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.network import build_network
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.data.records import ImageRecord, Segment
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.tasks import ZPS, Task
+from scaseg_cli.tasks import ZPS, ZSS, Task
 
 if TYPE_CHECKING:
     from scaseg_cli.base.aligned_network import AlignedNetwork
@@ -68,8 +68,9 @@ def stripes(task: Task, image_id: int, *class_ids: int, size: tuple[int, int] = 
     segments = tuple(Segment(i + 1, class_id, 1, False) for i, class_id in enumerate(class_ids))
     image = np.random.default_rng(image_id).integers(0, 256, (height, width, 3), dtype=np.uint8)
     record = ImageRecord(image_id, f"{image_id}.png", f"{image_id}.png", width, height, segments)
-    make = panoptic_sample if task is ZPS else semantic_sample
-    return make(record, image, label, {class_id: class_id for class_id in range(len(NAMES))}, NUM_SEEN, SIDE)
+    make = panoptic_segments if task is ZPS else semantic_segments
+    found = make(record, label, {class_id: class_id for class_id in range(len(NAMES))}, NUM_SEEN)
+    return training_view(image, found, SIDE, image_id, list_labelled=task is ZSS)
 
 
 def losses_of(network: AlignedNetwork, *views: dict[str, Any]) -> dict[str, Tensor]:

@@ -9,10 +9,17 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor
 
+from scaseg_cli.base import mmcv_ops
+from scaseg_cli.base.v2c import SegmentMap
+
+mmcv_ops.install()  # before mmengine, which would import transformers for its optimizers
+
+from mmengine.model import BaseModel  # noqa: E402
+
 if TYPE_CHECKING:
+    from scaseg_cli.base.augmentation import Annotated
     from scaseg_cli.base.head import CosineHead
     from scaseg_cli.base.v2c import V2CAlignment
 
@@ -32,26 +39,26 @@ class AlignedNetwork(BaseModel):
     def init_weights(self) -> None:
         """Do nothing: `build_network` has drawn the weights, and the Runner must not draw them again."""
 
-    def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list[Annotated]) -> dict[str, Tensor]:
         """Compute Mask2Former's losses and, if the alignment is on, ``loss_v2c``."""
         losses = super().loss(inputs, data_samples)
         if self.v2c is not None:
-            images, masks = self._unpadded(inputs, data_samples)
+            images, numbers = self._unpadded(inputs, data_samples)
             head = self.head
             projected = head.cls_embed.project(head.last_visual())
-            losses["loss_v2c"] = self.v2c(projected.float(), head.last_matches(len(images)), images, masks)
+            losses["loss_v2c"] = self.v2c(projected.float(), head.last_matches(len(images)), images, numbers)
         return losses
 
-    def _unpadded(self, inputs: Tensor, samples: list[Any]) -> tuple[list[Tensor], list[Tensor]]:
-        """RGB images, 0..1, and the masks of their segments, both without padding."""
+    def _unpadded(self, inputs: Tensor, samples: list[Annotated]) -> tuple[list[Tensor], list[SegmentMap]]:
+        """RGB images, 0..1, and the maps of their segments, both without padding."""
         preprocessor = self.data_preprocessor
         rgb = (inputs.float() * preprocessor.std + preprocessor.mean) / 255.0
-        images, masks = [], []
+        images, maps = [], []
         for image, sample in zip(rgb, samples, strict=True):
             height, width = sample.view_shape
             images.append(image[:, :height, :width].clamp(0, 1))
-            masks.append(self.head.segments(sample).masks[:, :height, :width])
-        return images, masks
+            maps.append(SegmentMap(sample.numbers[:height, :width], len(sample.labels)))
+        return images, maps
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Encode a normalised batch to visual embeddings v [B, Q, D] and mask logits [B, Q, h, w]."""

@@ -1,15 +1,19 @@
-"""Makes one training view: flipped, scaled, cropped, and labelled in the host's format.
+"""Makes one training view: flipped, scaled, cropped, and labelled with a map of segment numbers.
+
+The map says of each pixel which segment it belongs to: 0 is none, and n + 1 the n-th. One byte a pixel crosses from the
+loader's processes to the network's, for any number of segments; `mask_points` compares masks with it on the device.
 
 Shapes: G segments, H W pixels.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,14 +21,99 @@ if TYPE_CHECKING:
     from scaseg_cli.data.records import ImageRecord
     from scaseg_cli.recipe.schema import Base
 
-IGNORED = 65_535  # the label of pixels without a seen class; MMSegmentation's 255 would limit the classes to 255
 _LARGEST = 4  # upper limit of the longer side, in crops, with resize: shorter; as in MMSegmentation's Mask2Former
+_BYTE = 255
+
+
+class Segments(NamedTuple):
+    """The segments of an image that the network learns.
+
+    Attributes:
+        numbers_HW: 1 + the index of each pixel's segment, 0 without one; uint8, or int32 for more than 255 segments.
+        labels_G: the class_id of each segment.
+    """
+
+    numbers_HW: NDArray[Any]
+    labels_G: NDArray[np.int64]
+
+
+class Annotated(NamedTuple):
+    """The label of a training view.
+
+    Attributes:
+        labels: the class_id of each segment with a pixel, int64 [G].
+        numbers: 1 + the index of each pixel's segment, 0 without one and in the padding [side, side].
+        view_shape: height and width of the view without padding.
+        image_id: the image.
+        labelled: the flat indices of the pixels with a segment, int32 [V], where only they are compared; else None.
+    """
+
+    labels: Tensor
+    numbers: Tensor
+    view_shape: tuple[int, int]
+    image_id: int | str
+    labelled: Tensor | None = None
+
+    def to(self, device: torch.device) -> Annotated:
+        """Move the tensors to ``device``; the host does not wait for those in pinned memory."""
+        labels, numbers = (tensor.to(device, non_blocking=True) for tensor in (self.labels, self.numbers))
+        labelled = self.labelled.to(device, non_blocking=True) if self.labelled is not None else None
+        return self._replace(labels=labels, numbers=numbers, labelled=labelled)
+
+    def masks(self) -> Tensor:
+        """The mask of each segment, bool [G, side, side]."""
+        own_G = torch.arange(1, len(self.labels) + 1, device=self.numbers.device)
+        return self.numbers == own_G[:, None, None]
+
+
+def panoptic_segments(
+    record: ImageRecord, label_HW: NDArray[np.int32], class_ids: dict[int, int], num_seen: int
+) -> Segments:
+    """Number the segments of a panoptic label; crowds and segments of other categories are none.
+
+    Args:
+        record: the image's segments.
+        label_HW: segment ids.
+        class_ids: category_id -> class_id.
+        num_seen: number of seen classes; the split guarantees that all class_ids are below it.
+    """
+    segments = [s for s in record.segments if not s.iscrowd and s.category_id in class_ids]
+    labels = np.array([class_ids[s.category_id] for s in segments], dtype=np.int64)
+    assert (labels < num_seen).all(), f"image {record.image_id} contains an unseen class"
+    ids = np.array([s.id for s in segments], np.int64)
+    return Segments(_numbered(label_HW, ids, np.arange(1, len(ids) + 1)), labels)
+
+
+def semantic_segments(
+    record: ImageRecord, label_HW: NDArray[np.int32], class_ids: dict[int, int], num_seen: int
+) -> Segments:
+    """Number the seen classes of a label, in the order of their class_ids; unseen classes, void and crowds are none.
+
+    Arguments are those of `panoptic_segments`, but segments may have any class_id.
+    """
+    found = [
+        (s.id, class_id)
+        for s in record.segments
+        if not s.iscrowd and (class_id := class_ids.get(s.category_id, num_seen)) < num_seen
+    ]
+    ids, of_id = (np.array([pair[column] for pair in found], np.int64) for column in (0, 1))
+    labels, place = np.unique(of_id, return_inverse=True)
+    return Segments(_numbered(label_HW, ids, place + 1), labels)
+
+
+def _numbered(label_HW: NDArray[np.int32], ids: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[Any]:
+    """Replace each id by its number, and all other values by 0."""
+    largest = int(numbers.max(initial=0))
+    table = np.zeros(int(label_HW.max(initial=0)) + 1, np.uint8 if largest <= _BYTE else np.int32)
+    is_inside = ids < len(table)
+    table[ids[is_inside]] = numbers[is_inside]
+    return table[label_HW]
 
 
 def augmented(
-    image_HW3: np.ndarray, label_HW: np.ndarray, base: Base, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Randomly flip, scale and crop an image, uint8, and its segment ids, int32.
+    image_HW3: NDArray[Any], label_HW: NDArray[Any], base: Base, rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Randomly flip, scale and crop an image, uint8, and the label of each pixel, an integer.
 
     The base scale fits the image into the crop with ``base.resize: longer``, and covers the crop with ``shorter``. It
     is multiplied by a random factor.
@@ -50,72 +139,48 @@ def _scale(height: int, width: int, base: Base, rng: np.random.Generator) -> flo
     return min(factor, _LARGEST * base.crop / max(height, width))
 
 
-def panoptic_sample(
-    record: ImageRecord,
-    image_HW3: NDArray[np.uint8],
-    label_HW: NDArray[np.int32],
-    class_ids: dict[int, int],
-    num_seen: int,
-    side: int,
+def training_view(
+    image_HW3: NDArray[np.uint8], segments: Segments, side: int, image_id: int | str, list_labelled: bool = False
 ) -> dict[str, Any]:
-    """Convert a view for MMDetection's Mask2Former, padded at the right and bottom to ``side`` pixels.
+    """Make a training view, padded at the right and bottom to ``side`` pixels.
 
     Args:
-        record: the image's segments; crowds are ignored.
         image_HW3: the view, RGB.
-        label_HW: segment ids.
-        class_ids: category_id -> class_id; segments of other categories are ignored.
-        num_seen: number of seen classes; the split guarantees that all class_ids are below it.
+        segments: its segments, of which some may have no pixel here.
         side: side of the crop.
+        image_id: the image's id.
+        list_labelled: whether to list the pixels that have a segment.
+
+    Returns:
+        ``inputs``, uint8 [3, side, side], and ``data_samples``, the `Annotated` view.
     """
-    from mmdet.structures import DetDataSample
-    from mmengine.structures import InstanceData
-
-    height, width = label_HW.shape
-    segments = [s for s in record.segments if not s.iscrowd and s.category_id in class_ids]
-    ids = np.array([s.id for s in segments], dtype=label_HW.dtype)
-    masks = label_HW[None] == ids[:, None, None]
-    visible = masks.any((1, 2))
-    labels = np.array([class_ids[s.category_id] for s in segments], dtype=np.int64)
-    assert (labels < num_seen).all(), f"image {record.image_id} contains an unseen class"
-    padded_masks = np.zeros((int(visible.sum()), side, side), bool)
-    padded_masks[:, :height, :width] = masks[visible]
-    shape = (height, width)
-    found = DetDataSample(metainfo={"img_shape": shape, "view_shape": shape, "image_id": record.image_id})
-    found.gt_instances = InstanceData(labels=torch.from_numpy(labels[visible]), masks=torch.from_numpy(padded_masks))
-    return {"inputs": _padded(image_HW3, side), "data_samples": found}
+    height, width = segments.numbers_HW.shape
+    numbers = np.zeros((side, side), segments.numbers_HW.dtype)
+    numbers[:height, :width] = segments.numbers_HW
+    visible_N = _visible(numbers, len(segments.labels_G) + 1)
+    if not visible_N[1:].all():
+        numbers = _renumbered(numbers, visible_N)
+    labelled = torch.from_numpy(np.flatnonzero(numbers).astype(np.int32)) if list_labelled else None
+    planes = np.zeros((3, side, side), np.uint8)
+    for plane, channel in zip(planes, cv2.split(np.ascontiguousarray(image_HW3)), strict=True):
+        plane[:height, :width] = channel
+    labels = torch.from_numpy(segments.labels_G[visible_N[1:]])
+    found = Annotated(labels, torch.from_numpy(numbers), (height, width), image_id, labelled)
+    return {"inputs": torch.from_numpy(planes), "data_samples": found}
 
 
-def semantic_sample(
-    record: ImageRecord,
-    image_HW3: NDArray[np.uint8],
-    label_HW: NDArray[np.int32],
-    class_ids: dict[int, int],
-    num_seen: int,
-    side: int,
-) -> dict[str, Any]:
-    """Convert a view for MMSegmentation's Mask2Former, padded at the right and bottom to ``side`` pixels.
-
-    The label is the class_id of each pixel, and `IGNORED` for unseen classes, void, crowds and padding. Arguments are
-    those of `panoptic_sample`, but segments may have any class_id.
-    """
-    from mmengine.structures import PixelData
-    from mmseg.structures import SegDataSample
-
-    assert num_seen <= IGNORED, f"{num_seen} seen classes leave no label for ignored pixels"
-    height, width = label_HW.shape
-    padded_label = np.full((1, side, side), IGNORED, np.int64)
-    inside = padded_label[0, :height, :width]
-    for segment in record.segments:
-        class_id = class_ids.get(segment.category_id, num_seen)
-        if class_id < num_seen and not segment.iscrowd:
-            inside[label_HW == segment.id] = class_id
-    found = SegDataSample(metainfo={"view_shape": (height, width), "image_id": record.image_id})
-    found.gt_sem_seg = PixelData(data=torch.from_numpy(padded_label))
-    return {"inputs": _padded(image_HW3, side), "data_samples": found}
+def _visible(numbers_HW: NDArray[Any], count: int) -> NDArray[np.bool_]:
+    """Which of the numbers below ``count`` a map has; it looks only where the number changes along a row."""
+    flat = numbers_HW.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    found = np.zeros(count, bool)
+    found[flat[:1]] = True
+    found[flat[changes]] = True
+    return found
 
 
-def _padded(image_HW3: NDArray[np.uint8], side: int) -> torch.Tensor:
-    padded = np.zeros((side, side, 3), np.uint8)
-    padded[: image_HW3.shape[0], : image_HW3.shape[1]] = image_HW3
-    return torch.from_numpy(padded.transpose(2, 0, 1).copy())
+def _renumbered(numbers_HW: NDArray[Any], visible_N: NDArray[np.bool_]) -> NDArray[Any]:
+    """Number the visible segments from 1 on, in the same order."""
+    table = np.zeros(max(_BYTE + 1, len(visible_N)), numbers_HW.dtype)
+    table[1 : len(visible_N)] = np.cumsum(visible_N[1:])
+    return cv2.LUT(numbers_HW, table) if numbers_HW.dtype == np.uint8 else table[numbers_HW]

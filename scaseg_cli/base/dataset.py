@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
-from scaseg_cli.base.augmentation import augmented, panoptic_sample, semantic_sample
+from scaseg_cli.base.augmentation import Segments, augmented, panoptic_segments, semantic_segments, training_view
 from scaseg_cli.data.images import read_image, read_segments
 from scaseg_cli.split.classes import read_classes
 from scaseg_cli.split.lists import open_set
@@ -42,7 +42,9 @@ class TrainingViews(Dataset[dict[str, Any]]):
 
     def __init__(self, images: LabelledSet, classes: ClassList, task: Task, base: Base, seed: int) -> None:
         self.images, self.classes, self.base, self.seed = images, classes, base, seed
-        self._sample = semantic_sample if task.labels == "semantic" else panoptic_sample
+        is_semantic = task.labels == "semantic"
+        self._segments = semantic_segments if is_semantic else panoptic_segments
+        self._list_labelled = is_semantic and base.unseen_pixels == "ignored"
         # small datasets are decoded once; COCO does not fit into memory
         small = images.images and max(r.width * r.height for r in images.images) <= 128 * 128
         self.differing: dict[int, tuple[int, bool]] = {}  # by image index: `ReadLabel` of the labels read here
@@ -51,19 +53,26 @@ class TrainingViews(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.images.images)
 
-    def _read_image(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read_image(self, index: int) -> tuple[np.ndarray, Segments]:
         record = self.images.images[index]
         label = read_segments(self.images, record)
         self.differing[index] = (label.num_empty, label.has_unnamed)
-        return read_image(self.images.image_path(record), record, self.images.turned), label.ids_HW
+        image = read_image(self.images.image_path(record), record, self.images.turned)
+        return image, self._segments(label.record, label.ids_HW, self.classes.class_ids, self.classes.num_seen)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        """Make one training view: ``inputs`` uint8 RGB [3, crop, crop], and ``data_samples`` with its label."""
+        """Make one training view, as `training_view` describes it."""
         index, position = key
-        record = self.images.images[index]
         rng = np.random.default_rng((self.seed, position))
-        image, label = augmented(*self._read(index), self.base, rng)
-        return self._sample(record, image, label, self.classes.class_ids, self.classes.num_seen, self.base.crop)
+        image, segments = self._read(index)
+        image, numbers = augmented(image, segments.numbers_HW, self.base, rng)
+        return training_view(
+            image,
+            segments._replace(numbers_HW=numbers),
+            self.base.crop,
+            self.images.images[index].image_id,
+            self._list_labelled,
+        )
 
 
 def training_views(recipe: Recipe, run: RunDir) -> TrainingViews:

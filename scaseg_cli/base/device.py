@@ -61,7 +61,8 @@ def choose_device(recipe: Recipe, named: str | torch.device | None = None) -> to
     device = _of_recipe(recipe) if named is None else _of_name(named)
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when this process initialises CUDA
-    torch.use_deterministic_algorithms(recipe.deterministic, warn_only=True)
+    if recipe.deterministic != torch.are_deterministic_algorithms_enabled():  # the call imports torch's compiler
+        torch.use_deterministic_algorithms(recipe.deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = False
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)

@@ -1,35 +1,56 @@
 """Mask2Former's head with a cosine classifier instead of its linear one: the common part of both hosts' heads.
 
-MMSegmentation's head extends MMDetection's, so this class fits between either host's head and ours.
-Shapes: B images, Q queries, G segments, D decoder channels, H W pixels of the padded batch.
+MMSegmentation's head extends MMDetection's, so this class fits between either host's head and ours. Matching and losses
+are Mask2Former's, computed for all images and decoder layers together.
+
+Shapes: L decoder layers, B images, Q queries, K classes and no-object, G segments, M matched queries, P points,
+D decoder channels, h w pixels of the mask logits.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.deformable_attention import deformable_attention
+from scaseg_cli.base.mask_points import AnyPoints, MaskPoints
+from scaseg_cli.base.matching import CostWeights, Pairs, assigned, costs
 
 mmcv_ops.install()  # before any import of mmdet's models
 
 from mmcv.ops import multi_scale_deform_attn  # noqa: E402
 from mmdet.models.dense_heads import Mask2FormerHead  # noqa: E402
+from mmdet.utils import reduce_mean  # noqa: E402
 
 multi_scale_deform_attn.multi_scale_deformable_attn_pytorch = deformable_attention  # in the pixel decoder
 
 if TYPE_CHECKING:
-    from mmengine.structures import InstanceData
+    from collections.abc import Sequence
 
+    from scaseg_cli.base.augmentation import Annotated
     from scaseg_cli.base.classifier import CosineClassifier
 
-# What SciPy says of costs with NaN, and of rows that are infinite throughout.
-_NO_MATCHING = {"matrix contains invalid numeric entries", "cost matrix is infeasible"}
-Matches = list[tuple[Tensor, Tensor]]  # per image, indices of matched queries and of their segments
+Matches = list[tuple[Tensor, Tensor]]  # per image, indices of matched queries and of their segments, on the CPU
+
+
+class _Draws(NamedTuple):
+    """The points of one decoder layer, in the order in which they are drawn.
+
+    Attributes:
+        matching: one row for each image.
+        candidates: one row for each matched query, of which the most uncertain points are kept.
+        others: one row for each matched query.
+    """
+
+    matching: Tensor
+    candidates: Tensor
+    others: Tensor
 
 
 class CosineHead(Mask2FormerHead):
@@ -43,51 +64,165 @@ class CosineHead(Mask2FormerHead):
         **mask2former: arguments of the host's head.
     """
 
+    points: type[MaskPoints] = AnyPoints
+
     def __init__(self, classifier: CosineClassifier, **mask2former: Any) -> None:
         super().__init__(**mask2former)
         self.cls_embed = classifier
-        self._matches: Matches = []
-        self._null: list[Tensor] = []
+        self._pairs: Pairs | None = None
+        self._hidden_BQ: Tensor | None = None
         self._visual: Tensor | None = None
-
-    @abstractmethod
-    def segments(self, sample: Any) -> InstanceData:
-        """A training sample's segments: class ids ``labels`` [G], and ``masks``, bool [G, H, W]."""
-
-    @abstractmethod
-    def annotated(self, samples: list[Any]) -> tuple[list[InstanceData], list[dict[str, Any]]]:
-        """Inputs of the host's matching: each image's segments, in the order of `segments`, and its metainfo."""
 
     def _forward_head(self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: Any) -> Any:
         self._visual = self.transformer_decoder.post_norm(decoder_out)
         return super()._forward_head(decoder_out, mask_feature, attn_mask_target_size)
 
-    def _get_targets_single(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            targets = super()._get_targets_single(*args, **kwargs)
-        except ValueError as error:
-            if str(error) not in _NO_MATCHING:
-                raise
-            raise FloatingPointError("the matching costs have infinite or NaN values") from error
-        labels_Q, weights_Q, sampled = targets[0], targets[1], targets[-1]
-        self._matches.append((sampled.pos_inds, sampled.pos_assigned_gt_inds))
-        self._null.append(((labels_Q == self.num_classes) & (weights_Q > 0)).nonzero()[:, 0])
-        return targets
-
-    def loss(self, *features_and_samples: Any) -> dict[str, Tensor]:
+    def loss(self, features: Any, samples: Sequence[Annotated], *_train_cfg: Any) -> dict[str, Tensor]:
         """Compute Mask2Former's losses of all decoder layers, from the arguments of the host's head.
 
         Raises:
             FloatingPointError: the network's outputs are not finite, or so large that matching costs are not.
         """
-        self._matches, self._null = [], []
-        return super().loss(*features_and_samples)
+        class_logits, mask_logits = self(features, samples)
+        return self.losses_of(class_logits, mask_logits, samples)
 
-    def loss_by_feat(self, class_logits: list[Tensor], mask_logits: list[Tensor], *annotated: Any) -> dict[str, Tensor]:
-        """Match queries and compute the losses of all decoder layers, always in float32."""
+    def losses_of(
+        self, class_logits: list[Tensor], mask_logits: list[Tensor], samples: Sequence[Annotated]
+    ) -> dict[str, Tensor]:
+        """Match queries and compute the losses of all decoder layers, always in float32.
+
+        Args:
+            class_logits: [B, Q, K] of each layer.
+            mask_logits: [B, Q, h, w] of each layer.
+            samples: the labels.
+
+        Raises:
+            FloatingPointError: as `loss` does.
+        """
         with torch.autocast(mask_logits[0].device.type, enabled=False):
-            in_full = [[logits.float() for logits in layers] for layers in (class_logits, mask_logits)]
-            return super().loss_by_feat(*in_full, *annotated)
+            class_logits_LBQK = torch.stack(class_logits).float()
+            masks = [logits.float() for logits in mask_logits]
+            points = self.points(samples)
+            labels_BG = pad_sequence([sample.labels for sample in samples], batch_first=True)
+            segments = [len(sample.labels) for sample in samples]
+            rows = [min(number, self.num_queries) for number in segments]
+            draws = [self._drawn(points, rows) for _ in masks]
+            pairs = self._paired(class_logits_LBQK, masks, points, [own.matching for own in draws], labels_BG, segments)
+            index_LM, segment_LM, image_LM = self._on_device(pairs, masks[0].device)
+            hidden_LBQ = self._hidden(points, masks)
+            of_classes = self._class_losses(class_logits_LBQK, index_LM, labels_BG[image_LM, segment_LM], hidden_LBQ)
+            logits_Nhw = torch.cat([own.flatten(0, 1)[index] for own, index in zip(masks, index_LM, strict=True)])
+            num_masks = sum(max(1, number) for number in rows)  # as MMDetection counts: 1 for an image without segments
+            of_masks = self._mask_losses(logits_Nhw, points, draws, image_LM, segment_LM, num_masks)
+        names = [f"d{layer}." for layer in range(len(masks) - 1)] + [""]
+        return {
+            layer + name: losses_L[place]
+            for name, losses_L in zip(("loss_cls", "loss_mask", "loss_dice"), (of_classes, *of_masks), strict=True)
+            for place, layer in enumerate(names)
+        }
+
+    def _drawn(self, points: MaskPoints, rows: list[int]) -> _Draws:
+        num_random = self.num_points - self._num_uncertain
+        return _Draws(
+            points.draw([1] * len(rows), self.num_points),
+            points.draw(rows, int(self.oversample_ratio * self.num_points)),
+            points.draw(rows, num_random),
+        )
+
+    @property
+    def _num_uncertain(self) -> int:
+        return int(self.importance_sample_ratio * self.num_points)
+
+    @torch.no_grad()
+    def _paired(
+        self,
+        class_logits_LBQK: Tensor,
+        masks: list[Tensor],
+        points: MaskPoints,
+        drawn: list[Tensor],
+        labels_BG: Tensor,
+        segments: list[int],
+    ) -> list[Pairs]:
+        """Match each layer's queries, by the masks at the points ``drawn`` for it; keeps the last layer's pairs."""
+        batch, most = labels_BG.shape
+        device = labels_BG.device
+        image_N = torch.arange(batch, device=device).repeat_interleave(most)
+        segment_N = torch.arange(most, device=device).repeat(batch)
+        label, mask, dice = self.assigner.match_costs
+        weights = CostWeights(label.weight, mask.weight, dice.weight, dice.eps)
+        found = []
+        for class_logits_BQK, mask_logits, own in zip(class_logits_LBQK, masks, drawn, strict=True):
+            covered_BGP = points.covered(own[image_N], image_N, segment_N).unflatten(0, (batch, most))
+            found.append(costs(class_logits_BQK, points.logits_at(mask_logits, own), labels_BG, covered_BGP, weights))
+        pairs = assigned(torch.stack(found), segments)
+        self._pairs = pairs[-1]
+        return pairs
+
+    def _hidden(self, points: MaskPoints, masks: list[Tensor]) -> Tensor | None:
+        """Whether a query's class is not taught if it is unmatched, [L, B, Q]; keeps the last layer's."""
+        with torch.no_grad():
+            found = [hidden for own in masks if (hidden := points.hidden(own)) is not None]
+        self._hidden_BQ = found[-1] if found else None
+        return torch.stack(found) if found else None
+
+    def _on_device(self, pairs: list[Pairs], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """For each layer, its matched queries as places among the queries of all images, their segments and images."""
+        arrays = [(own.image_N * self.num_queries + own.query_N, own.segment_N, own.image_N) for own in pairs]
+        index_LM, segment_LM, image_LM = torch.from_numpy(np.array(arrays)).to(device, non_blocking=True).unbind(1)
+        return index_LM, segment_LM, image_LM
+
+    def _class_losses(
+        self, logits_LBQK: Tensor, index_LM: Tensor, labels_LM: Tensor, hidden_LBQ: Tensor | None
+    ) -> Tensor:
+        """The class loss of each layer, [L]: a class-weighted mean over queries, without unmatched hidden ones."""
+        labels_LX = labels_LM.new_full((len(logits_LBQK), logits_LBQK[0, :, :, 0].numel()), self.num_classes)
+        labels_LX.scatter_(1, index_LM, labels_LM)
+        class_weight = logits_LBQK.new_tensor(self.class_weight)
+        weights_LX = class_weight[labels_LX]
+        if hidden_LBQ is not None:
+            weights_LX = weights_LX * ~(hidden_LBQ.flatten(1) & (labels_LX == self.num_classes))
+        each_LX = F.cross_entropy(logits_LBQK.flatten(0, 2), labels_LX.flatten(), reduction="none").view_as(weights_LX)
+        total_L = weights_LX.sum(1).clamp(min=self.class_weight[-1])  # if all are left out
+        return self.loss_cls.loss_weight * (each_LX * weights_LX).sum(1) / total_L
+
+    def _mask_losses(
+        self,
+        logits_Nhw: Tensor,
+        points: MaskPoints,
+        draws: list[_Draws],
+        image_LM: Tensor,
+        segment_LM: Tensor,
+        num_masks: int,
+    ) -> tuple[Tensor, Tensor]:
+        """The mask loss and the dice loss of each layer, [L]: means over points, and over matched queries.
+
+        Args:
+            logits_Nhw: mask logits of the matched queries, layer by layer.
+            points: the points of the batch.
+            draws: the points of each layer.
+            image_LM: the image of each matched query.
+            segment_LM: its segment.
+            num_masks: by what sums are divided, after a mean over the processes.
+        """
+        layers = len(draws)
+        total = reduce_mean(logits_Nhw.new_tensor([float(num_masks)])).clamp(min=1)
+        if not len(logits_Nhw):
+            nothing_L = logits_Nhw.sum().expand(layers)  # 0, with a gradient for every parameter
+            return nothing_L, nothing_L
+        with torch.no_grad():
+            candidates = torch.cat([own.candidates for own in draws])
+            distance = points.logits_at(logits_Nhw[:, None], candidates)[:, 0].abs()
+            nearest = distance.topk(self._num_uncertain, dim=1, largest=False, sorted=False).indices
+            row_N1 = torch.arange(len(nearest), device=nearest.device)[:, None]
+            chosen = torch.cat([candidates[row_N1, nearest], torch.cat([own.others for own in draws])], dim=1)
+            covered_NP = points.covered(chosen, image_LM.flatten(), segment_LM.flatten())
+        logits_NP = points.logits_at(logits_Nhw[:, None], chosen)[:, 0]
+        each_NP = F.binary_cross_entropy_with_logits(logits_NP, covered_NP, reduction="none")
+        of_mask_L = each_NP.view(layers, -1).sum(1) / (total * self.num_points)
+        inside_NP, eps = logits_NP.sigmoid(), self.loss_dice.eps
+        dice_N = (2 * (inside_NP * covered_NP).sum(1) + eps) / (inside_NP.sum(1) + covered_NP.sum(1) + eps)
+        of_dice_L = (1 - dice_N).view(layers, -1).sum(1) / total
+        return self.loss_mask.loss_weight * of_mask_L, self.loss_dice.loss_weight * of_dice_L
 
     def last_visual(self) -> Tensor:
         """v of the last forward pass, after the decoder's last norm, [B, Q, D]."""
@@ -96,22 +231,33 @@ class CosineHead(Mask2FormerHead):
 
     def last_matches(self, num_images: int) -> Matches:
         """Per image, (query indices, segment indices) of the last decoder layer's matching."""
-        return self._matches[-num_images:]
+        assert self._pairs is not None, "nothing was matched"
+        pairs = [self._pairs.of_image(image) for image in range(num_images)]
+        return [(torch.from_numpy(query), torch.from_numpy(segment)) for query, segment in pairs]
 
     def last_null(self, num_images: int) -> list[Tensor]:
         """Per image, the unmatched queries of the last decoder layer's matching, ascending.
 
         Queries on ignored pixels are in neither this list nor `last_matches`.
         """
-        return self._null[-num_images:]
+        is_left_out = torch.zeros(num_images, self.num_queries, dtype=torch.bool)
+        if self._hidden_BQ is not None:
+            is_left_out |= self._hidden_BQ.cpu()
+        for own, (query, _) in zip(is_left_out, self.last_matches(num_images), strict=True):
+            own[query] = True
+        return [(~own).nonzero()[:, 0] for own in is_left_out]
 
-    def match(self, x: tuple[Tensor, ...], samples: list[Any]) -> Matches:
+    def match(self, x: tuple[Tensor, ...], samples: Sequence[Annotated]) -> Matches:
         """Match queries to segments without losses: forward pass, then Hungarian matching of the last layer.
 
         Raises:
             FloatingPointError: the network's outputs are not finite, or so large that matching costs are not.
         """
         class_logits, mask_logits = self(x, samples)
-        self._matches, self._null = [], []
-        self.get_targets(list(class_logits[-1]), list(mask_logits[-1]), *self.annotated(samples))
+        points, masks = self.points(samples), [mask_logits[-1]]
+        labels_BG = pad_sequence([sample.labels for sample in samples], batch_first=True)
+        drawn = [points.draw([1] * len(samples), self.num_points)]
+        segments = [len(sample.labels) for sample in samples]
+        self._paired(class_logits[-1][None], masks, points, drawn, labels_BG, segments)
+        self._hidden(points, masks)
         return self.last_matches(len(samples))

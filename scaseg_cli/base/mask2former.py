@@ -31,6 +31,11 @@ def resnet_config(backbone: Backbone) -> dict[str, Any]:
     }
 
 
+def preprocessor_config(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Any]:
+    """Configuration of what moves a batch to the device and normalises its pixels, RGB 0..255."""
+    return {"type": "ImgDataPreprocessor", "mean": mean, "std": std, "non_blocking": True}
+
+
 def _attention(base: Base) -> dict[str, Any]:
     return {"embed_dims": base.channels, "num_heads": base.heads, "dropout": 0.0, "batch_first": True}
 

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.packages import hidden
+from scaseg_cli.packages import hidden, quick_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _NAME = "mmcv._ext"
 _UNUSED = (
     "mmdet.utils.mot_error_visualize",  # imports matplotlib.pyplot
+    "mmdet.models.task_modules.tracking.kalman_filter",  # imports scipy.linalg
     "mmengine._strategy.fsdp",  # imports torch.distributed.fsdp, and with it SymPy, as do the two below
     "mmengine.model.wrappers.fully_sharded_distributed",
     "mmengine.optim.optimizer.zero_optimizer",
@@ -74,7 +75,7 @@ def leave_out() -> None:
 def install() -> None:
     """Make ``import mmdet.models`` work, and import it; further calls do nothing."""
     # mm* import both if they are installed: for a tracker, for language models, for an optimizer. That takes seconds.
-    with hidden("sklearn", "transformers"), _later("scipy.optimize", "linear_sum_assignment"):
+    with quick_imports(), hidden("sklearn", "transformers"), _later("scipy.optimize", "linear_sum_assignment"):
         if _NAME not in sys.modules and not compiled():
             _install_stand_in()
         import mmdet.models  # noqa: F401

@@ -129,8 +129,8 @@ class Segmentor:
             batch: training views from `collate`.
 
         Returns:
-            v, and per image the indices of matched queries and the class ids of their segments, both [G], and the
-            indices of unmatched queries.
+            v on the device; and per image, on the CPU, the indices of matched queries and the class ids of their
+            segments, both [G], and the indices of unmatched queries.
         """
         inputs = normalised(self.network, torch.stack(batch["inputs"]))
         samples = [sample.to(self.device) for sample in batch["data_samples"]]
@@ -141,10 +141,8 @@ class Segmentor:
             except FloatingPointError as error:
                 raise _not_finite() from error
             nulls, visual = head.last_null(len(samples)), head.last_visual()
-        found = zip(matches, nulls, samples, strict=True)
-        return visual, [
-            (query, head.segments(sample).labels[segment], null) for (query, segment), null, sample in found
-        ]
+        found = zip(matches, nulls, batch["data_samples"], strict=True)
+        return visual, [(query, sample.labels[segment], null) for (query, segment), null, sample in found]
 
 
 def _not_finite() -> ScasegError:

@@ -1,11 +1,11 @@
 """V2C, the vision-to-CLIP alignment: pulls the token of an image's queries towards CLIP's token of that image.
 
-docs/method.md, Stage 1. Shapes: B images, Q queries, C embedding width, G segments, T tokens in the bank.
+docs/method.md, Stage 1. Shapes: B images, Q queries, C embedding width, G segments, T tokens in the bank, H W pixels.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,28 +16,38 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import V2C
 
 
-def image_token(f_QC: Tensor, matched_Q: Tensor, enhancement: str, gamma: float) -> Tensor:
-    """Compute the image token g, the mean of its projected queries with matched queries enhanced.
+class SegmentMap(NamedTuple):
+    """The segments of a view without padding.
+
+    Attributes:
+        numbers: 1 + the index of each pixel's segment, 0 without one [H, W].
+        total: how many segments there are.
+    """
+
+    numbers: Tensor
+    total: int
+
+
+def image_tokens(f_BQC: Tensor, matched_BQ: Tensor, enhancement: str, gamma: float) -> Tensor:
+    """Compute the image tokens g, each the mean of an image's projected queries with matched queries enhanced.
 
     Args:
-        f_QC: projected query embeddings.
-        matched_Q: bool, whether a query is matched to a segment.
+        f_BQC: projected query embeddings.
+        matched_BQ: bool, whether a query is matched to a segment.
         enhancement: ``multiply``: matched queries have weight gamma in the mean; ``plus``: (gamma - 1) times their mean
             is added; ``minus``: (gamma - 1) times the mean of the others is subtracted.
         gamma: enhancement factor; 1 gives the plain mean in all three cases.
 
     Returns:
-        g [C].
+        g [B, C].
     """
     if enhancement == "multiply":
-        weights = torch.where(matched_Q, gamma, 1.0).to(f_QC.dtype)
-        return (weights[:, None] * f_QC).sum(0) / weights.sum()
-    mean = f_QC.mean(0)
-    chosen = matched_Q if enhancement == "plus" else ~matched_Q
-    if not chosen.any():
-        return mean
-    change = (gamma - 1.0) * f_QC[chosen].mean(0)
-    return mean + change if enhancement == "plus" else mean - change
+        weights_BQ1 = torch.where(matched_BQ, gamma, 1.0).to(f_BQC.dtype)[:, :, None]
+        return (weights_BQ1 * f_BQC).sum(1) / weights_BQ1.sum(1)
+    chosen_BQ1 = (matched_BQ if enhancement == "plus" else ~matched_BQ)[:, :, None].to(f_BQC.dtype)
+    mean_BC = f_BQC.sum(1) / f_BQC.shape[1]  # so that all queries less themselves are 0
+    change_BC = (gamma - 1.0) * (chosen_BQ1 * f_BQC).sum(1) / chosen_BQ1.sum(1).clamp(min=1)  # 0 if none is chosen
+    return mean_BC + change_BC if enhancement == "plus" else mean_BC - change_BC
 
 
 def alignment_loss(g_BC: Tensor, c_BC: Tensor, bank_TC: Tensor, tau: float) -> Tensor:
@@ -69,10 +79,19 @@ class TokenBank(nn.Module):
         super().__init__()
         self.register_buffer("tokens", torch.zeros(size, dim))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        self._count: int | None = 0  # `filled`, without waiting for the device; None after it was loaded
+        self.register_load_state_dict_post_hook(_forget_count)  # type: ignore[no-untyped-call]
+
+    @property
+    def count(self) -> int:
+        """The number of tokens that are stored."""
+        if self._count is None:
+            self._count = int(self.filled)
+        return self._count
 
     def negatives(self) -> Tensor:
         """The stored tokens, newest last, [T <= size, C]."""
-        return self.tokens[len(self.tokens) - int(self.filled) :]
+        return self.tokens[len(self.tokens) - self.count :]
 
     @torch.no_grad()
     def push(self, tokens_BC: Tensor) -> None:
@@ -81,7 +100,12 @@ class TokenBank(nn.Module):
             return
         kept = torch.cat([self.tokens, tokens_BC.to(self.tokens)])[-len(self.tokens) :]
         self.tokens.copy_(kept)
-        self.filled.fill_(min(len(self.tokens), int(self.filled) + len(tokens_BC)))
+        self._count = min(len(self.tokens), self.count + len(tokens_BC))
+        self.filled.fill_(self._count)
+
+
+def _forget_count(bank: TokenBank, _keys: object) -> None:
+    bank._count = None
 
 
 def random_subset(num_segments: int) -> Tensor:
@@ -92,11 +116,11 @@ def random_subset(num_segments: int) -> Tensor:
     return keep
 
 
-def masked_image(image_3HW: Tensor, masks_GHW: Tensor, keep_G: Tensor, colour: tuple[float, float, float]) -> Tensor:
-    """Set every pixel outside the kept segments to CLIP's mean colour. RGB, 0..1."""
-    inside = masks_GHW[keep_G].any(0) if keep_G.any() else torch.zeros_like(masks_GHW[0])
+def masked_image(image_3HW: Tensor, segments: SegmentMap, keep_G: Tensor, colour: tuple[float, float, float]) -> Tensor:
+    """Set every pixel outside the kept segments to CLIP's mean colour. RGB, 0..1; ``keep_G`` is on the CPU."""
+    is_kept = F.pad(keep_G, (1, 0)).to(image_3HW.device, non_blocking=True)  # 0 is no segment
     background = image_3HW.new_tensor(colour)[:, None, None]
-    return torch.where(inside[None], image_3HW, background)
+    return torch.where(is_kept[segments.numbers.int()][None], image_3HW, background)
 
 
 class V2CAlignment(nn.Module):
@@ -109,30 +133,30 @@ class V2CAlignment(nn.Module):
         self._clip = [clip]  # in a list, so that its weights are neither trained nor saved
 
     def forward(
-        self, f_BQC: Tensor, matches: list[tuple[Tensor, Tensor]], images: list[Tensor], masks: list[Tensor]
+        self, f_BQC: Tensor, matches: list[tuple[Tensor, Tensor]], images: list[Tensor], maps: list[SegmentMap]
     ) -> Tensor:
         """Compute the weighted loss of one batch, always in float32.
 
         Args:
             f_BQC: projected queries of the last decoder layer.
-            matches: per image, indices of matched queries and of their segments.
+            matches: per image, indices of matched queries and of their segments, on the CPU.
             images: per image, RGB 0..1 [3, H, W], without padding.
-            masks: per image, bool [G, H, W] of its segments, without padding.
+            maps: per image, its segments, without padding.
         """
         with torch.autocast(f_BQC.device.type, enabled=False):
-            return self._loss(f_BQC.float(), matches, images, masks)
+            return self._loss(f_BQC.float(), matches, images, maps)
 
     def _loss(
-        self, f_BQC: Tensor, matches: list[tuple[Tensor, Tensor]], images: list[Tensor], masks: list[Tensor]
+        self, f_BQC: Tensor, matches: list[tuple[Tensor, Tensor]], images: list[Tensor], maps: list[SegmentMap]
     ) -> Tensor:
         config, clip = self.config, self._clip[0]
-        kept = [random_subset(len(m)).to(f_BQC.device) for m in masks]
+        kept = [random_subset(segments.total) for segments in maps]
         views = []
         if config.views != "masked":
             views.append((self._tokens(f_BQC, matches, None), images))
         if config.views != "complete":
-            pairs = zip(images, masks, kept, strict=True)
-            cut = [masked_image(i, m, k, clip.mean_colour) if len(m) else i for i, m, k in pairs]
+            triples = zip(images, maps, kept, strict=True)
+            cut = [masked_image(image, own, k, clip.mean_colour) if own.total else image for image, own, k in triples]
             views.append((self._tokens(f_BQC, matches, kept), cut))
         seen = [clip.resized(image[None]) for _, batch in views for image in batch]  # images may differ in size
         targets = clip.encode_image(torch.cat(seen)).chunk(len(views))
@@ -142,9 +166,8 @@ class V2CAlignment(nn.Module):
         return config.weight * torch.stack(losses).mean()
 
     def _tokens(self, f_BQC: Tensor, matches: list[tuple[Tensor, Tensor]], kept: list[Tensor] | None) -> Tensor:
-        tokens = []
+        matched_BQ = torch.zeros(f_BQC.shape[:2], dtype=torch.bool)
         for i, (query, segment) in enumerate(matches):
-            matched = torch.zeros(f_BQC.shape[1], dtype=torch.bool, device=f_BQC.device)
-            matched[query if kept is None else query[kept[i][segment]]] = True
-            tokens.append(image_token(f_BQC[i], matched, self.config.enhancement, self.config.gamma))
-        return torch.stack(tokens)
+            matched_BQ[i, query if kept is None else query[kept[i][segment]]] = True
+        matched_BQ = matched_BQ.to(f_BQC.device, non_blocking=True)
+        return image_tokens(f_BQC, matched_BQ, self.config.enhancement, self.config.gamma)

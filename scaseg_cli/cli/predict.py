@@ -78,11 +78,14 @@ def predict(
 
     Example: `find photos -name '*.jpg' | scaseg predict - --json`
     """
-    from scaseg_cli.cli.output import print_json, stdout_as_stderr
-    from scaseg_cli.cli.running import load, quiet, show
-    from scaseg_cli.prediction.names import parse_names
-    from scaseg_cli.prediction.predict import predict as predict_images
-    from scaseg_cli.prediction.sources import find_sources
+    from scaseg_cli.packages import quick_imports
+
+    with quick_imports():
+        from scaseg_cli.cli.output import print_json, stdout_as_stderr
+        from scaseg_cli.cli.running import load, quiet, show
+        from scaseg_cli.prediction.names import parse_names
+        from scaseg_cli.prediction.predict import predict as predict_images
+        from scaseg_cli.prediction.sources import find_sources
 
     recipe, run = load(options)
     names = parse_names(classes) if classes is not None else None

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from command_line import Outcome, scaseg
 from PIL import Image
 from tiny_runs import TinyRun
+from warm_python import PYTHON
 
 from scaseg_cli.data.images import rgb_to_ids
 from scaseg_cli.shapes.world import CLASSES, UNSEEN
@@ -52,6 +54,26 @@ def ids_of(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         assert image.mode == "RGB"
         return rgb_to_ids(np.array(image))
+
+
+# What an installed package would pull in although no prediction uses it; together they took half of the start.
+UNUSED = (
+    *("matplotlib", "pandas", "sklearn", "sympy", "tensorboard", "transformers", "triton", "open_clip"),
+    *("torch._dynamo", "torch._inductor", "torch.distributed.fsdp", "torch.distributed.optim", "scipy.optimize"),
+    *("mmseg", "mmengine._strategy.fsdp.fsdp_utils", "scaseg_cli.base.train", "scaseg_cli.queries.collect"),
+)
+
+
+def test_predict_imports_nothing_that_it_does_not_use(tiny_run: TinyRun, images: str, tmp_path: Path) -> None:
+    code = "import sys\nfrom scaseg_cli.cli.app import main\ncode = main(sys.argv[1:])\n"
+    code += "print(*sys.modules, file=sys.stderr)\nsys.exit(code)"
+    run = ("-r", str(tiny_run.folder / "tiny.yaml"), "-w", str(tiny_run.run), "-o", "found")
+    command = [PYTHON, "-c", code, "predict", str(min(Path(images).iterdir())), *run]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert {"torch", "mmdet", "scaseg_cli.base.segmentor"} <= loaded
+    assert not loaded.intersection(UNUSED)
 
 
 def test_every_image_gets_a_map_a_picture_and_its_segments(predict: Call, images: str) -> None:

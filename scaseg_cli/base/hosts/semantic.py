@@ -1,24 +1,18 @@
-"""The host for semantic labels: MMSegmentation's Mask2Former.
-
-A training sample's label contains seen class ids, and `IGNORED` for unseen classes, void and padding.
-"""
+"""The host for semantic labels: MMSegmentation's Mask2Former. A training view has one segment for each seen class."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import ConfigDict
-from mmengine.structures import InstanceData
 
 from scaseg_cli.base.aligned_network import AlignedNetwork
-from scaseg_cli.base.augmentation import IGNORED
 from scaseg_cli.base.backbones import feature_maps, pixel_statistics
 from scaseg_cli.base.head import CosineHead
-from scaseg_cli.base.ignored_pixels import LABELLED, LabelledPixels, labelled_pixels
-from scaseg_cli.base.mask2former import head_config, matching_config
+from scaseg_cli.base.ignored_pixels import LabelledPixels
+from scaseg_cli.base.mask2former import head_config, matching_config, preprocessor_config
 
-from mmseg.models import SegDataPreProcessor  # isort: skip  after head, which makes the models importable
-from mmseg.models.decode_heads import Mask2FormerHead  # isort: skip
+from mmseg.models.decode_heads import Mask2FormerHead  # isort: skip  after head, which makes the models importable
 from mmseg.models.segmentors import EncoderDecoder  # isort: skip
 
 if TYPE_CHECKING:
@@ -31,23 +25,11 @@ if TYPE_CHECKING:
 class SemanticHead(CosineHead, Mask2FormerHead):
     """MMSegmentation's head over one segment per class; ignored pixels are background of every mask."""
 
-    def segments(self, sample: Any) -> InstanceData:
-        """One segment per class in the label, as in MMSegmentation."""
-        (found,), _ = super()._seg_data_to_instance_data([sample])
-        return InstanceData(labels=found.labels, masks=found.masks.bool())
 
-    def annotated(self, samples: list[Any]) -> tuple[list[InstanceData], list[dict[str, Any]]]:
-        """Each image's segments and metainfo."""
-        return self._seg_data_to_instance_data(samples)
-
-
-class LabelledPixelsHead(SemanticHead, LabelledPixels):
+class LabelledPixelsHead(SemanticHead):
     """The same head, but matching and mask losses leave ignored pixels out."""
 
-    def _seg_data_to_instance_data(self, batch_data_samples: list[Any]) -> Any:
-        segments, metas = super()._seg_data_to_instance_data(batch_data_samples)
-        pixels = [labelled_pixels(sample.gt_sem_seg.data[0], self.ignore_index) for sample in batch_data_samples]
-        return segments, [{**meta, LABELLED: own} for meta, own in zip(metas, pixels, strict=True)]
+    points = LabelledPixels
 
 
 class SemanticNetwork(AlignedNetwork, EncoderDecoder):
@@ -65,7 +47,6 @@ class SemanticNetwork(AlignedNetwork, EncoderDecoder):
 
 def build(base: Base, backbone: nn.Module, classifier: CosineClassifier, num_seen: int) -> SemanticNetwork:
     """Build the network from the recipe's section around ``backbone``, with the host's initial weights."""
-    mean, std = pixel_statistics(base.backbone)
     head = head_config(base, feature_maps(base.backbone, backbone), num_seen)
     config = ConfigDict(
         backbone={"type": lambda: backbone},
@@ -73,17 +54,9 @@ def build(base: Base, backbone: nn.Module, classifier: CosineClassifier, num_see
             "type": LabelledPixelsHead if base.unseen_pixels == "ignored" else SemanticHead,
             "classifier": classifier,
             "num_classes": num_seen,
-            "ignore_index": IGNORED,
             "train_cfg": matching_config(base),
             **head,
         },
-        data_preprocessor={
-            "type": SegDataPreProcessor,
-            "mean": mean,
-            "std": std,
-            "bgr_to_rgb": False,
-            "seg_pad_val": IGNORED,
-            "size_divisor": 1,  # views are already padded
-        },
+        data_preprocessor=preprocessor_config(*pixel_statistics(base.backbone)),
     )
     return SemanticNetwork(**config)

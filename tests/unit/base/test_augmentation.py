@@ -7,7 +7,7 @@ import pytest
 import torch
 from base_world import NUM_SEEN, SIDE, UNSEEN, stripes
 
-from scaseg_cli.base.augmentation import IGNORED, augmented, panoptic_sample, semantic_sample
+from scaseg_cli.base.augmentation import augmented, panoptic_segments, semantic_segments, training_view
 from scaseg_cli.data.records import ImageRecord, Segment
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.tasks import ZPS, ZSS
@@ -54,11 +54,14 @@ def test_a_semantic_label_has_seen_classes_alone() -> None:
     segments = (*_segments(50, 60, 70), Segment(4, 50, 1, True))
     record = ImageRecord(7, "7.png", "7.png", 3, 2, segments)
     image = np.full((2, 3, 3), 9, np.uint8)
-    view = semantic_sample(record, image, label, {50: 2, 60: UNSEEN}, NUM_SEEN, 4)
+    segments = semantic_segments(record, label, {50: 2, 60: UNSEEN}, NUM_SEEN)
+    view = training_view(image, segments, 4, 7, list_labelled=True)
     found = view["data_samples"]
-    expected = torch.full((1, 4, 4), IGNORED)
-    expected[0, 0, :2] = 2
-    assert torch.equal(found.gt_sem_seg.data, expected)
+    expected = torch.zeros(4, 4, dtype=torch.uint8)
+    expected[0, :2] = 1
+    assert torch.equal(found.numbers, expected)
+    assert found.labels.tolist() == [2]
+    assert found.labelled.tolist() == [0, 1]
     assert (found.view_shape, found.image_id) == ((2, 3), 7)
     assert view["inputs"].shape == (3, 4, 4)
     assert bool((view["inputs"][:, :2, :3] == 9).all())
@@ -69,15 +72,40 @@ def test_a_panoptic_sample_of_an_unseen_class_stops_the_training() -> None:
     record = ImageRecord(7, "7.png", "7.png", 2, 1, _segments(1, UNSEEN))
     label = np.array([[1, 2]], np.int32)
     with pytest.raises(AssertionError, match="image 7 contains an unseen class"):
-        panoptic_sample(record, np.zeros((1, 2, 3), np.uint8), label, {1: 1, UNSEEN: UNSEEN}, NUM_SEEN, 4)
+        panoptic_segments(record, label, {1: 1, UNSEEN: UNSEEN}, NUM_SEEN)
 
 
 def test_both_samples_say_the_same_of_the_same_view() -> None:
     panoptic, semantic = (stripes(task, 1, 2, 0, 3, size=(30, 48)) for task in (ZPS, ZSS))
     assert torch.equal(panoptic["inputs"], semantic["inputs"])
-    instances, label = panoptic["data_samples"].gt_instances, semantic["data_samples"].gt_sem_seg.data[0]
-    painted = torch.full_like(label, IGNORED)
-    for class_id, mask in zip(instances.labels, instances.masks, strict=True):
-        painted[mask] = class_id
-    assert torch.equal(painted, label)
-    assert panoptic["data_samples"].view_shape == semantic["data_samples"].view_shape == (30, 48)
+    painted = []
+    for view in (panoptic, semantic):
+        found = view["data_samples"]
+        label = torch.full((SIDE, SIDE), UNSEEN)
+        for class_id, mask in zip(found.labels, found.masks(), strict=True):
+            label[mask] = class_id
+        painted.append(label)
+        assert found.view_shape == (30, 48)
+    assert torch.equal(*painted)
+    assert panoptic["data_samples"].labels.tolist() == [2, 0, 3]  # in the annotation's order
+    assert semantic["data_samples"].labels.tolist() == [0, 2, 3]  # one for each class
+    assert panoptic["data_samples"].labelled is None
+
+
+@pytest.mark.parametrize("number", [4, 300])  # one byte a pixel, and more
+def test_segments_without_a_pixel_in_the_view_are_left_out(number: int) -> None:
+    label = np.arange(1, number + 1, dtype=np.int32).reshape(1, -1).repeat(2, 0) * 70_000 // 7
+    segments = tuple(Segment(int(value), 1, 1, (0, 0, 1, 1), False) for value in label[0])
+    record = ImageRecord(7, "7.png", "7.png", number, 2, segments)
+    found = panoptic_segments(record, label, {1: 1}, NUM_SEEN)
+    crop = found._replace(numbers_HW=found.numbers_HW[:, 1:-1])
+    view = training_view(np.zeros((2, number - 2, 3), np.uint8), crop, number, 7)["data_samples"]
+    assert len(view.labels) == number - 2
+    assert view.numbers[0].tolist() == [*range(1, number - 1), 0, 0]
+    assert torch.equal(view.masks().sum((1, 2)), torch.full((number - 2,), 2))
+
+
+def test_ids_of_pixels_that_no_segment_has_are_no_segment() -> None:
+    record = ImageRecord(7, "7.png", "7.png", 3, 1, _segments(1, 2)[:1])
+    found = panoptic_segments(record, np.array([[5, 1, 0]], np.int32), {1: 1}, NUM_SEEN)
+    assert found.numbers_HW.tolist() == [[0, 1, 0]]

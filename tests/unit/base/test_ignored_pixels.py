@@ -10,10 +10,10 @@ import torch
 from base_world import SIDE, UNSEEN, base, fresh_network, largest_gradient, losses_of, recipe, stripes
 from torch import Tensor
 
-from scaseg_cli.base.augmentation import IGNORED
+from scaseg_cli.base.augmentation import Annotated
 from scaseg_cli.base.dataset import collate
-from scaseg_cli.base.ignored_pixels import drawn, labelled_pixels, logits_at
-from scaseg_cli.base.v2c import masked_image
+from scaseg_cli.base.ignored_pixels import LabelledPixels, drawn
+from scaseg_cli.base.v2c import SegmentMap, masked_image
 from scaseg_cli.tasks import ZSS
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def _network(unseen_pixels: str, **changes: Any) -> AlignedNetwork:
 def _layer_losses(network: AlignedNetwork, class_logits: Tensor, mask_logits: Tensor, *views: Any) -> list[Tensor]:
     """Class, mask and dice loss of one decoder layer's logits [B, Q, ...], always with the same draws."""
     torch.manual_seed(5)
-    segments, metas = network.head.annotated([view["data_samples"] for view in views])
-    return list(network.head._loss_by_feat_single(class_logits, mask_logits, segments, metas))
+    samples = [view["data_samples"] for view in views]
+    return list(network.head.losses_of([class_logits], [mask_logits], samples).values())
 
 
 def _random_logits() -> tuple[Tensor, Tensor]:
@@ -83,8 +83,7 @@ def test_matching_leaves_ignored_pixels_out(unseen_pixels: str, expected: int) -
     mask_logits[3] = 8.0  # right wherever there is a label, and all over the rest
     mask_logits[5, :, : CELLS // 4] = 8.0
     mask_logits[5, 24:] = -8.0  # wrong at a quarter of the segment, and nowhere else
-    segments, (meta,) = network.head.annotated([view["data_samples"]])
-    network.head._get_targets_single(torch.zeros(NUM_QUERIES, 5), mask_logits, segments[0], meta)
+    _layer_losses(network, torch.zeros(1, NUM_QUERIES, 5), mask_logits[None], view)
     ((query, segment),) = network.head.last_matches(1)
     assert (query.tolist(), segment.tolist()) == ([expected], [0])
 
@@ -95,8 +94,9 @@ def test_means_are_over_labelled_pixels() -> None:
     for ids in [(1,), (1, UNSEEN), (1, UNSEEN, UNSEEN, UNSEEN, UNSEEN, UNSEEN, UNSEEN, UNSEEN)]:
         # away from the image's edge, where interpolation mixes in zeros, every labelled pixel is a positive one
         view = stripes(ZSS, 1, *ids)
-        label = view["data_samples"].gt_sem_seg.data
-        label[:, :2], label[:, -2:], label[..., :2], label[..., -2:] = (IGNORED,) * 4
+        numbers = view["data_samples"].numbers
+        numbers[:2], numbers[-2:], numbers[:, :2], numbers[:, -2:] = (0,) * 4
+        view["data_samples"] = view["data_samples"]._replace(labelled=numbers.flatten().nonzero()[:, 0])
         _, loss_mask, _ = _layer_losses(_network("ignored"), torch.zeros(1, NUM_QUERIES, 5), mask_logits, view)
         assert float(loss_mask) == pytest.approx(5.0 * math.log1p(math.exp(-logit)), rel=1e-4)
 
@@ -154,22 +154,24 @@ def test_a_query_on_ignored_pixels_is_not_taught_that_there_is_nothing(unseen_pi
 
 
 def test_points_are_labelled_pixels() -> None:
-    label = torch.full((6, 9), 255)
-    label[2, 3:5] = 1
-    pixels = labelled_pixels(label, 255)
-    assert pixels.tolist() == [2 * 9 + 3, 2 * 9 + 4]
+    pixels = torch.tensor([2 * 9 + 3, 2 * 9 + 4], dtype=torch.int32)
     assert set(drawn(pixels, 3, 50).flatten().tolist()) == set(pixels.tolist())
-    assert drawn(labelled_pixels(torch.full((2, 2), 255), 255), 0, 5).shape == (0, 5)
+    assert drawn(pixels[:0], 1, 5).shape == (1, 5)  # of an image without labels, for which nothing is counted
+    numbers = torch.zeros(6, 9, dtype=torch.uint8)
+    numbers[2, 3:5] = 1
+    points = LabelledPixels([Annotated(torch.tensor([0]), numbers, (6, 9), 1, pixels)])
     values = torch.arange(54.0).view(1, 1, 6, 9)
     everywhere = torch.arange(54)[None]
-    torch.testing.assert_close(logits_at(values, everywhere, label[None])[0, 0], values.flatten())
+    torch.testing.assert_close(points.logits_at(values, everywhere)[0, 0], values.flatten())
+    covered = points.covered(everywhere, torch.tensor([0]), torch.tensor([0]))
+    assert torch.equal(covered[0].nonzero()[:, 0], pixels.long())
 
 
 class _Recorder(torch.nn.Module):
     """Replaces V2C and keeps its inputs."""
 
-    def forward(self, f_BQC: Tensor, matches: Any, images: list[Tensor], masks: list[Tensor]) -> Tensor:
-        self.images, self.masks, self.matches = images, masks, matches
+    def forward(self, f_BQC: Tensor, matches: Any, images: list[Tensor], maps: list[SegmentMap]) -> Tensor:
+        self.images, self.maps, self.matches = images, maps, matches
         return f_BQC.sum() * 0
 
 
@@ -178,19 +180,19 @@ def test_the_masked_view_of_v2c_keeps_seen_segments_alone() -> None:
     network.v2c = recorder
     view = stripes(ZSS, 1, 3, UNSEEN, 1, size=(48, 60))
     losses_of(network, view, stripes(ZSS, 2, UNSEEN))
-    image, masks = recorder.images[0], recorder.masks[0]
-    assert masks.dtype == torch.bool
-    assert masks.shape == (2, 48, 60)
-    assert not masks[:, :, 20:40].any()
-    assert network.head.segments(view["data_samples"]).labels.tolist() == [1, 3]
-    assert masks[0, :, 40:].all()
-    assert masks[1, :, :20].all()
+    image, segments = recorder.images[0], recorder.maps[0]
+    assert view["data_samples"].labels.tolist() == [1, 3]
+    assert segments.total == 2
+    assert segments.numbers.shape == (48, 60)
+    assert bool((segments.numbers[:, 20:40] == 0).all())
+    assert bool((segments.numbers[:, 40:] == 1).all())
+    assert bool((segments.numbers[:, :20] == 2).all())
     shown = view["inputs"][:, :48, :60] / 255.0
     torch.testing.assert_close(image, shown, atol=1e-5, rtol=0)  # the complete view has the unseen content
-    cut = masked_image(image, masks, torch.tensor([True, True]), (0.5, 0.25, 0.75))
+    cut = masked_image(image, segments, torch.tensor([True, True]), (0.5, 0.25, 0.75))
     assert torch.equal(cut[:, :, 20:40], torch.tensor([0.5, 0.25, 0.75])[:, None, None].expand(3, 48, 20))
     assert torch.equal(cut[:, :, :20], image[:, :, :20])
-    assert recorder.masks[1].shape == (0, SIDE, SIDE)
+    assert recorder.maps[1].total == 0
 
 
 def test_both_ways_have_the_same_weights() -> None:

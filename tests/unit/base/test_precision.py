@@ -7,28 +7,28 @@ from typing import Any
 import pytest
 import torch
 from base_world import base, clip, fresh_network, losses_of, stripes, vectors_NC
-from mmdet.models.task_modules import HungarianAssigner
 from torch import Tensor
 
+from scaseg_cli.base import head
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
-from scaseg_cli.base.v2c import V2CAlignment
+from scaseg_cli.base.matching import costs
+from scaseg_cli.base.v2c import SegmentMap, V2CAlignment
 from scaseg_cli.tasks import ZPS, ZSS, Task
 
 
 @pytest.mark.parametrize("task", [ZPS, ZSS], ids=["panoptic", "semantic"])
 def test_matching_and_losses_are_in_float32(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[Tensor] = []
-    assign = HungarianAssigner.assign
 
-    def noting(self: HungarianAssigner, pred_instances: Any, *more: Any, **named: Any) -> Any:
-        compared.extend([pred_instances.scores, pred_instances.masks])
-        return assign(self, pred_instances, *more, **named)
+    def noting(*tensors: Any) -> Tensor:
+        compared.extend(tensors[:2])
+        return costs(*tensors)
 
-    monkeypatch.setattr(HungarianAssigner, "assign", noting)
+    monkeypatch.setattr(head, "costs", noting)
     network = fresh_network(task)
     with torch.autocast("cpu", torch.bfloat16):
         losses = losses_of(network, stripes(task, 1, 0, 1, 2), stripes(task, 2, 1, 3))
-    assert len(compared) == 2 * 2 * (base().decoder_layers + 1)
+    assert len(compared) == 2 * (base().decoder_layers + 1)
     assert {tensor.dtype for tensor in compared} == {torch.float32}
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
     assert all(torch.isfinite(loss) for loss in losses.values())
@@ -49,11 +49,11 @@ def test_logits_have_the_digits_of_float32() -> None:
 def test_the_alignment_is_in_float32() -> None:
     f_BQC = torch.randn(1, 4, clip().dim, generator=torch.Generator().manual_seed(0))
     matches = [(torch.tensor([1]), torch.tensor([0]))]
-    masks = [torch.ones(1, 64, 64, dtype=torch.bool)]
+    maps = [SegmentMap(torch.ones(64, 64, dtype=torch.uint8), 1)]
     images = [torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(1))]
 
     def loss() -> Tensor:
-        return V2CAlignment(base().v2c, clip())(f_BQC, matches, images, masks)
+        return V2CAlignment(base().v2c, clip())(f_BQC, matches, images, maps)
 
     with torch.autocast("cpu", torch.bfloat16):
         within = loss()

@@ -6,7 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scaseg_cli.base.v2c import TokenBank, V2CAlignment, alignment_loss, image_token, masked_image, random_subset
+from scaseg_cli.base.v2c import (
+    SegmentMap,
+    TokenBank,
+    V2CAlignment,
+    alignment_loss,
+    image_tokens,
+    masked_image,
+    random_subset,
+)
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.recipe import load_recipe
 
@@ -33,20 +41,21 @@ def test_image_token_equals_the_definition(enhancement, gamma):
     f = torch.randn(7, 5, dtype=torch.float64)
     matched = torch.tensor([1, 0, 0, 1, 1, 0, 0], dtype=torch.bool)
     expected = torch.tensor(_slow_token(f, matched, enhancement, gamma), dtype=torch.float64)
-    torch.testing.assert_close(image_token(f, matched, enhancement, gamma), expected)
+    found = image_tokens(torch.stack([f, f.flip(0)]), torch.stack([matched, matched.flip(0)]), enhancement, gamma)
+    torch.testing.assert_close(found, torch.stack([expected, expected]))
 
 
 def test_gamma_one_is_the_plain_mean_for_all_enhancements():
     f, matched = torch.randn(6, 4), torch.tensor([1, 0, 1, 0, 0, 0], dtype=torch.bool)
     for enhancement in ("multiply", "plus", "minus"):
-        torch.testing.assert_close(image_token(f, matched, enhancement, 1.0), f.mean(0))
+        torch.testing.assert_close(image_tokens(f[None], matched[None], enhancement, 1.0)[0], f.mean(0))
 
 
 @pytest.mark.parametrize("enhancement", ["multiply", "plus", "minus"])
 def test_image_token_is_finite_where_no_query_or_every_query_holds_a_segment(enhancement):
     f = torch.randn(4, 3)
     for matched in (torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)):
-        assert image_token(f, matched, enhancement, 2.0).isfinite().all()
+        assert image_tokens(f[None], matched[None], enhancement, 2.0).isfinite().all()
 
 
 def test_alignment_loss_equals_the_definition():
@@ -83,7 +92,9 @@ def test_bank_is_a_queue_of_the_newest_tokens():
 def test_bank_comes_back_from_its_saved_state():
     bank, other = TokenBank(3, 2), TokenBank(3, 2)
     bank.push(torch.randn(2, 2))
+    assert (bank.count, other.count) == (2, 0)
     other.load_state_dict(bank.state_dict())
+    assert other.count == 2
     torch.testing.assert_close(other.negatives(), bank.negatives())
 
 
@@ -102,9 +113,8 @@ def test_random_subset_is_never_empty_and_not_always_all():
 
 def test_masked_image_keeps_chosen_segments_and_paints_the_rest():
     image = torch.full((3, 2, 2), 0.9)
-    masks = torch.zeros(2, 2, 2, dtype=torch.bool)
-    masks[0, 0, 0] = masks[1, 1, 1] = True
-    cut = masked_image(image, masks, torch.tensor([True, False]), (0.1, 0.2, 0.3))
+    segments = SegmentMap(torch.tensor([[1, 0], [0, 2]], dtype=torch.uint8), 2)
+    cut = masked_image(image, segments, torch.tensor([True, False]), (0.1, 0.2, 0.3))
     assert cut[:, 0, 0].tolist() == pytest.approx([0.9] * 3)
     assert cut[:, 1, 1].tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert cut[:, 0, 1].tolist() == pytest.approx([0.1, 0.2, 0.3])
@@ -118,7 +128,7 @@ def test_targets_of_images_of_any_size_are_those_that_clip_itself_gives():
     images = [(torch.rand(3, *size) > 0.5).float() for size in ((96, 150), (64, 64), (40, 70))]
     alignment = V2CAlignment(recipe.base.v2c, clip)
     none = [(torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))] * 3
-    masks = [torch.zeros(0, *image.shape[1:], dtype=torch.bool) for image in images]
-    alignment(torch.randn(3, 5, clip.dim), none, images, masks)
+    maps = [SegmentMap(torch.zeros(image.shape[1:], dtype=torch.uint8), 0) for image in images]
+    alignment(torch.randn(3, 5, clip.dim), none, images, maps)
     expected = torch.cat([clip.encode_image(image[None]) for image in images])
     torch.testing.assert_close(alignment.bank.negatives(), expected, atol=1e-5, rtol=1e-5)

@@ -2,12 +2,11 @@
 
 import json
 
-import numpy as np
 import pytest
 from PIL import Image
 from semantic_files import CLASSES, columns, write_classes, write_maps
 
-from scaseg_cli.base.augmentation import IGNORED, semantic_sample
+from scaseg_cli.base.augmentation import semantic_segments
 from scaseg_cli.data.images import read_label
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import Recipe, load_recipe
@@ -293,9 +292,7 @@ def test_more_than_255_seen_classes(tmp_path, run):
     images, classes = open_set(recipe, run, "train"), read_classes(run)
     assert classes.num_seen == 329
     label_HW = read_label(images, images.images[0])
-    view = semantic_sample(
-        images.images[0], np.zeros((4, 4, 3), np.uint8), label_HW, classes.class_ids, classes.num_seen, side=4
-    )
-    wanted = [7, IGNORED, classes.class_ids[329], IGNORED]
-    assert view["data_samples"].gt_sem_seg.data[0].tolist() == [wanted] * 4
+    found = semantic_segments(images.images[0], label_HW, classes.class_ids, classes.num_seen)
+    assert found.labels_G.tolist() == [7, classes.class_ids[329]]
+    assert found.numbers_HW.tolist() == [[1, 0, 2, 0]] * 4
     assert classes.class_ids[329] == 328
