@@ -51,7 +51,11 @@ def train_base(recipe: Recipe, run: RunDir) -> StageReport:
     """Stage 1: train the segmentor, in the processes that the recipe sets."""
     from scaseg_cli.base.train import train_base
 
-    return train_base(recipe, run)
+    if not recipe.base.validate_every:
+        return train_base(recipe, run)
+    from scaseg_cli.evaluation.stage_one import train
+
+    return train_base(recipe, run, train)
 
 
 def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:

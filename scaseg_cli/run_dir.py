@@ -84,6 +84,16 @@ class RunDir:
         """The trained segmentor with its class projector."""
         return self.path / "base" / "base.safetensors"
 
+    @property
+    def validation_file(self) -> Path:
+        """Figures on selection images while the segmentor was trained, as CSV."""
+        return self.path / "base" / "validation.csv"
+
+    @property
+    def best_base_file(self) -> Path:
+        """The segmentor with the best of these figures, which no stage uses."""
+        return self.path / "base" / "best.safetensors"
+
     # queries
     @property
     def queries_file(self) -> Path:

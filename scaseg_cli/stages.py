@@ -71,7 +71,7 @@ STAGES: dict[str, Stage] = {
 }
 # (stage, section): keys that change how the stage runs but not its result.
 _NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
-    ("base", "base"): ("workers", "checkpoint_every", "log_every"),
+    ("base", "base"): ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images"),
     ("cat", "cat"): ("checkpoint_every",),
     ("union", "union"): ("checkpoint_every",),
     ("union", "evaluation"): ("batch_size", "setting", "inductive_increment"),

@@ -100,8 +100,12 @@ class Events(Hook):
         figures["images_per_second"] = (batch_idx + 1 - self._begun) * self.base.batch_size / (now - self._since)
         figures["memory_gib"] = memory_gib(self.device)
         self._since, self._begun = now, batch_idx + 1
+        self.add(figures, batch_idx)
+
+    def add(self, figures: dict[str, float], iteration: int) -> None:
+        """Log other figures of an iteration."""
         for backend in self.backends:
-            backend.add_scalars({"iteration": batch_idx, **figures}, step=batch_idx)
+            backend.add_scalars({"iteration": iteration, **figures}, step=iteration)
 
     def after_run(self, runner: Any) -> None:
         """Write the remaining data."""

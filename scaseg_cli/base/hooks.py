@@ -114,6 +114,37 @@ class LearningRate(Hook):
             group["lr"] = initial * self.factor(batch_idx)
 
 
+class CurveFile:
+    """A CSV with one line per measured iteration, which a resumed training continues.
+
+    Args:
+        path: the CSV.
+        first: the first iteration that may be written; lines from it on are of iterations that run again.
+    """
+
+    def __init__(self, path: Path, first: int) -> None:
+        self.path, self.first = path, first
+        self.begun = False
+
+    def earlier(self) -> list[dict[str, str]]:
+        """Read the lines before the first iteration."""
+        return [row for row in read_losses(self.path) if int(row["iteration"]) < self.first]
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a line. The first call also removes lines of iterations that run again; doing it earlier would lose them
+        if the first batch cannot be read."""
+        if self.begun:
+            with open(self.path, "a", newline="", opener=own_file) as file:
+                csv.DictWriter(file, list(row)).writerow(row)
+            return
+        rows = self.earlier()
+        with replaced(self.path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows([*rows, row])
+        self.begun = True
+
+
 class Losses(Hook):
     """Shows progress with the losses, and writes them to a CSV every ``log_every`` iterations.
 
@@ -127,8 +158,9 @@ class Losses(Hook):
     def __init__(self, path: Path, base: Base, start: int, world: World) -> None:
         self.path, self.base, self.start, self.world = path, base, start, world
         self.first = world.rank == 0
+        self.curve = CurveFile(path, start)
         self.meter: Meter | None = None
-        self._begun = False
+        self.also = ""  # what is shown behind the losses, such as figures on selection images
         self._last: tuple[int, float] | None = None  # iteration and value of the last loss that was read
 
     def before_train(self, runner: Any) -> None:
@@ -150,10 +182,10 @@ class Losses(Hook):
             raise self.diverged(batch_idx, f"the loss is {values['loss']}")
         self._last = batch_idx, values["loss"]
         if self.first:
-            self._write({"iteration": batch_idx, **{name: f"{value:.5g}" for name, value in values.items()}})
+            self.curve.write({"iteration": batch_idx, **{name: f"{value:.5g}" for name, value in values.items()}})
         v2c = f" v2c {values['loss_v2c']:.2f}" if "loss_v2c" in values else ""
         memory = f"{memory_gib(self.world.device):.1f} GiB"
-        self._advance(f"loss {values['loss']:.2f} class {values['loss_cls']:.2f}{v2c}, {memory}")
+        self._advance(f"loss {values['loss']:.2f} class {values['loss_cls']:.2f}{v2c}, {memory}{self.also}")
 
     def diverged(self, iteration: int, what: str) -> ScasegError:
         """The error for a training in which ``what`` was found at ``iteration``."""
@@ -177,27 +209,13 @@ class Losses(Hook):
         if self.meter is not None:
             self.meter.close()
 
-    def _write(self, row: dict[str, Any]) -> None:
-        """Add a line. The first call also removes lines of iterations that run again; doing it earlier would lose them
-        if the first batch cannot be read."""
-        if self._begun:
-            with open(self.path, "a", newline="", opener=own_file) as file:
-                csv.DictWriter(file, list(row)).writerow(row)
-            return
-        rows = [earlier for earlier in read_losses(self.path) if int(earlier["iteration"]) < self.start]
-        with replaced(self.path) as temporary, open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows([*rows, row])
-        self._begun = True
-
     def _advance(self, note: str) -> None:
         if self.meter is not None:
             self.meter.advance(1, note)
 
 
 def read_losses(path: Path) -> list[dict[str, str]]:
-    """Read the lines of losses.csv; none if it does not exist.
+    """Read the lines of losses.csv or validation.csv; none if it does not exist.
 
     Raises:
         ScasegError: the file was changed, so that the losses of a resumed training would not follow on it.
@@ -212,8 +230,8 @@ def read_losses(path: Path) -> list[dict[str, str]]:
             [float(value) for value in row.values()]
     except (csv.Error, ValueError, TypeError, KeyError) as error:
         raise ScasegError(
-            f"{path} is not the table of losses that train-base writes",
-            "Delete it; the losses before the last checkpoint are then missing in the table.",
+            f"{path} is not the table that train-base writes",
+            "Delete it; the lines before the last checkpoint are then missing in the table.",
         ) from error
     return rows
 
@@ -248,7 +266,7 @@ class Progress(Hook):
         """Load weights, optimizer and this process's token bank."""
         if self.state is None:
             return
-        network = _network_of(runner)
+        network = network_of(runner)
         with resuming(self.path):
             network.load_state_dict(self.state["network"])
             runner.optim_wrapper.load_state_dict(self.state.get("optimizer", self.state.get("optimiser")))
@@ -263,7 +281,7 @@ class Progress(Hook):
         done = batch_idx + 1
         if done % self.base.checkpoint_every and done != self.base.iterations:
             return
-        network = _network_of(runner)
+        network = network_of(runner)
         banks = self._banks(network)
         if self.world.rank == 0:
             state = {
@@ -293,5 +311,5 @@ def _diverged(runner: Any, iteration: int, what: str) -> ScasegError:
     return next(hook for hook in runner.hooks if isinstance(hook, Losses)).diverged(iteration, what)
 
 
-def _network_of(runner: Any) -> Any:
+def network_of(runner: Any) -> Any:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -27,14 +27,21 @@ from scaseg_cli.stages import require
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 
 def save_base(run: RunDir, network: AlignedNetwork, recipe: Recipe) -> None:
     """Write the trained network atomically, without the alignment's token bank."""
+    save_network(run.base_file, network, {"iterations": recipe.base.iterations, "seed": recipe.seed})
+
+
+def save_network(path: Path, network: AlignedNetwork, meta: dict[str, Any]) -> None:
+    """Write a network in its training atomically, without the alignment's token bank, with ``meta`` in the header."""
     tensors = {name: t for name, t in network.state_dict().items() if not name.startswith("v2c.")}
-    save_tensors(run.base_file, BASE_KIND, tensors, {"iterations": recipe.base.iterations, "seed": recipe.seed})
+    save_tensors(path, BASE_KIND, tensors, meta)
 
 
 # Makes the mask probabilities (after the sigmoid) of some queries, or with None of all, on the CPU: [K, H, W].

@@ -17,6 +17,7 @@ from scaseg_cli.base.network import build_network, host_module, load_backbone, s
 from scaseg_cli.base.precision import check_precision
 from scaseg_cli.base.runner import build_runner
 from scaseg_cli.base.segmentor import save_base
+from scaseg_cli.base.validation import Validation, validation_table
 from scaseg_cli.checkpoints import load_state, resuming
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.embeddings.store import check_encoder, load_embeddings
@@ -29,15 +30,24 @@ from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from scaseg_cli.base.aligned_network import AlignedNetwork
+    from scaseg_cli.base.validation import Measure
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
+    Train = Callable[[Recipe, RunDir], None]
 
-def train_base(recipe: Recipe, run: RunDir) -> StageReport:
+
+def train_base(recipe: Recipe, run: RunDir, train_here: Train | None = None) -> StageReport:
     """Train the segmentor, resuming from the last checkpoint of the same recipe.
+
+    Args:
+        recipe: the recipe.
+        run: the run folder.
+        train_here: trains in one process, which may be a worker; a function of a module. None: `train`.
 
     With several GPUs, processes or nodes, workers train and this process waits for them. Only the first node writes the
     record and reports.
@@ -48,20 +58,26 @@ def train_base(recipe: Recipe, run: RunDir) -> StageReport:
     require(recipe, run, "split", "embeddings")
     check_training(recipe)
     node = launch.this_node()
+    train_here = train if train_here is None else train_here
     if node.rank:
-        _train(recipe, run)
+        _train(recipe, run, train_here)
         say(f"base: training is finished; node 0 writes the record, node {node.rank} has nothing more to do")
         return StageReport("base", [], [], None, {"node": node.rank})
     with recording(recipe, run, "base", run.base_file) as summary:
-        _train(recipe, run)
+        _train(recipe, run, train_here)
         summary["iterations"] = recipe.base.iterations
         summary["losses"] = last_losses(losses_file(run))
+        measured = validation_table(recipe, run)
+        if measured is not None:
+            summary["selection"] = {
+                row["weights"]: {key: value for key, value in row.items() if key != "weights"} for row in measured.rows
+            }
     state_file(run).unlink(missing_ok=True)
     columns = [Column("name", "loss", "text"), Column("value", "at the end", "number")]
     rows = [{"name": name, "value": value} for name, value in summary["losses"].items()]
-    table = Table("base: losses", columns, rows, [])
+    tables = [Table("base: losses", columns, rows, [])] + ([measured] if measured is not None else [])
     following = "scaseg train-cat" if recipe.evaluation.setting != "inductive" else "scaseg evaluate"
-    return StageReport("base", [table], [run.base_file], following, summary)
+    return StageReport("base", tables, [run.base_file], following, summary)
 
 
 def check_training(recipe: Recipe) -> None:
@@ -99,19 +115,26 @@ def state_file(run: RunDir) -> Path:
     return run.path / "base" / "progress.pt"
 
 
-def _train(recipe: Recipe, run: RunDir) -> None:
+def _train(recipe: Recipe, run: RunDir, train_here: Train) -> None:
     """Run this node's part of the training, in this process or in workers."""
     size = num_processes(recipe)
     if size > 1:
         modules = [host_module(task_of(recipe)), "torch._dynamo"]  # the first optimizer imports the latter
         modules += ["open_clip"] if recipe.base.v2c.enabled else []
-        launch.launch_workers(recipe, run, size, f"{__name__}:train", "base", modules, recipe.nodes)
+        name = f"{train_here.__module__}:{train_here.__name__}"
+        launch.launch_workers(recipe, run, size, name, "base", modules, recipe.nodes)
     else:
-        train(recipe, run)
+        train_here(recipe, run)
 
 
-def train(recipe: Recipe, run: RunDir) -> None:
-    """Train in one process, which is alone or one of `launch_workers`."""
+def train(recipe: Recipe, run: RunDir, measure: Measure | None = None) -> None:
+    """Train in one process, which is alone or one of `launch_workers`.
+
+    Args:
+        recipe: the recipe.
+        run: the run folder.
+        measure: measures the network on selection images now and then; None: it is not measured.
+    """
     world = join_world(recipe)
     check_precision(recipe)
     network = _network(recipe, run, world).to(world.device)
@@ -124,6 +147,8 @@ def train(recipe: Recipe, run: RunDir) -> None:
     with tempfile.TemporaryDirectory(prefix="scaseg-mmengine-") as scratch:
         runner = build_runner(recipe, run, world, network, _loader(recipe, run, world, start), start, scratch)
         runner.register_hook(Progress(state, key, state_file(run), recipe.base, world), priority="LOWEST")
+        # after the checkpoint, which an interrupted measurement must not cost
+        runner.register_hook(Validation(recipe, run, start, world, measure), priority="LOWEST")
         try:
             runner.train()
         except BaseException:

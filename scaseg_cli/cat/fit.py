@@ -5,12 +5,14 @@ Shapes: N classes, C embedding width, D visual width.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from scaseg_cli.base.scalar_log import ScalarLog
 from scaseg_cli.cat.network import VariationalGenerator
 from scaseg_cli.cat.objective import CatObjective
 from scaseg_cli.checkpoints import NotFiniteError, load_state, not_finite, resuming, save_state
@@ -141,7 +143,9 @@ class GeneratorTraining:
         )
 
 
-def fit_vae(training: GeneratorTraining, batches: BatchSource, state_file: Path, key: str) -> None:
+def fit_vae(
+    training: GeneratorTraining, batches: BatchSource, state_file: Path, key: str, log: ScalarLog | None = None
+) -> None:
     """Train to the recipe's last iteration, resuming from earlier progress with the same ``key``.
 
     Args:
@@ -149,13 +153,16 @@ def fit_vae(training: GeneratorTraining, batches: BatchSource, state_file: Path,
         batches: the source of each iteration's batch.
         state_file: the progress file.
         key: the stage's key.
+        log: also gets each point of the curve.
 
     Raises:
         ScasegError: a loss diverged, or the progress file is damaged.
     """
+    log = log or ScalarLog(None)
     total, every = training.config.iterations, training.config.checkpoint_every
     done = training.resume(state_file, key)
-    with meter("generator", total, done) as shown:
+    log.begin(done)
+    with contextlib.closing(log), meter("generator", total, done) as shown:
         for iteration in range(done, total):
             try:
                 new_point = training.step(iteration, batches(iteration))
@@ -166,6 +173,8 @@ def fit_vae(training: GeneratorTraining, batches: BatchSource, state_file: Path,
             except NotFiniteError as error:
                 raise training.diverged(iteration + 1, f"{error.tensor} has infinite or NaN values") from error
             shown.advance(note=_note(training.curve.rows[-1]) if new_point else "")
+            if new_point:
+                log.add({name: x for name, x in training.curve.rows[-1].items() if name != "iteration"}, iteration + 1)
     if (bad := not_finite(training.network.state_dict())) is not None:
         raise training.diverged(total, f"{bad} has infinite or NaN values")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.device import choose_device
+from scaseg_cli.base.scalar_log import ScalarLog
 from scaseg_cli.cat.batches import BatchSource, StoredBatches
 from scaseg_cli.cat.fit import MIN_MATCHED, GeneratorTraining, fit_vae
 from scaseg_cli.cat.generators import save_generator
@@ -71,7 +72,8 @@ def _train_vae(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) ->
     curve_file = run.generator_file.with_name("curve.json")
     training = GeneratorTraining(config, recipe.seed, classifier, read_classes(run).num_seen, device)
     with recording(recipe, run, "cat", run.generator_file, curve_file) as summary:
-        fit_vae(training, batches, state_file, key)
+        log = ScalarLog(state_file.with_name("tensorboard") if recipe.tensorboard else None)
+        fit_vae(training, batches, state_file, key, log)
         save_generator(run, training.network, _sizes(classifier))
         write_json(curve_file, training.curve.rows)
         summary.update(generator="vae", iterations=config.iterations)

@@ -14,6 +14,7 @@ from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.choices_file import read_choices
 from scaseg_cli.evaluation.examples import ExampleRow, Shown, draw_rows, save_examples
+from scaseg_cli.evaluation.nothing_found import why_nothing
 from scaseg_cli.evaluation.score import Scores, score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
@@ -122,6 +123,9 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
         main = next(row for row in reversed(rows) if row.setting != "control" and row.name != "last")
         title = f"{main.setting}, {main.model}: by class"
         table.notes.extend(advice(rows, summaries, recipe.evaluation.increments))
+        if all(one.seen == 0 and not one.unseen > 0 for one in summaries.values()):
+            reason = why_nothing(scored, rows[0].candidate, scored.images.images)
+            table.notes.append(f"All figures are 0: {reason}")
         write(table, folder, "results")
         write(class_table(title, scored.measure, summaries[main.name], scored.classes.names), folder, "per-class")
         intervals = interval_table(scored.measure, rows, summaries, Bootstrap(scored.measure, counts))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from scaseg_cli.data.records import ImageRecord
     from scaseg_cli.measures.measure import Counts
     from scaseg_cli.measures.summary import Summary
     from scaseg_cli.recipe.schema import Recipe
@@ -110,11 +111,26 @@ class Found:
 
 
 @torch.no_grad()
-def count(scored: ScoredSet, candidate_set: CandidateSet, rank: int = 0, size: int = 1) -> Found:
-    """Count every entry of ``candidate_set`` on the batches of this process; batch b goes to process b % size."""
+def count(
+    scored: ScoredSet,
+    candidate_set: CandidateSet,
+    rank: int = 0,
+    size: int = 1,
+    records: Sequence[ImageRecord] | None = None,
+) -> Found:
+    """Count every entry of ``candidate_set`` on the batches of this process; batch b goes to process b % size.
+
+    Args:
+        scored: the image set.
+        candidate_set: the entries.
+        rank: rank of this process.
+        size: the number of processes.
+        records: the images; None: all of the set.
+    """
     found = Found.empty(scored, candidate_set)
     title = f"scoring {len(found.total)} on {scored.part}"
-    for number, batch in enumerate(scored.batches(scored.images.images, title, rank, size)):
+    images = scored.images.images if records is None else records
+    for number, batch in enumerate(scored.batches(images, title, rank, size)):
         _count_batch(scored, candidate_set, batch, found, (rank + number * size) * scored.recipe.evaluation.batch_size)
         for item in batch:
             scored.tally.add(item.label.num_empty, item.label.has_unnamed)

@@ -45,11 +45,15 @@ class ScoredSet:
         recipe: gives the data, the base model and the batch size.
         run: the run folder with the finished base stage.
         part: ``selection`` for choices, ``validation`` for reported results.
+        trained: the base model while it is trained; None: the finished one of the run folder.
+        opened: the images, if they have been opened already.
     """
 
     recipe: Recipe
     run: RunDir
     part: Part
+    trained: Segmentor | None = None
+    opened: LabelledSet | None = None
 
     @cached_property
     def images(self) -> LabelledSet:
@@ -58,7 +62,7 @@ class ScoredSet:
         Raises:
             ScasegError: the data has not been split, its annotations are wrong, or files are missing.
         """
-        return open_set(self.recipe, self.run, self.part)
+        return self.opened or open_set(self.recipe, self.run, self.part)
 
     @cached_property
     def classes(self) -> ClassList:
@@ -72,7 +76,7 @@ class ScoredSet:
         Raises:
             ScasegError: it is missing, damaged, or was made by another recipe.
         """
-        return load_segmentor(self.recipe, self.run)
+        return self.trained or load_segmentor(self.recipe, self.run)
 
     @cached_property
     def inference(self) -> Inference:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaseg_cli.html_report.svg import as_svg, chart_style, new_figure
+from scaseg_cli.measures.measure import LETTERS
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -50,6 +51,27 @@ def loss_charts(losses: Losses, title: str, whole: str) -> list[Chart]:
             )
             charts.append(Chart(as_svg(figure), f"{title}, {what} over iterations: {ends}."))
     return charts
+
+
+def validation_chart(figures: Losses, title: str) -> Chart:
+    """Draw the base model's figures on selection images while it was trained.
+
+    Args:
+        figures: fractions by group of classes.
+        title: the measure's, such as "PQ".
+    """
+    with chart_style():
+        figure = new_figure(*_SIZE)
+        axes = figure.add_subplot()
+        for place, (group, letter) in enumerate(LETTERS.items()):
+            values = [100 * value for value in figures.values[group]]
+            colour, dashes, marker = COLOURS[place], _DASHES[place], "." if len(values) < 30 else ""
+            axes.plot(figures.steps, values, color=colour, linestyle=dashes, marker=marker, label=f"{letter}{title}")
+        axes.set(title="Base: selection images", xlabel="iteration", ylabel=f"{title} %")
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize=8)
+        ends = ", ".join(f"{letter}{title} {100 * figures.values[group][-1]:.1f}" for group, letter in LETTERS.items())
+        return Chart(as_svg(figure), f"Base, {title} on selection images over iterations; at last: {ends}.")
 
 
 def _draw_losses(axes: Axes, steps: list[float], values: dict[str, list[float]]) -> None:

@@ -14,6 +14,7 @@ from scaseg_cli.html_report.curves import (
     read_base_losses,
     read_generator_losses,
     read_snapshots,
+    read_validation,
 )
 from scaseg_cli.html_report.embedding_map import distance_table
 from scaseg_cli.html_report.pictures import Picture, read_examples, read_grids
@@ -41,6 +42,7 @@ class Content:
         confusion: confusion matrix of each main row.
         distances: distances between embeddings, by unseen class.
         base, generator: losses of the trainings.
+        validation: figures on selection images while the base was trained.
         snapshots: snapshots of the fine-tuning.
         ablations: ablations in the run folder.
         examples: the evaluation's picture.
@@ -54,6 +56,7 @@ class Content:
     confusion: list[Confusion] = field(default_factory=list)
     distances: Table | None = None
     base: Losses | None = None
+    validation: Losses | None = None
     generator: Losses | None = None
     snapshots: Snapshots | None = None
     ablations: list[AblationResult] = field(default_factory=list)
@@ -82,6 +85,7 @@ class Content:
             "confusion": {one.setting: one.as_json_value() for one in self.confusion},
             "distances": None if self.distances is None else self.distances.as_json_value(),
             "losses": {name: losses.as_json_value() for name, losses in curves.items() if losses is not None},
+            "selection_while_training": None if self.validation is None else self.validation.as_json_value(),
             "snapshots": None if self.snapshots is None else self.snapshots.figures,
             "ablations": {one.name: one.as_json_value() for one in self.ablations},
             "made_by": self.provenance.as_json_value(),
@@ -100,6 +104,7 @@ def gather(finished: FinishedRun, at_most: int) -> Content:
     """
     content = Content(finished, provenance(finished))
     content.base = _tried(content, "Curves: base", "base", lambda: read_base_losses(finished.run))
+    content.validation = _tried(content, "Curves: base, figures", "base", lambda: read_validation(finished.run))
     if finished.recipe.evaluation.setting != "inductive":
         if finished.recipe.cat.generator == "vae":
             read = lambda: read_generator_losses(finished.run)  # noqa: E731

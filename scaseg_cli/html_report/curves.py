@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.choices_file import ChosenFigure, read_choices
 from scaseg_cli.files import read_json
+from scaseg_cli.measures.measure import LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +67,22 @@ def read_base_losses(run: RunDir) -> Losses:
         return _losses(csv.DictReader(file), path)
 
 
+def read_validation(run: RunDir) -> Losses | None:
+    """Read the figures on selection images that stage 1 measured while it trained; None if it measured none.
+
+    Raises:
+        ScasegError: the file is not a table of numbers.
+    """
+    path = run.validation_file
+    if not path.is_file():
+        return None
+    with open(path, encoding="utf-8", newline="") as file:
+        found = _losses(csv.DictReader(file), path, may_lack=True)
+    if lacking := set(LETTERS) - set(found.values):
+        raise ScasegError(f"{path} is not a table of figures: it lacks {', '.join(sorted(lacking))}")
+    return found
+
+
 def read_generator_losses(run: RunDir) -> Losses:
     """Read the losses of stage 2.
 
@@ -75,7 +93,7 @@ def read_generator_losses(run: RunDir) -> Losses:
     return _losses(read_json(path, "the generator's losses"), path)
 
 
-def _losses(rows: Iterable[dict[str, Any]], path: Path) -> Losses:
+def _losses(rows: Iterable[dict[str, Any]], path: Path, may_lack: bool = False) -> Losses:
     values: dict[str, list[float]] = {}
     try:
         for row in rows:
@@ -85,7 +103,8 @@ def _losses(rows: Iterable[dict[str, Any]], path: Path) -> Losses:
     except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise ScasegError(f"{path} is not a table of losses") from error
     for name, column in ((STEP, steps), *values.items()):
-        if len(column) != len(steps) or not all(abs(value) < _LARGEST for value in column):  # not for NaN either
+        known = [value for value in column if not (may_lack and math.isnan(value))]
+        if len(column) != len(steps) or not all(abs(value) < _LARGEST for value in known):  # not for NaN either
             raise ScasegError(f"{path} is not a table of losses: {name!r:.80} is not a number in every row")
     return Losses(steps, values)
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from scaseg_cli.html_report.charts import Chart, loss_charts, snapshot_charts
+from scaseg_cli.html_report.charts import Chart, loss_charts, snapshot_charts, validation_chart
 from scaseg_cli.html_report.map_chart import map_chart
 from scaseg_cli.html_report.svg import inlined
+from scaseg_cli.measures.measure import TITLES
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.console import in_words
 from scaseg_cli.results.table import Column, Table, header, json_value, shown
@@ -119,6 +120,8 @@ def _cell(column: Column, row: dict[str, Any]) -> PageCell:
 
 def _view(anchor: str, content: Content) -> RunView:
     charts = loss_charts(content.base, "Base", "loss") if content.base is not None else []
+    if content.validation is not None and content.validation.steps:
+        charts.append(validation_chart(content.validation, TITLES[content.finished.task.measure]))
     charts += loss_charts(content.generator, "Generator", "total") if content.generator is not None else []
     charts += snapshot_charts(content.snapshots) if content.snapshots is not None else []
     survey = content.survey

@@ -239,6 +239,10 @@ class Base(Section):
     workers: Count = Field(4, description="data loading workers per process")
     checkpoint_every: Positive = 5000
     log_every: Positive = 50
+    validate_every: Count = Field(
+        5000, description="iterations between two measurements on selection images while it trains; 0: none"
+    )
+    validate_images: Positive = Field(50, description="maximum number of selection images of such a measurement")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Base:
@@ -352,7 +356,7 @@ class Recipe(Section):
     nodes: Positive = Field(1, description="machines that train the base model together")
     threads: Positive | None = Field(None, description="CPU threads per process; null: torch's choice")
     deterministic: bool = Field(False, description="bitwise reproducible kernels, where PyTorch has them")
-    tensorboard: bool = Field(True, description="write the base model's losses for TensorBoard")
+    tensorboard: bool = Field(True, description="write the curves of all trainings for TensorBoard")
     wandb: str | None = Field(None, description="Weights & Biases project for the base model's losses")
     slurm: Slurm = Slurm()
     data: Data

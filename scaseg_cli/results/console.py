@@ -128,9 +128,10 @@ class Meter:
         self.description, self.total, self.completed = description, total, completed
         self.unit, self.units_per_step, self.note = unit, units_per_step, ""
         self._begun, self._started = completed, time.monotonic() - seconds
+        self._is_silent = _silent.get()
         self._last_line = time.monotonic()
         self._bar: Bar | None = None
-        if console.is_terminal and _tell is None and not _silent.get():
+        if console.is_terminal and _tell is None and not self._is_silent:
             self._bar = _new_bar()
             self._task = self._bar.add_task(description, total=total, completed=completed, note="")
             self._bar.start()
@@ -148,6 +149,8 @@ class Meter:
     def follow(self, total: int, completed: int, note: str = "") -> None:
         """Set the count to ``completed`` of ``total``."""
         self.total, self.completed, self.note = total, completed, note or self.note
+        if self._is_silent:
+            return
         if self._bar is not None:
             words = ", ".join(self._words())
             self._bar.update(self._task, total=total, completed=completed, note=words)

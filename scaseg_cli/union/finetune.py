@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import TYPE_CHECKING
 
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.projector import Snapshot, save_projector
+from scaseg_cli.base.scalar_log import ScalarLog
 from scaseg_cli.cat.generators import load_generator
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.score import score
@@ -91,6 +93,7 @@ def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity,
         (measure, summaries), summary.waited = yield [one.candidate for one in tried]
         choices = choose(figures_of(tried, summaries), measure)
         _write(recipe, run, snapshots, choices)
+        _log(recipe, run, choices)
         chosen = choices.as_json_value()["chosen"]
         summary["selection_harmonic"] = {name: figure["harmonic"] for name, figure in chosen.items() if figure}
     for path in progress:
@@ -114,8 +117,26 @@ def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: lis
     for name, drawn in kinds.items():
         tuning = FineTuning(config, recipe.seed, classifier, loss, store, drawn)
         progress.append(run.path / "union" / f"progress-{name}.pt")
-        snapshots[name] = tune(tuning, f"fine-tuning, {name}", progress[-1], stage_key(recipe, run, "union"))
+        key, log = stage_key(recipe, run, "union"), ScalarLog(_events(recipe, run, name))
+        snapshots[name] = tune(tuning, f"fine-tuning, {name}", progress[-1], key, log)
     return snapshots
+
+
+def _events(recipe: Recipe, run: RunDir, model: Model) -> Path | None:
+    return run.path / "union" / "tensorboard" / model if recipe.tensorboard else None
+
+
+def _log(recipe: Recipe, run: RunDir, choices: Choices) -> None:
+    """Log the harmonic mean of each snapshot on the selection images, without an increment and at the best one."""
+    title = f"h{choices.measure.title}"
+    for model in {figure.model for figure in choices.figures} - {"base"}:
+        own = [figure for figure in choices.figures if figure.model == model]
+        with contextlib.closing(ScalarLog(_events(recipe, run, model))) as log:
+            for step in sorted({figure.step for figure in own}):
+                at_step = [figure for figure in own if figure.step == step]
+                plain = next(figure.harmonic for figure in at_step if figure.increment == 0.0)
+                best = max(figure.harmonic for figure in at_step)
+                log.add({f"selection/{title}": plain, f"selection/{title}, best increment": best}, step)
 
 
 def _store(recipe: Recipe, run: RunDir, device: torch.device) -> QueryStore:

@@ -5,6 +5,7 @@ Shapes: M real matched queries, U real ones without a segment, T embeddings of a
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.base.projector import Snapshot
+from scaseg_cli.base.scalar_log import ScalarLog
 from scaseg_cli.checkpoints import NotFiniteError, load_state, resuming, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import meter, say
@@ -129,7 +131,7 @@ class FineTuning:
         )
 
 
-def tune(tuning: FineTuning, label: str, state_file: Path, key: str) -> list[Snapshot]:
+def tune(tuning: FineTuning, label: str, state_file: Path, key: str, log: ScalarLog | None = None) -> list[Snapshot]:
     """Run a fine-tuning to its last step, resuming from the progress of an earlier attempt with the same ``key``.
 
     Args:
@@ -137,19 +139,25 @@ def tune(tuning: FineTuning, label: str, state_file: Path, key: str) -> list[Sna
         label: its name in the progress bar and the log.
         state_file: progress file. It is kept after the last step, since the choice that follows may be interrupted.
         key: the stage's key.
+        log: also gets the loss.
 
     Raises:
         ScasegError: the loss diverged, or the progress file is damaged.
     """
+    log = log or ScalarLog(None)
     tuning.resume(state_file, key)
     if tuning.done:
         say(f"{label}: resuming from step {tuning.done}")
     total, every = tuning.config.iterations, tuning.config.checkpoint_every
-    with meter(label, total, tuning.done) as shown:
+    log.begin(tuning.done)
+    with contextlib.closing(log), meter(label, total, tuning.done) as shown:
         while tuning.done < total:
             loss = tuning.step()
             saves = tuning.done % every == 0 or tuning.done == total
-            shown.advance(note=_note(tuning, loss) if saves or tuning.done % NOTE_EVERY == 0 else "")
+            is_read = saves or tuning.done % NOTE_EVERY == 0
+            shown.advance(note=_note(tuning, loss) if is_read else "")
+            if is_read:
+                log.add({"loss": float(loss)}, tuning.done)
             if saves:
                 try:
                     tuning.save(state_file, key)

@@ -7,6 +7,7 @@ import pytest
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe, recipe_names, recipe_text, save_recipe, shipped_file
+from scaseg_cli.recipe.schema import Base
 
 
 @pytest.fixture(autouse=True)
@@ -246,3 +247,9 @@ def test_values_are_ignored_in_maps_of_values_alone() -> None:
     with pytest.raises(ScasegError, match=r"data\.ignored has no meaning with data\.colours.*set it to \[\]"):
         load_recipe("camvid-zss", ("data.colours=label_colors.txt",))
     assert load_recipe("camvid-zss", ("data.colours=label_colors.txt", "data.ignored=[]")).data.ignored == []
+
+
+def test_a_recipe_of_version_0_1_is_read() -> None:
+    recipe = load_recipe(str(Path(__file__).with_name("recipe-0.1.yaml")))
+    assert (recipe.name, recipe.base.iterations) == ("shapes-zps", 400)
+    assert recipe.base.validate_every == Base().validate_every  # a key of later versions has its default
