@@ -112,7 +112,7 @@ def gather(finished: FinishedRun, at_most: int) -> Content:
         read_choices = lambda: read_snapshots(finished.run)  # noqa: E731
         content.snapshots = _tried(content, "Curves: fine-tuning", "union", read_choices)
     content.ablations = _tried(content, "Ablations", None, lambda: read_ablations(finished.run)) or []
-    content.examples = _tried(content, "Images", None, lambda: read_examples(finished.run))
+    content.examples = _tried(content, "Images", None, lambda: read_examples(finished))
     _add_grids(content)
     if at_most:
         content.survey = _tried(content, "Confusion and embeddings", None, lambda: _survey(finished, at_most))
@@ -148,10 +148,18 @@ def _tried(content: Content, section: str, stage: str | None, work: Callable[[],
 
 
 def _add_grids(content: Content) -> None:
-    grids, without = _tried(content, "Grids", None, lambda: read_grids(content.finished.run)) or ([], [])
-    content.grids = grids
-    if without:
-        content.left_out["Grids"] = f"no room for {', '.join(without)}"
+    grids = _tried(content, "Grids", None, lambda: read_grids(content.finished))
+    if grids is None:
+        return
+    content.grids = grids.shown
+    reasons = {
+        "made by other weights or another recipe": grids.stale,
+        "not known to be made by these weights": grids.unknown,
+        "no room": grids.too_large,
+    }
+    if said := "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons.items() if names):
+        again = ". `scaseg visualize` draws grids of the present ones" if grids.stale or grids.unknown else ""
+        content.left_out["Grids"] = said + again
 
 
 def _add_survey(content: Content, survey: Survey) -> None:

@@ -9,10 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from scaseg_cli.html_report.charts import Chart, loss_charts, snapshot_charts, validation_chart
 from scaseg_cli.html_report.map_chart import map_chart
 from scaseg_cli.html_report.svg import inlined
-from scaseg_cli.measures.measure import TITLES
+from scaseg_cli.measures.measure import LETTERS, TITLES
 from scaseg_cli.measures.result_table import MAIN
 from scaseg_cli.results.console import in_words
 from scaseg_cli.results.table import Column, Table, header, json_value, shown
+from scaseg_cli.tasks import TASKS
 from scaseg_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def render(contents: Sequence[Content], comparisons: Sequence[Comparison], means
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(cells=cells, header=header, shown=shown, in_words=in_words, strong_rows=strong_rows)
-    environment.globals.update(version=__version__)
+    harmonic_keys = [f"{LETTERS['harmonic']}{task.measure}" for task in TASKS.values()]
+    environment.globals.update(version=__version__, harmonic_keys=harmonic_keys)
     runs = [_view(f"run-{place}", content) for place, content in enumerate(contents, start=1)]
     return environment.get_template("report.html").render(runs=runs, comparisons=comparisons, means=means)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.images import read_image
+from scaseg_cli.drawing.made_by import KEY, png_key
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
 from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
@@ -128,8 +129,11 @@ def save(
     columns: Sequence[Column],
     rows: Sequence[GridRow],
     style: Style,
+    made_by: str,
 ) -> None:
     """Write the grid to each of ``paths``: as one PNG, or as a PDF with as many pages as needed.
+
+    ``made_by``, the key of the results that the grid shows, goes into the file (`drawing.made_by`).
 
     Raises:
         ScasegError: a file cannot be written.
@@ -137,14 +141,15 @@ def save(
     for path in paths:
         if path.suffix.lower() == ".png":
             with replaced(path) as temporary:
-                draw_sheet(sheet_of(title, notes, columns, rows, style)).save(temporary, format="PNG")
+                drawn = draw_sheet(sheet_of(title, notes, columns, rows, style))
+                drawn.save(temporary, format="PNG", pnginfo=png_key(made_by))
         else:
             parts = pages(rows)
             sheets = [sheet_of(title, notes, columns, part, style) for part in parts]
             if len(parts) > 1:
                 sheets = [replace(s, title=f"{title}, page {i} of {len(parts)}") for i, s in enumerate(sheets, start=1)]
             with replaced(path) as temporary:
-                _save_pdf([draw_sheet(sheet) for sheet in sheets], temporary, title)
+                _save_pdf([draw_sheet(sheet) for sheet in sheets], temporary, title, made_by)
 
 
 def pages(rows: Sequence[GridRow]) -> list[Sequence[GridRow]]:
@@ -154,9 +159,9 @@ def pages(rows: Sequence[GridRow]) -> list[Sequence[GridRow]]:
     return [rows[start:end] for start, end in pairwise(ends)]
 
 
-def _save_pdf(drawn: Sequence[Image.Image], path: Path, title: str) -> None:
+def _save_pdf(drawn: Sequence[Image.Image], path: Path, title: str, made_by: str) -> None:
     """Save without dates, so that equal grids give equal files, and without chroma subsampling, for sharp text."""
     drawn[0].save(
         path, format="PDF", save_all=True, append_images=drawn[1:], resolution=drawn[0].width / _PAGE_INCHES,
-        title=title, creationDate=None, modDate=None, quality=92, subsampling=0,
+        title=title, keywords=f"{KEY} {made_by}", creationDate=None, modDate=None, quality=92, subsampling=0,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column as TableColumn
 from scaseg_cli.results.table import Table, json_value
 from scaseg_cli.split.lists import read_image_ids
-from scaseg_cli.stages import require
+from scaseg_cli.stages import require, stage_key
 from scaseg_cli.tasks import task_of
 from scaseg_cli.visualization.choice import Choice, candidates, in_words, picked
 from scaseg_cli.visualization.columns import Column, columns_of
@@ -77,7 +77,7 @@ def visualize(
     rows = [draw_row(scored, item, columns, style) for item in shown]
     title = f"{recipe.name}: {in_words(choice, [item.record for item in shown], classes, measure.title)}"
     notes = _notes(recipe, measure.title, choice.only_unseen)
-    save(paths, title, notes, columns, rows, style)
+    save(paths, title, notes, columns, rows, style, stage_key(recipe, run, "evaluation"))
     summary = {
         "setting": chosen,
         "measure": measure.key,

@@ -6,9 +6,12 @@ import pytest
 from PIL import Image
 from report_page import check_page
 
+from scaseg_cli.comparison.finished_run import open_run
 from scaseg_cli.comparison.seed_runs import alone
 from scaseg_cli.comparison.side_by_side import compare
+from scaseg_cli.drawing.made_by import png_key
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.files import hash_file
 from scaseg_cli.html_report.content import gather
 from scaseg_cli.html_report.make import make_report
 from scaseg_cli.html_report.page import render
@@ -96,17 +99,25 @@ def test_a_damaged_ablation_is_left_out_with_its_file(make_run, text):
     assert str(folder / "results.json") in content.left_out["Ablations"]
 
 
+def with_examples(run, image):
+    """The run with ``image`` as the picture that its evaluation drew."""
+    path = run.run.examples_file
+    image.save(path)
+    record = run.run.record("evaluation")
+    record["outputs"][str(path.relative_to(run.run.path))] = {"sha256": hash_file(path), "bytes": path.stat().st_size}
+    run.run.write_record("evaluation", record)
+    return open_run(run.label, run.run.path, run.recipe)
+
+
 def test_a_large_picture_is_reduced(make_run):
-    run = make_run()
     noise = np.random.default_rng(0).integers(0, 255, (600, 700, 3), np.uint8)
-    Image.fromarray(noise).save(run.run.examples_file)
+    run = with_examples(make_run(), Image.fromarray(noise))
     page, _ = page_of(run)
     (link,) = (link for link in page.links if link.startswith("data:"))
     kind, _, data = link.partition(";base64,")
     assert kind == "data:image/jpeg"
     assert len(base64.b64decode(data)) < run.run.examples_file.stat().st_size
-    Image.new("RGB", (9, 9)).save(run.run.examples_file)
-    page, _ = page_of(run)
+    page, _ = page_of(with_examples(run, Image.new("RGB", (9, 9))))
     (link,) = (link for link in page.links if link.startswith("data:"))
     assert base64.b64decode(link.partition(";base64,")[2]) == run.run.examples_file.read_bytes()
 
@@ -117,14 +128,33 @@ def test_grids_in_the_run_folder_are_shown_as_far_as_there_is_room(make_run):
     for name in ("best", "chosen", "worst", "examples"):
         path = run.run.visualization_file(name, ".png")
         path.parent.mkdir(exist_ok=True)
-        Image.fromarray(noise).save(path)
+        Image.fromarray(noise).save(path, pnginfo=png_key(run.evaluation_key))
     page, (content,) = page_of(run)
     assert [grid.name for grid in content.grids] == ["best"]
-    assert content.left_out["Grids"] == "no room for chosen.png, worst.png"
+    assert content.left_out["Grids"] == "no room: chosen.png, worst.png"
     assert "run-1-images" in page.ids
     path.with_name("best.png").write_bytes(b"no picture")
     _, (content,) = page_of(run)
     assert content.left_out["Grids"].startswith(f"the picture {path.with_name('best.png')} cannot be read: ")
+
+
+def test_pictures_of_other_weights_are_left_out_and_named(make_run):
+    run = with_examples(make_run(), Image.new("RGB", (9, 9)))
+    path = run.run.visualization_file("own", ".png")
+    path.parent.mkdir()
+    for name, info in {"own": png_key(run.evaluation_key), "old": png_key("0" * 64), "plain": None}.items():
+        Image.new("RGB", (9, 9)).save(path.with_stem(name), pnginfo=info)
+    page, (content,) = page_of(run)
+    assert [grid.name for grid in content.grids] == ["own"]
+    assert content.left_out["Grids"] == (
+        "made by other weights or another recipe: old.png; not known to be made by these weights: plain.png. "
+        "`scaseg visualize` draws grids of the present ones"
+    )
+    assert "old.png" in page.text
+    Image.new("RGB", (8, 8)).save(run.run.examples_file)  # by hand, or by a later evaluation that was interrupted
+    _, (content,) = page_of(run)
+    assert content.examples is None
+    assert content.left_out["Images"] == f"{run.run.examples_file} is not what this evaluation drew"
 
 
 def test_two_runs_share_no_id(make_run):

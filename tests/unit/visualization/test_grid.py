@@ -48,7 +48,7 @@ def test_the_legend_has_the_classes_that_are_shown() -> None:
 def test_the_suffix_selects_the_format(tmp_path: Path) -> None:
     paths = [tmp_path / "a.png", tmp_path / "new" / "b.PDF"]
     rows = [row("cow")] * 10
-    save(paths, "title", ["note"], COLUMNS, rows, STYLE)
+    save(paths, "title", ["note"], COLUMNS, rows, STYLE, "key")
     with Image.open(paths[0]) as image:
         assert image.format == "PNG"
         assert image.height > 10 * 48
@@ -56,13 +56,13 @@ def test_the_suffix_selects_the_format(tmp_path: Path) -> None:
     assert content.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type /Page\b", content)) == 2
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.png", "b.PDF", "new"]
-    save(paths, "title", ["note"], COLUMNS, rows, STYLE)
+    save(paths, "title", ["note"], COLUMNS, rows, STYLE, "key")
     assert paths[1].read_bytes() == content
 
 
 def test_a_failed_write_leaves_existing_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ScasegError, match="cannot write"):
-        save([tmp_path / "file" / "a.png"], "title", [], COLUMNS, [row("cow")], STYLE)
+        save([tmp_path / "file" / "a.png"], "title", [], COLUMNS, [row("cow")], STYLE, "key")
     assert (tmp_path / "file").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
