@@ -12,6 +12,7 @@ from scaseg_cli.base.projector import load_projector
 from scaseg_cli.cat.train import train_generator
 from scaseg_cli.checkpoints import load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.evaluation.score import Scores
 from scaseg_cli.files import read_json
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir
@@ -25,17 +26,16 @@ if TYPE_CHECKING:
 
     from scaseg_cli.evaluation.candidates import Candidate
     from scaseg_cli.evaluation.scored_set import ScoredSet
-    from scaseg_cli.measures.summary import Summary
     from scaseg_cli.recipe.schema import Recipe
 
 passes: list[int] = []
 
 
-def on_queries(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[dict[str, Summary]]:
+def on_queries(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]]) -> list[Scores]:
     """Score accuracy on fresh queries instead of panoptic quality on images."""
     assert scored.part == "selection"
     passes.append(len(wanted))
-    return [query_world().summaries(candidates) for _, candidates in wanted]
+    return [Scores(query_world().summaries(candidates), {}) for _, candidates in wanted]
 
 
 @pytest.fixture(autouse=True)
