@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scaseg_cli.evaluation.shared_pass import RecipeRun
     from scaseg_cli.recipe.schema import Recipe
 
+OTHER = ("record.json", "tensorboard")  # which have times in them
 NUM_SELECTION, NUM_VALIDATION = 10, 13
 SMALL = (
     "threads=1", "data.shapes.num_train=40", f"data.shapes.num_selection={NUM_SELECTION}",
@@ -78,7 +79,7 @@ def segmented(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def contents(run: RunDir, stage: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (run.path / stage).iterdir() if path.name != "record.json"}
+    return {path.name: path.read_bytes() for path in (run.path / stage).iterdir() if path.name not in OTHER}
 
 
 def record(run: RunDir, stage: str) -> dict[str, Any]:
