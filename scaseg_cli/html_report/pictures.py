@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from scaseg_cli.data.decode import opened
-from scaseg_cli.drawing.made_by import key_of
+from scaseg_cli.drawing.picture_key import key_of
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file
 

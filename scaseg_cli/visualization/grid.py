@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.data.images import read_image
-from scaseg_cli.drawing.made_by import KEY, png_key
+from scaseg_cli.drawing.picture_key import KEY, png_key
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
 from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
@@ -133,7 +133,7 @@ def save(
 ) -> None:
     """Write the grid to each of ``paths``: as one PNG, or as a PDF with as many pages as needed.
 
-    ``made_by``, the key of the results that the grid shows, goes into the file (`drawing.made_by`).
+    ``made_by``, the key of the results that the grid shows, goes into the file (`drawing.picture_key`).
 
     Raises:
         ScasegError: a file cannot be written.

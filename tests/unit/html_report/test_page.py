@@ -9,7 +9,7 @@ from report_page import check_page
 from scaseg_cli.comparison.finished_run import open_run
 from scaseg_cli.comparison.seed_runs import alone
 from scaseg_cli.comparison.side_by_side import compare
-from scaseg_cli.drawing.made_by import png_key
+from scaseg_cli.drawing.picture_key import png_key
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file
 from scaseg_cli.html_report.content import gather
