@@ -35,6 +35,7 @@ PLAN: dict[str, tuple[tuple[str, str], ...]] = {
         ("predict_start", "small"),
         ("base_step", "small"),
         ("base_step", "published"),
+        ("training_views", "published"),
         ("cat_live", "small"),
         ("cat_live", "published"),
         ("deformable_attention", "published"),

@@ -144,15 +144,12 @@ class CosineHead(Mask2FormerHead):
         segments: list[int],
     ) -> list[Pairs]:
         """Match each layer's queries, by the masks at the points ``drawn`` for it; keeps the last layer's pairs."""
-        batch, most = labels_BG.shape
-        device = labels_BG.device
-        image_N = torch.arange(batch, device=device).repeat_interleave(most)
-        segment_N = torch.arange(most, device=device).repeat(batch)
         label, mask, dice = self.assigner.match_costs
         weights = CostWeights(label.weight, mask.weight, dice.weight, dice.eps)
+        covered_BGX = points.covered_by_each(torch.cat(drawn, dim=1), labels_BG.shape[1])
         found = []
-        for class_logits_BQK, mask_logits, own in zip(class_logits_LBQK, masks, drawn, strict=True):
-            covered_BGP = points.covered(own[image_N], image_N, segment_N).unflatten(0, (batch, most))
+        layers = zip(class_logits_LBQK, masks, drawn, covered_BGX.split(self.num_points, dim=2), strict=True)
+        for class_logits_BQK, mask_logits, own, covered_BGP in layers:
             found.append(costs(class_logits_BQK, points.logits_at(mask_logits, own), labels_BG, covered_BGP, weights))
         pairs = assigned(torch.stack(found), segments)
         self._pairs = pairs[-1]

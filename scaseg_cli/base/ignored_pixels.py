@@ -53,16 +53,21 @@ class LabelledPixels(MaskPoints):
         parts = [drawn(own, number, columns) for own, number in zip(self.labelled, rows, strict=True)]
         return torch.cat(parts).long()
 
-    def places(self, points_NP: Tensor) -> Tensor:
+    def grid(self, points_NP: Tensor) -> Tensor:
         """The pixels' centres."""
         height, width = self.numbers_BHW.shape[1:]
         centres = torch.stack([points_NP % width, points_NP // width], dim=-1) + 0.5
-        return centres / centres.new_tensor([width, height])
+        return 2 * (centres / centres.new_tensor([width, height])) - 1
 
     def covered(self, points_NP: Tensor, image_N: Tensor, segment_N: Tensor) -> Tensor:
         """1 for pixels of the segment, else 0."""
         numbers_BX = self.numbers_BHW.flatten(1)
         return (numbers_BX[image_N[:, None], points_NP] == segment_N[:, None] + 1).float()
+
+    def covered_by_each(self, points_BP: Tensor, number: int) -> Tensor:
+        """1 for pixels of the segment, else 0."""
+        own_G = torch.arange(1, number + 1, device=points_BP.device)
+        return (self.numbers_BHW.flatten(1).gather(1, points_BP)[:, None] == own_G[:, None]).float()
 
     def hidden(self, mask_logits_BQhw: Tensor) -> Tensor:
         """Whether a query's mask is on ignored pixels."""

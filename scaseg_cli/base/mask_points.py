@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from scaseg_cli.base.augmentation import Annotated
 
 
+_MASK_PIXELS = 1 << 26  # of the masks that are made at a time: 256 MB
+
+
 class MaskPoints(ABC):
     """Draws points of the images of a batch, and says how far a segment covers them.
 
@@ -37,12 +40,16 @@ class MaskPoints(ABC):
         """Draw ``columns`` points for each of the ``rows[b]`` rows of image b, [sum of rows, columns, ...]."""
 
     @abstractmethod
-    def places(self, points_NP: Tensor) -> Tensor:
-        """The points' x and y, [N, P, 2], 0..1 from border to border."""
+    def grid(self, points_NP: Tensor) -> Tensor:
+        """The points' x and y, [N, P, 2], -1..1 from border to border, as `grid_sample` takes them."""
 
     @abstractmethod
     def covered(self, points_NP: Tensor, image_N: Tensor, segment_N: Tensor) -> Tensor:
         """How far segment ``segment_N`` of image ``image_N`` covers the points of its row, 0..1, float32 [N, P]."""
+
+    @abstractmethod
+    def covered_by_each(self, points_BP: Tensor, number: int) -> Tensor:
+        """How far each of the first ``number`` segments covers the points of its image, 0..1, float32 [B, G, P]."""
 
     def hidden(self, mask_logits_BQhw: Tensor) -> Tensor | None:
         """Whether a query is not taught by its class if no segment is matched to it, bool [B, Q]; None: all are."""
@@ -51,33 +58,32 @@ class MaskPoints(ABC):
 
     def logits_at(self, logits_NQhw: Tensor, points_NP: Tensor) -> Tensor:
         """Sample mask logits bilinearly at the points of their row, [N, Q, P]."""
-        grid_NP12 = (2.0 * self.places(points_NP) - 1.0)[:, :, None]
-        return F.grid_sample(logits_NQhw, grid_NP12, align_corners=False)[..., 0]
+        return F.grid_sample(logits_NQhw, self.grid(points_NP)[:, :, None], align_corners=False)[..., 0]
 
 
 class AnyPoints(MaskPoints):
-    """Points anywhere in the image, x and y in 0..1, at which the masks of segments are interpolated bilinearly."""
+    """Points anywhere in the image, x and y in -1..1, at which the masks of segments are interpolated bilinearly."""
 
     def draw(self, rows: Sequence[int], columns: int) -> Tensor:
         """Draw points uniformly: x and y [sum of rows, columns, 2]."""
-        return torch.rand(sum(rows), columns, 2, device=self.numbers_BHW.device)
+        return torch.rand(sum(rows), columns, 2, device=self.numbers_BHW.device).mul_(2).sub_(1)
 
-    def places(self, points_NP: Tensor) -> Tensor:
+    def grid(self, points_NP: Tensor) -> Tensor:
         """The points themselves."""
         return points_NP
 
     def covered(self, points_NP: Tensor, image_N: Tensor, segment_N: Tensor) -> Tensor:
-        """The part of the four pixels around each point that is on the segment, by their distance to the point."""
-        height, width = self.numbers_BHW.shape[1:]
-        padded_BX = F.pad(self.numbers_BHW, (1, 1, 1, 1)).flatten()  # the outside is on no segment
-        x, y = (points_NP * points_NP.new_tensor([width, height]) + 0.5).unbind(-1)  # a pixel's centre is its index + 1
-        left, top = x.floor(), y.floor()
-        on_right, below = x - left, y - top
-        first = (image_N[:, None] * (height + 2) + top.long()) * (width + 2) + left.long()
-        number_N1 = segment_N[:, None] + 1
-        covered_NP = torch.zeros_like(x)
-        for row, vertical in ((0, 1 - below), (width + 2, below)):
-            for column, horizontal in ((0, 1 - on_right), (1, on_right)):
-                is_on = padded_BX[first + (row + column)] == number_N1
-                covered_NP += is_on * (vertical * horizontal)
-        return covered_NP
+        """Sample the masks, some at a time, so that they take little memory."""
+        found_NP = points_NP.new_empty(points_NP.shape[:2])
+        size = max(1, _MASK_PIXELS // self.numbers_BHW[0].numel())
+        parts = (image_N.split(size), segment_N.split(size), points_NP.split(size), found_NP.split(size))
+        for image, segment, points, found in zip(*parts, strict=True):
+            masks = self.numbers_BHW[image] == segment[:, None, None] + 1
+            found.copy_(self.logits_at(masks[:, None].float(), points)[:, 0])
+        return found_NP
+
+    def covered_by_each(self, points_BP: Tensor, number: int) -> Tensor:
+        """Sample the masks of one image at a time."""
+        own_G = torch.arange(1, number + 1, device=points_BP.device)[:, None, None]
+        pairs = zip(self.numbers_BHW, points_BP, strict=True)
+        return torch.cat([self.logits_at((numbers == own_G)[None].float(), points[None]) for numbers, points in pairs])

@@ -95,7 +95,7 @@ def test_both_samples_say_the_same_of_the_same_view() -> None:
 @pytest.mark.parametrize("number", [4, 300])  # one byte a pixel, and more
 def test_segments_without_a_pixel_in_the_view_are_left_out(number: int) -> None:
     label = np.arange(1, number + 1, dtype=np.int32).reshape(1, -1).repeat(2, 0) * 70_000 // 7
-    segments = tuple(Segment(int(value), 1, 1, (0, 0, 1, 1), False) for value in label[0])
+    segments = tuple(Segment(int(value), 1, 1, 0) for value in label[0])
     record = ImageRecord(7, "7.png", "7.png", number, 2, segments)
     found = panoptic_segments(record, label, {1: 1}, NUM_SEEN)
     crop = found._replace(numbers_HW=found.numbers_HW[:, 1:-1])

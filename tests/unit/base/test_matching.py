@@ -11,6 +11,7 @@ from base_world import NUM_SEEN, SIDE, base, fresh_network, stripes
 from benchmark_files import benchmark
 from torch import Tensor
 
+from scaseg_cli.base import mask_points
 from scaseg_cli.base.mask_points import AnyPoints
 from scaseg_cli.tasks import ZPS
 
@@ -83,13 +84,18 @@ def test_logits_that_are_not_finite_are_no_costs(value: float) -> None:
         head.losses_of(class_logits, mask_logits, [stripes(ZPS, 1, 0, 1)["data_samples"]])
 
 
-def test_a_point_between_pixels_is_covered_as_an_interpolated_mask_is() -> None:
+def test_a_point_between_pixels_is_covered_as_an_interpolated_mask_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mask_points, "_MASK_PIXELS", 4 * SIDE * SIDE)  # four masks at a time
     sample = stripes(ZPS, 1, 0, 1, 2, size=(SIDE, SIDE - 10))["data_samples"]
     points = AnyPoints([sample, sample])
-    places = torch.rand(6, 500, 2, generator=torch.Generator().manual_seed(0))
-    places[:, 0], places[:, 1], places[:, 2] = 0.0, 1.0, 0.5  # the corners of the image, and the border of a pixel
+    places = 2 * torch.rand(6, 500, 2, generator=torch.Generator().manual_seed(0)) - 1
+    places[:, 0], places[:, 1], places[:, 2] = -1.0, 1.0, 0.0  # the corners of the image, and the border of a pixel
     segment = torch.tensor([0, 1, 2, 0, 1, 2])
     found = points.covered(places, torch.tensor([0, 0, 0, 1, 1, 1]), segment)
     masks = sample.masks()[segment].float()
-    expected = torch.nn.functional.grid_sample(masks[:, None], 2 * places[:, :, None] - 1, align_corners=False)
-    torch.testing.assert_close(found, expected[:, 0, :, 0], atol=1e-4, rtol=0)
+    expected = torch.nn.functional.grid_sample(masks[:, None], places[:, :, None], align_corners=False)[:, 0, :, 0]
+    torch.testing.assert_close(found, expected)
+    each = points.covered_by_each(places[[0, 3]], 3)
+    for segment_of_both in range(3):
+        both = torch.tensor([segment_of_both] * 2)
+        torch.testing.assert_close(each[:, segment_of_both], points.covered(places[[0, 3]], torch.tensor([0, 1]), both))

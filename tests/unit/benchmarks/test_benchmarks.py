@@ -195,3 +195,19 @@ def test_a_missing_gpu_is_said() -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(ScasegError, match="no CUDA device"):
         benchmark("base_step").measure(argparse.Namespace(device="cuda", size="small", rounds=1, json=False))
+
+
+def test_a_map_of_segment_numbers_holds_the_masks_of_the_way_before(tmp_path: Path) -> None:
+    module = benchmark("training_views")
+    module.write_images(tmp_path / "data", "small", 3)
+    recipe, run = module.make_recipe("small", "cpu", tmp_path / "data"), module.RunDir(tmp_path / "run")
+    module.split_dataset(recipe, run)
+    recipe = recipe.model_copy(update={"base": recipe.base.model_copy(update={"scale": (0.5, 2.0)})})
+    now = module.training_views(recipe, run)
+    before = module.ViewsBefore(now.images, now.classes, module.task_of(recipe), recipe.base, recipe.seed)
+    for position in range(9):
+        key = position % 3, position
+        labels, masks = before[key]["data_samples"]
+        assert torch.equal(now[key]["inputs"], before[key]["inputs"])
+        assert torch.equal(now[key]["data_samples"].labels, labels)
+        assert torch.equal(now[key]["data_samples"].masks(), masks)
