@@ -53,7 +53,7 @@ def train_base(recipe: Recipe, run: RunDir) -> StageReport:
 
     if not recipe.base.validate_every:
         return train_base(recipe, run)
-    from scaseg_cli.evaluation.stage_one import train
+    from scaseg_cli.evaluation.checks.stage_one import train
 
     return train_base(recipe, run, train)
 

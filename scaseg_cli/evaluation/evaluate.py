@@ -12,9 +12,9 @@ from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.evaluation.checks.nothing_found import why_nothing
 from scaseg_cli.evaluation.choices_file import read_choices
 from scaseg_cli.evaluation.examples import ExampleRow, Shown, draw_rows, save_examples
-from scaseg_cli.evaluation.nothing_found import why_nothing
 from scaseg_cli.evaluation.score import Scores, score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass

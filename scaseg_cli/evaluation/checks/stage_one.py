@@ -13,7 +13,7 @@ from scaseg_cli.base.segmentor import Segmentor
 from scaseg_cli.base.validation import Figures
 from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
-from scaseg_cli.evaluation.nothing_found import why_nothing
+from scaseg_cli.evaluation.checks.nothing_found import why_nothing
 from scaseg_cli.evaluation.score import count
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.results.console import silent
