@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.launch import this_node
+from scaseg_cli.recipe import recipe_of, save_recipe
 from scaseg_cli.results.console import in_words, say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table, read_table
-from scaseg_cli.stages import STAGES, is_done, needs_of, stages_for
+from scaseg_cli.stages import STAGES, bring_back, is_done, needs_of, stage_key, stages_for
+from scaseg_cli.stages.outlook import Outlook, outlooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +85,7 @@ def train_cat(recipe: Recipe, run: RunDir) -> StageReport:
     The embeddings are also collected with ``cat.live``, since the union fine-tuning trains from them.
     """
     collected = None
+    put_back(recipe, run, "queries")
     if is_done(recipe, run, "queries"):
         say("queries: up to date")
     else:
@@ -124,6 +127,9 @@ STEPS: dict[str, Callable[[Recipe, RunDir], StageReport]] = {
 def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
     """Run every stage that is not up to date, in order; a node other than node 0 only helps to train the base.
 
+    A result of this recipe that the run folder keeps is put back in its place instead, and the recipe becomes the run
+    folder's own.
+
     Returns:
         One report for each stage, the evaluation's last. Its summary says whether the stage ``ran`` now, and the
         ``seconds`` that it took, now or earlier. The report of an up-to-date stage is read from the run folder.
@@ -137,6 +143,7 @@ def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
     for stage in stages_for(recipe):
         if stage not in STEPS:
             continue
+        put_back(recipe, run, *_parts(recipe, stage))
         if _up_to_date(recipe, run, stage):
             say(f"{stage}: up to date")
             report, ran, seconds = _report_of(run, stage), False, (run.record(stage) or {}).get("seconds")
@@ -147,7 +154,24 @@ def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
             seconds = round(time.monotonic() - started, 2)
             say(f"{stage}: done in {in_words(seconds)}")
         reports.append(dataclasses.replace(report, summary={**report.summary, "ran": ran, "seconds": seconds}))
+    _own(recipe, run)
     return reports
+
+
+def put_back(recipe: Recipe, run: RunDir, *stages: str) -> None:
+    """Put the kept results of this recipe back in their places, and say so."""
+    for stage in bring_back(recipe, run, *stages):
+        say(f"{stage}: the kept result of this recipe is back")
+
+
+def _own(recipe: Recipe, run: RunDir) -> None:
+    """Make the recipe the run folder's own, if a command that was killed left another recipe's there."""
+    try:
+        own = stage_key(recipe_of(run.path), run, "evaluation") == stage_key(recipe, run, "evaluation")
+    except ScasegError:
+        own = False
+    if not own:
+        save_recipe(recipe, run.recipe_file)
 
 
 def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
@@ -169,7 +193,7 @@ def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
                     "--timeout.",
                 )
             time.sleep(_POLL_EVERY)
-    started, done = time.monotonic(), is_done(recipe, run, "base")
+    started, done = time.monotonic(), any(one.stage == "base" and not one.runs for one in outlooks(recipe, run))
     if done:
         say("base: up to date")
     report = StageReport("base") if done else train_base(recipe, run)
@@ -178,29 +202,17 @@ def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
 
 
 def stage_states(recipe: Recipe, run: RunDir) -> Table:
-    """Table of the stages in the run folder: done, stale (made by another recipe), begun, missing or damaged.
+    """Table of the stages in the run folder: done, kept, stale (of another recipe), begun, missing or damaged.
 
     A stage is damaged if its record cannot be read; a note below the table names the file.
     """
-    rows: list[dict[str, Any]] = []
-    notes: list[str] = []
-    for stage in stages_for(recipe):
-        if stage not in STEPS:
-            continue
-        record = None
-        try:
-            record = run.record(stage)
-            if _up_to_date(recipe, run, stage):
-                state = "done"
-            elif record is not None:
-                state = "stale"
-            else:
-                state = "begun" if (run.path / stage).is_dir() else "missing"
-        except ScasegError as error:
-            state = "damaged"
-            notes.append(f"{error.message}. {error.hint}")
-        seconds = record["seconds"] if record is not None else None
-        rows.append({"stage": stage, "state": state, "seconds": seconds, "command": STAGES[stage].command})
+    found = _outlooks_of_steps(recipe, run)
+    rows = [
+        {"stage": one.stage, "state": one.state, "seconds": one.seconds, "command": STAGES[one.stage].command}
+        | ({"why": one.why} if one.state != "damaged" else {})
+        for one in found
+    ]
+    notes = [f"{one.why}. {one.advice}" for one in found if one.state == "damaged"]
     states = {row["stage"]: row["state"] for row in rows}
     if states["split"] == "stale" and "done" in states.values():
         notes.append(
@@ -211,13 +223,54 @@ def stage_states(recipe: Recipe, run: RunDir) -> Table:
         Column("state", "state"),
         Column("seconds", "seconds", "number"),
         Column("command", "command"),
+        Column("why", "why"),
     ]
     return Table(f"{recipe.name} in {run.path}", columns, rows, notes)
 
 
+def run_plan(recipe: Recipe, run: RunDir) -> Table:
+    """Table of what `run_all` would do: which stages run, why, and how long they took before. Nothing is written."""
+    does = {"done": "up to date", "kept": "put back", "begun": "resumes"}
+    found = _outlooks_of_steps(recipe, run)
+    rows = [
+        {"stage": one.stage, "runs": one.runs, "does": does.get(one.state, "runs"), "seconds": one.seconds}
+        | {"why": one.why}
+        for one in found
+    ]
+    columns = [
+        Column("stage", "stage"),
+        Column("does", "what happens"),
+        Column("seconds", "seconds before", "number"),
+        Column("why", "why"),
+        Column("runs", "runs", "flag", is_detail=True),
+    ]
+    known = [one.seconds for one in found if one.runs and one.seconds is not None]
+    notes = [f"{sum(one.runs for one in found)} of {len(found)} stages run."]
+    if known:
+        notes[0] += f" Those that ran before took {in_words(sum(known))}."
+    if any(one.stage == "split" and one.runs for one in found):
+        notes.append("Stages after the split are compared with its new lists, once they are written.")
+    return Table(f"{recipe.name} in {run.path}: what scaseg run would do", columns, rows, notes)
+
+
+def _outlooks_of_steps(recipe: Recipe, run: RunDir) -> list[Outlook]:
+    """The outlook of each step; that of the split is of the embedded world too, which it draws."""
+    found = {one.stage: one for one in outlooks(recipe, run)}
+    data = found.pop("data", None)
+    if data is not None and data.state != "done" and (data.runs or not found["split"].runs):
+        why = f"data: {data.why}" if data.why and data.state != "damaged" else data.why
+        state = "stale" if data.state == "missing" and found["split"].state == "done" else data.state
+        found["split"] = dataclasses.replace(data, stage="split", state=state, why=why)
+    return list(found.values())
+
+
+def _parts(recipe: Recipe, stage: str) -> tuple[str, ...]:
+    """The stages of a step: that of the split draws the embedded world too."""
+    return ("data", "split") if stage == "split" and recipe.data.shapes is not None else (stage,)
+
+
 def _up_to_date(recipe: Recipe, run: RunDir, stage: str) -> bool:
-    parts = ("data", "split") if stage == "split" and recipe.data.shapes is not None else (stage,)
-    return all(is_done(recipe, run, part) for part in parts)
+    return all(is_done(recipe, run, part) for part in _parts(recipe, stage))
 
 
 def _report_of(run: RunDir, stage: str) -> StageReport:

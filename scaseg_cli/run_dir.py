@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 SEEDS = "seeds"  # the folder of one run folder for each seed
+_RECORD = "record.json"
+BEGUN = "begun.json"
 
 
 class Output(TypedDict):
@@ -37,8 +39,16 @@ class Record(TypedDict):
     lists: NotRequired[dict[str, str]]  # digests of what the split wrote, or of what the stage read of it
     outputs: dict[str, Output]  # by their path in the run folder
     outside_files: dict[str, str]
+    recipe: NotRequired[dict[str, Any]]  # the recipe's values that the key has, by section; older records lack it
     versions: dict[str, str]
     commit: str | None
+
+
+class Begun(TypedDict):
+    """What says which result an unfinished stage is for; `stages.recording` writes it."""
+
+    key: str
+    recipe: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -229,7 +239,7 @@ class RunDir:
 
     def record_file(self, stage: str) -> Path:
         """The file of the record of ``stage``."""
-        return self.path / stage / "record.json"
+        return self.path / stage / _RECORD
 
     def record(self, stage: str) -> dict[str, Any] | None:
         """The record of ``stage``, or None if it has not finished.
@@ -237,7 +247,15 @@ class RunDir:
         Raises:
             ScasegError: the record is damaged.
         """
-        path = self.record_file(stage)
+        return self.record_in(self.path / stage, stage)
+
+    def record_in(self, folder: Path, stage: str) -> dict[str, Any] | None:
+        """The record of ``stage`` in ``folder``, which is the stage's or one in which its result is kept.
+
+        Raises:
+            ScasegError: the record is damaged.
+        """
+        path = folder / _RECORD
         if not path.is_file():
             return None
         again = f"Delete it; the {stage} stage then counts as not done."
@@ -249,3 +267,11 @@ class RunDir:
     def write_record(self, stage: str, content: dict[str, Any]) -> None:
         """Write the record that marks ``stage`` as finished, atomically."""
         write_json(self.record_file(stage), content)
+
+    def begun_file(self, stage: str) -> Path:
+        """The file that says for which key ``stage`` has begun; it is there until the stage ends."""
+        return self.path / stage / BEGUN
+
+    def write_begun(self, stage: str, key: str, sections: dict[str, Any]) -> None:
+        """Note that ``stage`` begins, for ``key`` and the recipe's ``sections``."""
+        write_json(self.begun_file(stage), Begun(key=key, recipe=sections))

@@ -7,7 +7,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from scaseg_cli.files import is_unfinished
-from scaseg_cli.stages import is_done, stages_for
+from scaseg_cli.stages import bring_back, is_done, stages_for
+from scaseg_cli.stages.kept import make_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +30,7 @@ def take_over(recipe: Recipe, run: RunDir, donors: Iterable[RunDir]) -> list[str
     """
     donors, taken = list(donors), []
     for stage in stages_for(recipe):
-        if is_done(recipe, run, stage):
+        if is_done(recipe, run, stage) or bring_back(recipe, run, stage):
             continue
         donor = next((other for other in donors if is_done(recipe, other, stage)), None)
         if donor is not None:
@@ -44,14 +45,15 @@ def link_stage(stage: str, donor: RunDir, run: RunDir) -> None:
 
     Stages replace their recorded outputs and never write them in place, so a later run in one folder leaves the other's
     files unchanged. The ``data`` stage records no outputs, so all files of its folder are linked. What else a stage
-    leaves, such as its curves, is written in place, so it is copied.
+    leaves, such as its curves, is written in place, so it is copied. A result of another key in ``run`` is kept.
     """
     source, target = donor.path / stage, run.path / stage
     record = donor.record_file(stage)
     files = [path for path in source.rglob("*") if path.is_file() and path != record]
     outputs = [donor.path / name for name in (donor.record(stage) or {})["outputs"]] or files
     others = [path for path in files if path not in set(outputs) and not _is_progress(path.name)]
-    shutil.rmtree(target, ignore_errors=True)
+    make_place(run, stage, (donor.record(stage) or {})["key"])
+    shutil.rmtree(target, ignore_errors=True)  # an unfinished one of this key
     for path in (*others, *outputs, record):
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)

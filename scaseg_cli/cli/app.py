@@ -27,6 +27,7 @@ _COMMANDS = {
     "compare": Entry("compare", _RUNS),
     "ablate": Entry("ablate", _RUNS),
     "ablate-job": Entry("ablate", None),
+    "clean": Entry("clean", _RUNS),
     "doctor": Entry("doctor", _RUNS),
     "split-dataset": Entry("split_dataset", _STAGES),
     "embed-classes": Entry("embed_classes", _STAGES),

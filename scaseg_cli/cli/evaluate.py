@@ -163,7 +163,7 @@ def evaluate(
             raise ScasegError(f"{shown} needs --predictions", _HINT)
 
     from scaseg_cli import pipeline
-    from scaseg_cli.cli.running import run_stage
+    from scaseg_cli.cli.running import load_own, run_stage
     from scaseg_cli.results.table import read_table
 
     def work(recipe: Recipe, run: RunDir) -> StageReport:
@@ -172,7 +172,7 @@ def evaluate(
             report.tables.append(read_table(run.per_class_file))
         return report
 
-    run_stage(options, "evaluation", work)
+    run_stage(options, "evaluation", work, loaded=load_own)
 
 
 @dataclass(frozen=True)
@@ -248,12 +248,12 @@ def _scored(options: StageOptions, predictions: Path, files: _Labels, choices: S
 
 def _scored_with_run(options: StageOptions, predictions: Path, choices: ScoreOptions) -> PredictionScore:
     """Score predictions of a run's validation images."""
-    from scaseg_cli.cli.running import load
+    from scaseg_cli.cli.running import load_own
     from scaseg_cli.external.evaluate_predictions import score_set
     from scaseg_cli.split.classes import read_classes
     from scaseg_cli.split.lists import open_set
 
-    recipe, run = load(options)
+    recipe, run = load_own(options)
     classes = read_classes(run)
     labelled = open_set(recipe, run, "validation")
     return score_set(predictions, labelled, classes, classes.num_seen < len(classes), choices)

@@ -38,7 +38,8 @@ class Options:
         str | None,
         typer.Option(
             "--recipe", "-r", metavar="NAME|FILE", rich_help_panel=_RECIPE, show_default=False,
-            help="A shipped recipe or a YAML file. Default: scaseg.yaml in this folder, else shapes-zps.",
+            help="A shipped recipe or a YAML file. Default: scaseg.yaml in this folder, else shapes-zps; for commands "
+            "on finished results, the run folder's own recipe.",
         ),
     ] = None  # fmt: skip
     work_dir: Annotated[

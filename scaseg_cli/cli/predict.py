@@ -82,12 +82,12 @@ def predict(
 
     with quick_imports():
         from scaseg_cli.cli.output import print_json, stdout_as_stderr
-        from scaseg_cli.cli.running import load, quiet, show
+        from scaseg_cli.cli.running import load_own, quiet, show
         from scaseg_cli.prediction.names import parse_names
         from scaseg_cli.prediction.predict import predict as predict_images
         from scaseg_cli.prediction.sources import find_sources
 
-    recipe, run = load(options)
+    recipe, run = load_own(options)
     names = parse_names(classes) if classes is not None else None
     sources = find_sources(images, map(os.fsdecode, sys.stdin.buffer) if sys.stdin is not None else ())
     with stdout_as_stderr(), quiet(options.debug):

@@ -100,10 +100,10 @@ def _named(folders: list[Path], options: Options) -> list[FinishedRun]:
 
 def _of_recipe(options: Options) -> FinishedRun:
     """The run of the recipe, as in other commands."""
-    from scaseg_cli.cli.running import load
+    from scaseg_cli.cli.running import load_own
     from scaseg_cli.comparison.finished_run import open_run
 
-    recipe, run = load(options)
+    recipe, run = load_own(options)
     finished = open_run(run.path.resolve().name, run.path, recipe)
     if not finished.is_own:
         raise ScasegError(

@@ -26,11 +26,18 @@ def run(
             help="Run the recipe once for each seed, in seeds/N of the run folder, and show mean and spread.",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show which stages would run, why, and how long they took before; run nothing."),
+    ] = False,
 ) -> None:  # fmt: skip
     """Run all stages in order: the whole method, from the data to the result table.
 
     A stage whose result is up to date for this recipe is skipped, and an interrupted one resumes. After Ctrl-C, a crash
     or a change to the recipe, the same command therefore runs only what is left.
+
+    No finished result is lost: a stage that a changed recipe makes stale is kept in kept/ of the run folder, and comes
+    back when the older recipe runs again. One line says why a stage runs. `scaseg clean` removes what is kept.
 
     With `--seeds`, each seed has a run folder of its own below the run folder, which any command takes. Seeds share the
     stages whose result does not depend on the seed, such as the data, and with the run folder what it has finished. The
@@ -44,6 +51,8 @@ def run(
 
     Example: `scaseg run --seeds 0,1,2`
 
+    Example: `scaseg run --set base.iterations=1200 --dry-run`
+
     Example: `scaseg run -r coco-zps --gpus 8 --set base.amp=bf16`
 
     Example: `scaseg run -r coco-zps --gpus 8 --launcher slurm`
@@ -51,6 +60,14 @@ def run(
     from scaseg_cli import pipeline
     from scaseg_cli.cli.running import run_stage
 
+    if dry_run:
+        if seeds is not None:
+            raise ScasegError(
+                f"--dry-run shows one run, and --seeds {seeds} are several",
+                "Take one: --seed N --work-dir RUN/seeds/N --dry-run",
+            )
+        _show_plan(options)
+        return
     stages: list[dict[str, Any]] = []
 
     def work(recipe: Recipe, folder: RunDir) -> StageReport:
@@ -102,3 +119,16 @@ def _run_seeds(options: NodeOptions, seeds: list[int]) -> None:
         return seed_runs.report_seeds(seed_runs.open_seeds(recipes, folders), folder)
 
     run_stage(options, "split", work, lambda: {"seeds": ran})
+
+
+def _show_plan(options: NodeOptions) -> None:
+    from scaseg_cli.cli.output import print_json
+    from scaseg_cli.cli.running import load
+    from scaseg_cli.pipeline import run_plan
+    from scaseg_cli.results.console import print_table
+
+    table = run_plan(*load(options))
+    if options.json:
+        print_json(table.as_json_value())
+    else:
+        print_table(table)

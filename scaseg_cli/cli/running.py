@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 Work = Callable[["Recipe", "RunDir"], "StageReport"]
 
 
-def run_stage(options: StageOptions, stage: str, work: Work, extra: Callable[[], dict[str, Any]] | None = None) -> None:
+def run_stage(
+    options: StageOptions,
+    stage: str,
+    work: Work,
+    extra: Callable[[], dict[str, Any]] | None = None,
+    loaded: Callable[[Options], tuple[Recipe, RunDir]] | None = None,
+) -> None:
     """Run ``work`` for ``stage`` and show its report, or submit the command as a job and show the job.
 
     Args:
@@ -33,6 +39,7 @@ def run_stage(options: StageOptions, stage: str, work: Work, extra: Callable[[],
         stage: the first stage that the command runs; the stages that it needs must have finished.
         work: takes the recipe and the run folder.
         extra: with ``--json``, called after the work for more keys of the document.
+        loaded: returns the recipe and the run folder; None: `load`.
 
     Raises:
         ScasegError: before anything is written, if the recipe, an earlier stage, the machine or the run folder has a
@@ -40,7 +47,7 @@ def run_stage(options: StageOptions, stage: str, work: Work, extra: Callable[[],
     """
     from scaseg_cli.launch import as_node
 
-    recipe, run = load(options)
+    recipe, run = (loaded or load)(options)
     if options.launcher is not LauncherOption.HERE:
         with stdout_as_stderr():
             _check_needs(recipe, run, stage)
@@ -52,6 +59,8 @@ def run_stage(options: StageOptions, stage: str, work: Work, extra: Callable[[],
         _check_devices(recipe)
         _check_needs(recipe, run, stage)
         with occupied(run) if node.rank == 0 else contextlib.nullcontext(), logged(run, node):
+            if node.rank == 0:
+                _put_back(recipe, run, stage)
             report = work(recipe, run)
     show(report, options, extra() if extra is not None else {})
 
@@ -98,6 +107,37 @@ def load(options: Options) -> tuple[Recipe, RunDir]:
     return recipe, run
 
 
+def load_own(options: Options) -> tuple[Recipe, RunDir]:
+    """The same for a command that works with finished results: unless a recipe is named, it is the run folder's own.
+
+    Changes to single keys apply to that recipe. One line on stderr names it, and how it differs from the one that
+    `scaseg run` would take.
+    """
+    from scaseg_cli.recipe import recipe_of
+
+    recipe, run = load(options)
+    if options.recipe is not None or not run.recipe_file.is_file():
+        return recipe, run
+    own = recipe_of(run.path, options.assignments)
+    _say_own(own, run, recipe if options.work_dir is None else None)
+    return own, run
+
+
+def _say_own(own: Recipe, run: RunDir, default: Recipe | None) -> None:
+    from scaseg_cli.recipe import default_name
+    from scaseg_cli.results.console import say_plainly
+    from scaseg_cli.stages import stages_for
+    from scaseg_cli.stages.keys import sections_of
+    from scaseg_cli.stages.reasons import in_brief, other_values
+
+    text = f"recipe: {shortened([run.recipe_file])[0]}"
+    if default is not None:
+        sections = [(sections_of(own, stage), sections_of(default, stage)) for stage in stages_for(own)]
+        differing = dict.fromkeys(change for pair in sections for change in other_values(*pair))
+        text += f", which differs from {default_name()}: {in_brief(list(differing))}" if differing else ""
+    say_plainly(text)
+
+
 def find(options: Options) -> tuple[Recipe, RunDir]:
     """Load the recipe of ``options``, and name its run folder without looking at it."""
     from scaseg_cli.recipe import load_recipe
@@ -115,11 +155,23 @@ def _check_devices(recipe: Recipe) -> None:
 
 
 def _check_needs(recipe: Recipe, run: RunDir, stage: str) -> None:
-    """Repeat the stage's own check before anything is written to the run folder."""
+    """Repeat the stage's own check before anything is written to the run folder; what is kept will be put back."""
     from scaseg_cli.stages import needs_of, require
+    from scaseg_cli.stages.outlook import outlooks
 
-    if stage not in ("data", "split"):
-        require(recipe, run, *needs_of(recipe, stage))
+    if stage in ("data", "split"):
+        return
+    ready = {one.stage for one in outlooks(recipe, run) if not one.runs}
+    require(recipe, run, *(need for need in needs_of(recipe, stage) if need not in ready))
+
+
+def _put_back(recipe: Recipe, run: RunDir, stage: str) -> None:
+    """Put back what the run folder keeps of this recipe, of all stages before ``stage``."""
+    from scaseg_cli.pipeline import put_back
+    from scaseg_cli.stages import STAGES
+
+    names = list(STAGES)
+    put_back(recipe, run, *names[: names.index(stage)])
 
 
 @contextlib.contextmanager

@@ -113,10 +113,10 @@ def visualize(
     Example: `scaseg visualize --ids 2000007,2000038 --baseline theirs/ --name "Their method" -o figure.pdf`
     """
     from scaseg_cli.cli.output import stdout_as_stderr
-    from scaseg_cli.cli.running import load, quiet, show
+    from scaseg_cli.cli.running import load_own, quiet, show
     from scaseg_cli.visualization.visualize import visualize as draw_grid
 
-    recipe, run = load(options)
+    recipe, run = load_own(options)
     choice = _choice(ids, worst, best, number, only)
     with stdout_as_stderr(), quiet(options.debug):
         chosen = setting.value if setting is not None else None

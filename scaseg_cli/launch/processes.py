@@ -54,7 +54,7 @@ def launch_workers(
         run: the run folder.
         world_size: number of processes on all nodes.
         target: ``package.module:function``; each worker calls it with the recipe and the run folder.
-        stage: the stage in whose folder workers.log is written.
+        stage: the stage in whose folder workers.log is written. Other nodes than node 0 have theirs in the run folder.
         modules: names of modules that the workers need besides the target's; imported once for all of them.
         nodes: number of machines, each of which calls this function; `this_node` has its rank.
 
@@ -63,9 +63,10 @@ def launch_workers(
     """
     node = this_node()
     name = "workers" if node.rank == 0 else f"workers-node{node.rank}"
-    folder = run.folder(stage) / name
+    place = run.folder(stage) if node.rank == 0 else run.path  # node 0 may yet move an older result of the stage aside
+    folder = place / name
     shutil.rmtree(folder, ignore_errors=True)
-    listener = Listener(stage, run.path / stage / f"{name}.log")
+    listener = Listener(stage, place / f"{name}.log")
     process: subprocess.Popen[str] | None = None
     try:
         save_recipe(recipe, folder / "recipe.yaml")

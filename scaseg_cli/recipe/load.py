@@ -138,6 +138,11 @@ def _as_json(content: dict[str, Any], origin: str) -> bytes:
         ) from error
 
 
+def default_name() -> str:
+    """The recipe of commands that name none: ``scaseg.yaml`` in this folder, else shapes-zps."""
+    return str(LOCAL) if LOCAL.is_file() else DEFAULT
+
+
 def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> Recipe:
     """Find, resolve and validate a recipe.
 
@@ -148,9 +153,7 @@ def load_recipe(name: str | None = None, assignments: tuple[str, ...] = ()) -> R
     Raises:
         ScasegError: the recipe is not found, not YAML, or invalid; all mistakes are reported at once.
     """
-    if name is None:
-        name = str(LOCAL) if LOCAL.is_file() else DEFAULT
-    path = _find(name)
+    path = _find(name if name is not None else default_name())
     content = _resolve(path)
     for assignment in assignments:
         _apply(content, assignment)

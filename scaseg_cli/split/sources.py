@@ -15,7 +15,7 @@ from scaseg_cli.data.semantic import scan_semantic_set
 from scaseg_cli.split.lists import PARTS, Part, part_source, turns
 from scaseg_cli.split.rules import check_same_categories
 from scaseg_cli.split.unseen import find_unseen, unseen_names
-from scaseg_cli.stages import is_done, recording
+from scaseg_cli.stages import bring_back, is_done, recording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,7 @@ def make_embedded_world(recipe: Recipe, run: RunDir) -> None:
     """Run the stage "data": draw the embedded world if the recipe uses it and it does not exist yet."""
     if recipe.data.shapes is None:
         return
+    bring_back(recipe, run, "data")
     root = data_root(recipe, run)
     if is_done(recipe, run, "data") and all((root / name).exists() for name in _world_parts(recipe)):
         return

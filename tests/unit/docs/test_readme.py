@@ -60,10 +60,6 @@ def test_runnable_blocks_need_no_data_of_the_readers_own(page):
     """A block marked sh runs in a fresh clone after make demo: no COCO, no GPU, no file that nothing made."""
     lines = _shell(page, "sh")
     assert [line for line in lines if re.search(r"coco|--gpus|mine[\w-]*\.yaml|\.jpg", line)] == []
-    run_folders = [
-        re.findall(r"(?:-w|--work-dir) (\S+)", line) for line in lines if re.match(r"scaseg run .*--set", line)
-    ]
-    assert all(run_folders), "scaseg run --set needs a --work-dir, or it replaces the demo's results"
 
 
 def test_predicted_images_are_images_that_the_demo_makes():

@@ -35,9 +35,12 @@ def _files(run: RunDir) -> dict[str, bytes]:
 
 
 def _fails(recipe: Recipe, run: RunDir, error: BaseException, before: Callable[[], object] = lambda: None) -> None:
+    finished_before = is_done(recipe, run, "embeddings")
+
     def stage() -> None:
         with recording(recipe, run, "embeddings", run.path / "embeddings" / "result.txt"):
-            assert run.record("embeddings") is None  # if killed now, the stage does not count as finished
+            killed_now = is_done(recipe, run, "embeddings")
+            assert killed_now == finished_before  # of this recipe; another recipe's result is kept elsewhere
             before()
             raise error
 
@@ -69,7 +72,9 @@ def test_a_stage_that_fails_after_it_replaced_a_file_has_not_finished(run: RunDi
     recipe = load_recipe("shapes-zps")
     output = _finish(recipe, run)
     _fails(recipe, run, ScasegError("wrong"), before=lambda: output.write_text("new"))
-    assert run.record("embeddings") is None
+    assert not is_done(recipe, run, "embeddings")
+    with pytest.raises(ScasegError, match=r"result\.txt is not what the embeddings stage wrote"):
+        require(recipe, run, "embeddings")
 
 
 def test_a_first_try_that_fails_has_not_finished(run: RunDir) -> None:
@@ -103,5 +108,5 @@ def test_a_file_that_changed_since_is_named_rather_than_the_recipe(
 
 def test_another_recipe_is_said_to_be_another_recipe(run: RunDir) -> None:
     _finish(load_recipe("shapes-zps"), run)
-    with pytest.raises(ScasegError, match="made by another recipe"):
+    with pytest.raises(ScasegError, match=r"made by another recipe: embeddings\.templates was .*, is vild"):
         require(load_recipe("shapes-zps", ("embeddings.templates=vild",)), run, "embeddings")

@@ -1,0 +1,73 @@
+"""The stages of the method, and what each depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the method.
+
+    Attributes:
+        name: the stage, its recipe section, its package and its folder in the run folder.
+        command: the command that runs it.
+        needs: stages whose results it reads.
+        sections: the recipe's dotted keys that change its result.
+        lists: the split's lists that it reads: ``classes``, ``train``, ``selection`` or ``validation``.
+    """
+
+    name: str
+    command: str
+    needs: tuple[str, ...]
+    sections: tuple[str, ...]
+    lists: tuple[str, ...] = ()
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("data", "split-dataset", (), ("data.shapes",)),
+        Stage("split", "split-dataset", ("data",), ("task", "data", "split")),
+        Stage("embeddings", "embed-classes", ("split",), ("data.names", "clip", "embeddings"), ("classes",)),
+        Stage(
+            "base",
+            "train-base",
+            ("split", "embeddings"),
+            ("seed", "task", "data.exif", "clip", "base"),
+            ("classes", "train"),
+        ),
+        Stage("queries", "train-cat", ("base",), ("seed", "queries"), ("train",)),
+        Stage("cat", "train-cat", ("queries", "embeddings"), ("seed", "cat")),
+        Stage("union", "union-finetune", ("cat",), ("seed", "union", "evaluation"), ("selection",)),
+        Stage("evaluation", "evaluate", ("union",), ("evaluation",), ("validation",)),
+    )
+}
+# (stage, section): keys that change how the stage runs but not its result.
+NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
+    ("base", "base"): ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images"),
+    ("cat", "cat"): ("checkpoint_every",),
+    ("union", "union"): ("checkpoint_every",),
+    ("union", "evaluation"): ("batch_size", "setting", "inductive_increment"),
+    ("evaluation", "evaluation"): ("batch_size",),
+}
+
+
+def needs_of(recipe: Recipe, stage: str) -> tuple[str, ...]:
+    """The stages whose results ``stage`` reads; evaluation in the inductive setting does not need stages 2 and 3."""
+    if stage == "evaluation" and recipe.evaluation.setting == "inductive":
+        return ("base",)
+    return STAGES[stage].needs
+
+
+def stages_for(recipe: Recipe) -> list[str]:
+    """The stages that this recipe's evaluation needs, in order."""
+    wanted = {"evaluation"}
+    for stage in reversed(STAGES):
+        if stage in wanted:
+            wanted.update(needs_of(recipe, stage))
+    return [stage for stage in STAGES if stage in wanted]
