@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 CELL = 256  # pixels; longer side of an image in a sheet
 _STRENGTH = 0.75  # opacity of the class colour over the grey image
-_HATCH, _NOTHING = 6, (60.0, 100.0)  # width and greys of the stripes in areas without a segment
-_PALE = 0.4, 105.0  # factor and offset of the grey image in areas without a segment
+_PALE = 0.4, 105.0  # factor and offset of the grey image outside unseen segments
+_PALED = 0.45, 125.0  # factor and offset of the photograph in areas without a segment
+_HATCH, _LINE = 12, -28.0  # distance of the thin lines over such areas, and what they add to the photograph
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +55,22 @@ def draw_regions(
 ) -> Image.Image:
     """Draw the regions over the grey image, with unseen classes outlined in white.
 
+    Where no region is, the photograph shows, paled and with thin lines. The outline of an unseen segment runs around
+    it, not around what it encloses.
+
     Args:
         image_HW3: the image.
         regions: its regions.
         cell: longer side of the drawing in pixels; an upper limit for small images.
         scale: magnification factor of names and lines.
-        pale: show the image in pale grey outside all regions, instead of hatching.
+        pale: show the image in pale grey outside all regions, without lines.
         legend: whether the sheet has a legend, see `name_regions`.
     """
     height, width = image_HW3.shape[:2]
     size = _cell_size(height, width, cell)
-    grey = np.asarray(draw_image(image_HW3, cell).convert("L"), dtype=np.float32)[..., None]
-    canvas = pale_grey(grey) if pale else hatched(*size, scale)
+    shown = draw_image(image_HW3, cell)
+    grey = np.asarray(shown.convert("L"), dtype=np.float32)[..., None]
+    canvas = pale_grey(grey) if pale else paled(np.asarray(shown.convert("RGB")), scale)
     masks = [np.asarray(Image.fromarray(r.mask_HW).resize(size, Image.Resampling.NEAREST)) for r in regions]
     for region, mask in zip(regions, masks, strict=True):
         canvas[mask] = _STRENGTH * lifted(region.style.colour) + (1 - _STRENGTH) * grey[mask]
@@ -91,10 +97,12 @@ def lifted(colour: Colour) -> NDArray[np.float64]:
     return np.array(colour) * ((70 + 0.72 * bright) / bright)
 
 
-def hatched(width: int, height: int, scale: float = 1) -> NDArray[np.float64]:
-    """Grey stripes [height, width, 3], for areas without a segment."""
-    rows, columns = np.indices((height, width))
-    return np.where((rows + columns) // round(_HATCH * scale) % 2, *_NOTHING)[..., None].repeat(3, axis=2)
+def paled(image_hw3: NDArray[np.uint8], scale: float = 1) -> NDArray[np.float64]:
+    """Turn an image into the background [h, w, 3] of areas without a segment: paled, with thin slanted lines."""
+    part, added = _PALED
+    rows, columns = np.indices(image_hw3.shape[:2])
+    lines_hw = (rows + columns) % round(_HATCH * scale) < max(1, round(scale))
+    return part * image_hw3.astype(np.float64) + added + np.where(lines_hw, _LINE, 0.0)[..., None]
 
 
 def pale_grey(grey_hw1: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -106,14 +114,22 @@ def pale_grey(grey_hw1: NDArray[np.floating]) -> NDArray[np.float64]:
 def _rims(mask_hw: NDArray[np.bool_], light: int, dark: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """A mask's outer rim, at most ``light`` pixels wide, and its inner rim, ``dark`` pixels wide.
 
-    On a thin segment the outer rim shrinks, down to one pixel, so that half of the segment stays visible.
+    On a thin segment the outer rim shrinks, down to one pixel, so that half of the segment stays visible. What the
+    segment encloses, such as a seen object on unseen stuff, gets no rim.
     """
-    edges = [mask_hw]
+    edges = [_filled(mask_hw)]
     for _ in range(light + dark):
         edges.append(_shrunk(edges[-1]))
-    while light > 1 and 2 * edges[light + dark].sum() < mask_hw.sum():
+    while light > 1 and 2 * (mask_hw & edges[light + dark]).sum() < mask_hw.sum():
         light -= 1
-    return mask_hw & ~edges[light], edges[light] & ~edges[light + dark]
+    return mask_hw & ~edges[light], mask_hw & edges[light] & ~edges[light + dark]
+
+
+def _filled(mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill the holes of a mask: pixels from which no way leads around it to the border of the image."""
+    outside_hw = np.pad(~mask_hw, 1, constant_values=True).astype(np.uint8)
+    cv2.floodFill(outside_hw, None, (0, 0), 2)  # over the four neighbours
+    return np.asarray(outside_hw[1:-1, 1:-1] != 2)
 
 
 def _shrunk(mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from scaseg_cli.drawing.legend import draw_legend, legend_height
-from scaseg_cli.drawing.regions import CELL, hatched, pale_grey
+from scaseg_cli.drawing.regions import CELL, pale_grey, paled
 from scaseg_cli.drawing.tags import draw_tag, tag_size
 from scaseg_cli.drawing.text import font, shortened, width_of, wrapped
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _GAP, _MARGIN = 10, 18
 _LEAST_WIDTH = 900  # pixels; the key fits into them
 _PAPER, _INK, _FAINT = (255, 255, 255), (25, 25, 25), (110, 110, 110)
-_GREY = 128.0  # of the pale image sample in the key
+_GREY = 128  # of the pale image sample in the key
 
 
 class SheetRow(NamedTuple):
@@ -118,9 +118,8 @@ def _draw_key(drawn: Image.Image, top: int, sheet: Sheet) -> None:
         draw.rectangle((left - scale, top - scale, left + width + scale - 1, top + height + scale - 1), fill=_FAINT)
         draw_tag(draw, (left, top), "name", unseen, wrong, scale)
         left = _draw_meaning(draw, left + width, top, meaning, scale)
-    sample = hatched(34 * scale, 18 * scale, scale)
-    if sheet.pale:
-        sample = pale_grey(np.full((18 * scale, 34 * scale, 1), _GREY))
+    size = 18 * scale, 34 * scale
+    sample = pale_grey(np.full((*size, 1), _GREY)) if sheet.pale else paled(np.full((*size, 3), _GREY, np.uint8), scale)
     drawn.paste(Image.fromarray(sample.astype(np.uint8)), (left, top - scale))
     nothing = "no segment of an unseen class" if sheet.pale else "no segment"
     _draw_meaning(draw, left + 34 * scale, top, nothing, scale)

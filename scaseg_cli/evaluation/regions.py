@@ -6,7 +6,7 @@ with it above a half. In a semantic prediction, the region of each class is one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -51,6 +51,41 @@ def predicted_regions(found: Prediction, label: PreparedLabel, styles: Sequence[
         mask_HW = found.segment_map_HW == segment_id
         regions.append(Region(mask_HW, styles[class_id], _is_wrong(mask_HW, class_id, label, len(styles))))
     return regions
+
+
+class TakenFor(TypedDict):
+    """A labelled segment of an unseen class that a prediction takes for something else.
+
+    Attributes:
+        category: its class.
+        taken_for: the class that most of its pixels have in the prediction; None: they have none.
+        area: its size in pixels.
+    """
+
+    category: str
+    taken_for: str | None
+    area: int
+
+
+def taken_for(labelled: Sequence[Region], found: Prediction, styles: Sequence[ClassStyle]) -> list[TakenFor]:
+    """Return the labelled segments of unseen classes, the largest first, most of whose pixels have another class.
+
+    Args:
+        labelled: the segments of an image's label.
+        found: the prediction in that image.
+        styles: style of each class, by class id.
+    """
+    class_of_S = np.concatenate(([len(styles)], found.class_ids))  # the last one stands for pixels without a segment
+    wrong: list[TakenFor] = []
+    for region in labelled:
+        if not region.style.unseen or not region.mask_HW.any():
+            continue
+        votes_N1 = np.bincount(class_of_S[found.segment_map_HW[region.mask_HW]], minlength=len(styles) + 1)
+        most = int(votes_N1.argmax())
+        name = styles[most].name if most < len(styles) else None
+        if name != region.style.name:
+            wrong.append(TakenFor(category=region.style.name, taken_for=name, area=int(region.mask_HW.sum())))
+    return sorted(wrong, key=lambda item: -item["area"])
 
 
 def _is_wrong(mask_HW: NDArray[np.bool_], class_id: int, label: PreparedLabel, num_classes: int) -> bool:

@@ -12,7 +12,7 @@ from scaseg_cli.data.images import read_image
 from scaseg_cli.drawing.picture_key import KEY, png_key
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
-from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
+from scaseg_cli.evaluation.regions import TakenFor, labelled_regions, predicted_regions, prepared_label, taken_for
 from scaseg_cli.files import replaced
 from scaseg_cli.results.table import shown as as_text
 
@@ -57,10 +57,17 @@ class Style:
 
 @dataclass(frozen=True)
 class GridRow:
-    """The row of one image: its row of the sheet, and each cell's segments by the cell's key."""
+    """The row of one image.
+
+    Attributes:
+        row: its row of the sheet.
+        segments: each cell's segments, by the cell's key.
+        taken_for: by the key of a column of predictions: labelled unseen segments that it takes for something else.
+    """
 
     row: SheetRow
     segments: dict[str, list[dict[str, Any]]]
+    taken_for: dict[str, list[TakenFor]]
 
     @property
     def names(self) -> set[str]:
@@ -79,9 +86,13 @@ def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Col
     label = prepared_label(images, record, classes)
     regions = {"label": labelled_regions(images, record, classes, style.styles)}
     captions = [_caption(record), ""]
+    taken: dict[str, list[TakenFor]] = {}
     for column in columns:
-        regions[column.key] = predicted_regions(scored_image.predictions[column.key], label, style.styles)
-        captions.append(f"{style.measure} {as_text(scored_image.scores[column.key], 'percent')}")
+        found = scored_image.predictions[column.key]
+        regions[column.key] = predicted_regions(found, label, style.styles)
+        taken[column.key] = taken_for(regions["label"], found, style.styles)
+        score = f"{style.measure} {as_text(scored_image.scores[column.key], 'percent')}"
+        captions.append("; ".join([score, *_in_words(taken[column.key])]))
     if style.only_unseen:
         regions = {key: [region for region in found if region.style.unseen] for key, found in regions.items()}
     cells = [draw_image(image_HW3, style.cell)]
@@ -90,7 +101,14 @@ def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Col
         for found in regions.values()
     ]
     segments = {key: [_segment(region, key != "label") for region in found] for key, found in regions.items()}
-    return GridRow(SheetRow(captions, cells), segments)
+    return GridRow(SheetRow(captions, cells), segments, taken)
+
+
+def _in_words(taken: Sequence[TakenFor]) -> list[str]:
+    """The unseen objects that a prediction takes for something else, such as `red ring taken for pink ring`."""
+    other = ["not found" if item["taken_for"] is None else f"taken for {item['taken_for']}" for item in taken]
+    said = [f"{item['category']} {text}" for item, text in zip(taken, other, strict=True)]
+    return list(dict.fromkeys(said))
 
 
 def _caption(record: ImageRecord) -> str:

@@ -124,7 +124,7 @@ def _notes(recipe: Recipe, measure: str, only_unseen: bool) -> list[str]:
     return [
         f"No {what} an unseen class.",
         f"Below each prediction is its {measure} in this image, in per cent: the mean over the {group} that label or "
-        "prediction holds.",
+        "prediction holds. Beside it is what most pixels of an unseen object were taken for, if not for its class.",
     ]
 
 
@@ -148,6 +148,7 @@ def _image(item: ScoredImage, row: GridRow) -> dict[str, Any]:
         "file_name": record.file_name,
         "scores": json_value(item.scores),
         "segments": row.segments,
+        "taken_for": row.taken_for,
     }
 
 

@@ -16,13 +16,13 @@ from tiny_runs import STAGES, TinyRun, hashes, killed_at, scaseg, scaseg_json, w
 # Each stage's first and last moment to draw from. In a training, both are between its checkpoints.
 MOMENTS = {
     "data": (1, 300),
-    "split": (1, 8),
-    "embeddings": (1, 4),
-    "base": (24, 50),
-    "queries": (6, 45),
-    "cat": (20, 100),
-    "union": (20, 100),
-    "evaluation": (1, 40),
+    "split": (1, 15),
+    "embeddings": (1, 11),
+    "base": (31, 57),
+    "queries": (13, 52),
+    "cat": (27, 107),
+    "union": (27, 107),
+    "evaluation": (1, 47),
 }
 RUN = ("run", "-r", "tiny.yaml")
 SEED = 20261128

@@ -47,6 +47,29 @@ def test_a_segment_has_its_colour_and_nothing_is_grey():
     assert len(np.unique(outside)) == 2
 
 
+def test_without_a_segment_the_photograph_shows_paled_with_thin_lines():
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    image[:, :, 0] |= 128
+    drawn = np.asarray(draw_regions(image, [Region(square(60, 2), SEEN)])).astype(int)[:200]
+    shown = np.asarray(draw_image(image)).astype(int)[:200]
+    between = drawn - (0.45 * shown + 125)
+    assert np.quantile(np.abs(between), 0.85) < 1  # the photograph in its colours, paled
+    lines = (np.abs(between) > 20).mean()
+    assert 0.05 < lines < 0.12
+
+
+def test_a_seen_object_on_unseen_stuff_is_not_outlined_as_unseen():
+    whole, inside = np.ones((64, 64), bool), square(20)
+    regions = [Region(whole & ~inside, UNSEEN), Region(inside, SEEN)]
+    drawn = np.asarray(draw_regions(GREY, regions)).astype(int)
+    assert (drawn[2, 130] == 255).all()  # around the stuff
+    around = np.zeros(drawn.shape[:2], bool)
+    around[76:204, 76:204], around[80:200, 80:200] = True, False
+    assert (drawn[around] == 255).all(-1).mean() < 0.2  # not around the object, where the stuff's name may be
+    touching = [Region(whole & ~square(0), UNSEEN), Region(square(0), SEEN)]
+    assert (np.asarray(draw_regions(GREY, touching))[4 * 30 + 1, 40] == 255).all()  # it is the stuff's own border there
+
+
 def test_a_wrong_segment_is_marked_in_red_on_its_name():
     right, wrong = (
         np.asarray(draw_regions(GREY, [Region(square(20), UNSEEN, wrong)])).astype(int) for wrong in (False, True)

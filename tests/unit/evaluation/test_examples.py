@@ -13,11 +13,11 @@ from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.images import read_label
 from scaseg_cli.data.records import ImageRecord, LabelledSet, Segment
 from scaseg_cli.drawing.class_styles import ClassStyle, class_styles
-from scaseg_cli.drawing.regions import CELL, draw_image, draw_regions
+from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.evaluation import examples, scored_set
 from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.examples import Shown, chosen_images, draw_rows, save_examples
-from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions
+from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, taken_for
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.semantic_inference import SemanticInference
 from scaseg_cli.measures.fusion import Prediction
@@ -188,3 +188,16 @@ def test_the_same_picture_comes_out_again_byte_for_byte(run):
     recipe, run_dir = run
     shown = [Shown("inductive", "remark", Candidate("inductive", classifier(), 1.0))]
     assert draw(recipe, run_dir, shown) == draw(recipe, run_dir, shown)
+
+
+def test_an_unseen_object_says_what_most_of_its_pixels_were_taken_for():
+    styles = [SEEN, UNSEEN, ClassStyle("sky", (0, 0, 0), True)]
+    masks = np.zeros((3, 6, 8), bool)
+    masks[0, :, :2], masks[1, :, 2:4], masks[2, :, 4:8] = True, True, True
+    labelled = [Region(masks[0], UNSEEN), Region(masks[1], SEEN), Region(masks[2], styles[2])]
+    found = np.zeros((6, 8), np.int32)
+    found[:4, :2], found[4:, :2], found[:, 4:6] = 1, 2, 3
+    taken = taken_for(labelled, Prediction(found, np.array([0, 1, 2])), styles)
+    assert taken == [{"category": "blue ring", "taken_for": "red square", "area": 12}]
+    nothing = taken_for(labelled, Prediction(np.zeros((6, 8), np.int32), np.zeros(0, np.int64)), styles)
+    assert [(item["category"], item["taken_for"]) for item in nothing] == [("sky", None), ("blue ring", None)]

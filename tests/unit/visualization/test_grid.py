@@ -26,7 +26,7 @@ COLUMNS = [Column("ours", "ours", "fine-tuned", Candidate("ours", None))]  # typ
 def row(*names: str) -> GridRow:
     cells = [Image.new("RGB", (64, 48), (90, 90, 90)) for _ in range(3)]
     segments = {"label": [{"category": name} for name in names], "ours": []}
-    return GridRow(SheetRow(["1.png", "", "PQ 3.0"], cells), segments)
+    return GridRow(SheetRow(["1.png", "", "PQ 3.0"], cells), segments, {})
 
 
 @pytest.mark.parametrize(
