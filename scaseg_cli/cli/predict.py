@@ -64,6 +64,12 @@ def predict(
             help="Images of one size that the network processes at once. Default: evaluation.batch_size.",
         ),
     ] = None,
+    overlays: Annotated[
+        bool, typer.Option("--overlays/--no-overlays", help="Draw a picture of the segments for each image.")
+    ] = True,
+    rle: Annotated[
+        bool, typer.Option("--rle", help="Write masks.json too: all masks as run lengths, in COCO's format of results.")
+    ] = False,
 ) -> None:  # fmt: skip
     """Segment any images into any classes, given by name.
 
@@ -72,7 +78,11 @@ def predict(
 
     Reads the images and the run's results. Writes into FOLDER a PNG of segment ids and a picture, NAME-overlay.png, for
     each image, and predictions.json for all of them, in COCO's panoptic format. Images that cannot be read are named
-    and left out; the exit code is then 2.
+    and left out; the exit code is then 2. Where nothing is found, a line says how near the model was, and which option
+    shows more.
+
+    Any number of images is read, predicted and written one after the other, in bounded memory. An interrupted command
+    resumes: type it again.
 
     Example: `scaseg predict holiday/ --classes "zebra, street lamp; grass, sky" -o found`
 
@@ -92,7 +102,9 @@ def predict(
     sources = find_sources(images, map(os.fsdecode, sys.stdin.buffer) if sys.stdin is not None else ())
     with stdout_as_stderr(), quiet(options.debug):
         chosen = setting.value if setting is not None else None
-        outcome = predict_images(recipe, run, sources, output, names, chosen, batch_size, object_threshold)
+        outcome = predict_images(
+            recipe, run, sources, output, names, chosen, batch_size, object_threshold, overlays, rle
+        )
     if options.json:
         print_json(outcome.document)
     else:

@@ -37,6 +37,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _BLOCK_BYTES = 1 << 28  # of the masks that are upsampled at a time
+_BATCH_PIXELS = 1 << 25  # of the images of a batch
+
+
+class Nearest(NamedTuple):
+    """How near an image without a segment was to one.
+
+    Attributes:
+        class_index: the class with the largest probability, over all queries.
+        probability: that probability.
+        best_object: the largest probability of a query that is more likely an object than not; None: there is none.
+        num_kept: queries above the object threshold, whose masks had too few pixels of their own.
+    """
+
+    class_index: int
+    probability: float
+    best_object: float | None
+    num_kept: int
 
 
 class Segments(NamedTuple):
@@ -46,11 +63,13 @@ class Segments(NamedTuple):
         map_HW: 1 + the index of each pixel's segment; 0 without a segment.
         class_index_S: index of each segment's class in the vocabulary [S].
         scores: largest probability of the segment's class over the queries [S].
+        nearest: of an image without a segment: how near it was to one.
     """
 
     map_HW: NDArray[np.int32]
     class_index_S: NDArray[np.int64]
     scores: NDArray[np.float64]
+    nearest: Nearest | None = None
 
 
 @dataclass(frozen=True)
@@ -104,11 +123,13 @@ class Model:
         scores_Q, labels_Q = (part.numpy() for part in probabilities_QK1.max(-1))
         kept = kept_queries(scores_Q, labels_Q, rule)
         if not len(kept):
-            return Segments(np.zeros(size, np.int32), np.zeros(0, np.int64), np.zeros(0))
+            nothing = np.zeros(size, np.int32), np.zeros(0, np.int64), np.zeros(0)
+            return Segments(*nothing, _nearest(probabilities_QK1, 0))
         logits_Khw = encoded.logits(torch.from_numpy(kept))
         blocks = (masks_KhW.cpu().numpy() for masks_KhW in mask_blocks(logits_Khw, size))
         fused = fuse_in_blocks(scores_Q[kept], labels_Q[kept], blocks, rule)
-        return Segments(fused.segment_map_HW, fused.class_ids, fused.scores)
+        nearest = None if len(fused.class_ids) else _nearest(probabilities_QK1, len(kept))
+        return Segments(fused.segment_map_HW, fused.class_ids, fused.scores, nearest)
 
     def _semantic(self, encoded: Encoded, probabilities_QK1: Tensor, size: tuple[int, int]) -> Segments:
         blocks = mask_blocks(encoded.logits(), size)
@@ -118,6 +139,15 @@ class Model:
         return Segments(
             (index_X + 1).astype(np.int32).reshape(size), class_index_S.astype(np.int64), best_K[class_index_S]
         )
+
+
+def _nearest(probabilities_QK1: Tensor, num_kept: int) -> Nearest:
+    objects_QK = probabilities_QK1[:, :-1]
+    best_Q, class_index_Q = objects_QK.max(-1)
+    query = int(best_Q.argmax())
+    likely = best_Q[best_Q > probabilities_QK1[:, -1]]
+    best_object = float(likely.max()) if len(likely) else None
+    return Nearest(int(class_index_Q[query]), float(best_Q[query]), best_object, num_kept)
 
 
 def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK_BYTES) -> Iterator[Tensor]:
@@ -139,10 +169,14 @@ def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK
 def _batches(
     images: Iterable[tuple[T, NDArray[np.uint8]]], batch_size: int
 ) -> Iterator[list[tuple[T, NDArray[np.uint8]]]]:
-    """Batches of consecutive images of one size: without padding, a result does not depend on the batch."""
+    """Batches of consecutive images of one size: without padding, a result does not depend on the batch.
+
+    Large images make smaller batches, so that memory stays bounded.
+    """
     batch: list[tuple[T, NDArray[np.uint8]]] = []
     for image in images:
-        if batch and (len(batch) == batch_size or batch[0][1].shape != image[1].shape):
+        most = min(batch_size, max(1, _BATCH_PIXELS // (image[1].shape[0] * image[1].shape[1])))
+        if batch and (len(batch) >= most or batch[0][1].shape != image[1].shape):
             yield batch
             batch = []
         batch.append(image)

@@ -37,8 +37,24 @@ class OutputFolder:
         """Return the path of an image's overlay."""
         return self.path / result_names(source.stem)[1]
 
+    @property
+    def masks_file(self) -> Path:
+        """The JSON of all images' masks, in COCO's format of results."""
+        return self.path / "masks.json"
+
     def prepare(self, sources: Sequence[Source], document: dict[str, Any]) -> None:
-        """Create the folder and write the JSON without images, so that it never lists older files.
+        """Check and create the folder, and write the JSON without images, so that it never lists older files.
+
+        Raises:
+            ScasegError: as `check`.
+        """
+        self.check(sources)
+        remove_unfinished(self.path)
+        self.masks_file.unlink(missing_ok=True)
+        write_json(self.json_file, document)
+
+    def check(self, sources: Sequence[Source]) -> None:
+        """Create the folder, and check that the results may be written there.
 
         Raises:
             ScasegError: the folder cannot be written, has files that `scaseg predict` did not make, or an input image
@@ -57,8 +73,6 @@ class OutputFolder:
         for source in sources:
             if real_path(source.path) in results:
                 raise ScasegError(f"the image {source.path} would be replaced by a result", _ANOTHER)
-        remove_unfinished(self.path)
-        write_json(self.json_file, document)
 
     def _is_ours(self) -> bool:
         if not self.json_file.is_file():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,24 +12,21 @@ from numpy.typing import NDArray
 from scaseg_cli.data.images import read_image
 from scaseg_cli.data.prefetch import num_cores, prefetched
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import write_bytes, write_json
+from scaseg_cli.files import hash_value
+from scaseg_cli.prediction.journal import Entry, Journal
 from scaseg_cli.prediction.model import (
-    Model,
-    Segments,
     check_threshold,
     choose_setting,
     load_predictor,
     needs_of_setting,
 )
-from scaseg_cli.prediction.output import MADE_BY, OutputFolder
-from scaseg_cli.prediction.results import as_png, categories_of, draw_map, draw_overlay, segments_info, styles_of
+from scaseg_cli.prediction.nothing_found import what_it_knows
+from scaseg_cli.prediction.output import OutputFolder
 from scaseg_cli.prediction.sources import Source, as_text
 from scaseg_cli.prediction.vocabulary import vocabulary_of
+from scaseg_cli.prediction.written import Written
 from scaseg_cli.results.console import meter, say, say_plainly
-from scaseg_cli.results.stage_report import StageReport
-from scaseg_cli.results.table import Column, Table
-from scaseg_cli.stages import require
-from scaseg_cli.tasks import Setting, task_of
+from scaseg_cli.stages import require, stage_key
 from scaseg_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -37,13 +34,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.run_dir import RunDir
+    from scaseg_cli.tasks import Setting
 
-_ROWS = 30  # maximum number of images in the table; the JSON has all
 _NAMED = 50  # maximum number of unreadable images named in the error; more are counted
 _READERS = 2  # threads that read images ahead of the network
 _DRAWERS = 4  # maximum number of threads that draw the results
-_COLUMNS = [Column("image", "image"), Column("segments", "segments", "count"), Column("found", "found")]
 InputImage = tuple[Source, NDArray[np.uint8]]
 
 
@@ -71,8 +68,12 @@ def predict(
     setting: str | None = None,
     batch_size: int | None = None,
     object_threshold: float | None = None,
+    overlays: bool = True,
+    rle: bool = False,
 ) -> PredictOutcome:
     """Segment images, and write a map and an overlay for each and one JSON for all.
+
+    A call that was interrupted is resumed: images that it finished are not predicted again.
 
     Args:
         recipe: the run's recipe.
@@ -83,42 +84,94 @@ def predict(
         setting: ``inductive`` or ``transductive``; None means transductive if the run has a fine-tuned projector.
         batch_size: maximum number of images of one size in a batch; None means the evaluation's batch size.
         object_threshold: minimum class probability of a query that becomes a segment; None means the evaluation's.
+        overlays: whether to draw an overlay for each image.
+        rle: whether to write all masks into one more JSON, in COCO's format of results.
 
     Raises:
-        ScasegError: a stage is missing or was made by another recipe, names are wrong, or the folder cannot be used.
-            An unreadable image does not raise: see `PredictOutcome`.
+        ScasegError: a stage is missing or was made by another recipe, names are wrong, no image exists, or the folder
+            cannot be used. An unreadable image does not raise: see `PredictOutcome`.
     """
     if object_threshold is not None:
         check_threshold(recipe, object_threshold, "--object-threshold")
     chosen = choose_setting(run, setting)
     require(recipe, run, *needs_of_setting(chosen))
-    vocabulary_of(run, names)  # reports wrong names before the network is loaded
+    # Wrong names, missing images and a folder of others are reported before the network is loaded.
+    vocabulary_of(run, names)
+    broken: list[str] = []
+    there = _existing(sources, broken)
+    folder = OutputFolder(output)
+    folder.check(sources)
     model = load_predictor(recipe, run, chosen).over(names)
     if object_threshold is not None:
         model = model.with_threshold(object_threshold)
     vocabulary = model.vocabulary
     unseen = len(vocabulary.classes) - vocabulary.num_seen
     say(f"{chosen}: images {len(sources)}, classes {len(vocabulary.classes)}, {unseen} of them unseen")
-    written = _Written(model, OutputFolder(output), chosen)
-    written.folder.prepare(sources, written.document())
-    broken: list[str] = []
+    if (known := what_it_knows(recipe, run, sources, vocabulary)) is not None:
+        say_plainly(known)
+    written = Written(model, folder, chosen, [source.image_id for source in sources], overlays, rle)
+    journal = Journal(output, _key(recipe, run, chosen, written, object_threshold))
+    finished = {source: entry for source in there if (entry := _reusable(journal, written, source)) is not None}
+    folder.prepare(sources, written.document())
+    journal.begin()
+    for source, entry in finished.items():
+        written.keep(source, entry)
+    if finished:
+        say(f"resuming: {len(finished)} of {len(sources)} images are there")
+    left, ended = [source for source in there if source not in finished], False
     try:
-        with meter("predicting", len(sources)) as shown:
+        with meter("predicting", len(sources), len(sources) - len(left)) as shown:
 
             def refuse(error: ScasegError) -> None:
                 broken.append(error.message)
                 say_plainly(f"skipped: {error.message}")
                 shown.advance()
 
-            images = _readable(sources, refuse)
+            images = _readable(left, refuse)
             found = model.segment_all(images, batch_size or recipe.evaluation.batch_size)
             # Drawing is slower than a GPU. The queue is short, since each entry holds an image.
             for drawn in prefetched(written.draw, found, min(_DRAWERS, num_cores()), depth=1):
-                written.add(drawn)
+                journal.add(drawn.source, written.add(drawn))
                 shown.advance()
+        ended = True
     finally:  # an interrupted call also lists what it wrote
-        write_json(written.folder.json_file, written.document())
+        written.write_lists()
+        journal.end(ended)
+    written.say_nothing_found()
     return PredictOutcome(written.stage_report(len(broken)), written.document(), _error_of(broken, len(sources)))
+
+
+def _existing(sources: Sequence[Source], broken: list[str]) -> list[Source]:
+    """The images whose files exist; the others are named at once, and added to ``broken``.
+
+    Raises:
+        ScasegError: none exists.
+    """
+    there = []
+    for source in sources:
+        if os.path.exists(source.path):
+            there.append(source)
+            continue
+        broken.append(f"the image {source.path} does not exist")
+        say_plainly(f"skipped: {broken[-1]}")
+    if not there and (error := _error_of(broken, len(sources))) is not None:
+        raise error
+    return there
+
+
+def _key(recipe: Recipe, run: RunDir, setting: Setting, written: Written, threshold: float | None) -> str:
+    """Identifies what a call writes, whichever its images are."""
+    stages = [stage_key(recipe, run, stage) for stage in needs_of_setting(setting)]
+    chosen = [written.overlays, written.rle, threshold, recipe.evaluation.model_dump(mode="json")]
+    return hash_value([__version__, stages, setting, written.document()["categories"], chosen])
+
+
+def _reusable(journal: Journal, written: Written, source: Source) -> Entry | None:
+    """What an interrupted call of the same kind wrote for an image, if its files are there."""
+    entry = journal.entries.get(as_text(str(source.path)))
+    files = [written.folder.map_file(source), *([written.folder.overlay_file(source)] if written.overlays else [])]
+    named_alike = entry is not None and entry.annotation.get("file_name") == files[0].name
+    return entry if named_alike and all(path.is_file() for path in files) else None
 
 
 def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) -> Iterator[InputImage]:
@@ -145,71 +198,3 @@ def _error_of(broken: list[str], num_images: int) -> ScasegError | None:
         lines.append(f"  and {len(broken) - _NAMED} more")
     others = "No image was predicted." if len(broken) == num_images else "All others were predicted."
     return ScasegError(f"{len(broken)} of {num_images} images cannot be read:\n" + "\n".join(lines), others)
-
-
-class _Drawn(NamedTuple):
-    """One image's results before they are written."""
-
-    source: Source
-    image: dict[str, Any]
-    segments_info: list[dict[str, Any]]
-    map_png: bytes
-    overlay_png: bytes
-
-
-@dataclass
-class _Written:
-    """The results written so far."""
-
-    model: Model
-    folder: OutputFolder
-    setting: Setting
-    images: list[dict[str, Any]] = field(default_factory=list)
-    annotations: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.semantic = task_of(self.model.recipe).labels == "semantic"
-        self.styles = styles_of(self.model.vocabulary, self.semantic)
-
-    def draw(self, found: tuple[Source, NDArray[np.uint8], Segments]) -> _Drawn:
-        """Create one image's files and its entries in the JSON, in memory."""
-        source, image_HW3, segments = found
-        height, width = image_HW3.shape[:2]
-        info = segments_info(segments, self.model.vocabulary, self.semantic)
-        image_map = draw_map(segments, [item["id"] for item in info], self.semantic)
-        overlay = draw_overlay(image_HW3, segments, self.styles)
-        image = {"id": source.image_id, "file_name": as_text(str(source.path)), "width": width, "height": height}
-        return _Drawn(source, image, info, as_png(image_map), as_png(overlay))
-
-    def add(self, drawn: _Drawn) -> None:
-        """Write one image's files, and keep its entries for the JSON."""
-        path = self.folder.map_file(drawn.source)
-        write_bytes(path, drawn.map_png)
-        write_bytes(self.folder.overlay_file(drawn.source), drawn.overlay_png)
-        self.images.append(drawn.image)
-        image_id = drawn.source.image_id
-        self.annotations.append({"image_id": image_id, "file_name": path.name, "segments_info": drawn.segments_info})
-
-    def document(self) -> dict[str, Any]:
-        """Return the content of the JSON, in COCO's panoptic format."""
-        info = {"made_by": MADE_BY, "version": __version__, "recipe": self.model.recipe.name, "setting": self.setting}
-        return {
-            "info": {**info, "maps": "category ids, grey" if self.semantic else "COCO panoptic, R + 256 G + 65536 B"},
-            "images": self.images,
-            "annotations": self.annotations,
-            "categories": categories_of(self.model.vocabulary),
-        }
-
-    def stage_report(self, num_broken: int) -> StageReport:
-        """Return a report with a table of the first images, and counts."""
-        rows = []
-        for image, annotation in zip(self.images[:_ROWS], self.annotations, strict=False):
-            counts = Counter(item["category"] for item in annotation["segments_info"])
-            found = ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts.most_common())
-            rows.append({"image": image["file_name"], "segments": counts.total(), "found": found})
-        more = len(self.images) - len(rows)
-        notes = [f"{more} more images: {self.folder.json_file}"] if more else []
-        table = Table(f"{self.model.recipe.name}, {self.setting}: segments", _COLUMNS, rows, notes)
-        segments = sum(len(annotation["segments_info"]) for annotation in self.annotations)
-        summary = {"setting": self.setting, "images": len(self.images), "segments": segments, "broken": num_broken}
-        return StageReport("predict", [table], [self.folder.path, self.folder.json_file], None, summary)

@@ -138,6 +138,31 @@ def draw_overlay(image_HW3: NDArray[np.uint8], segments: Segments, styles: Seque
     return draw_regions(image_HW3, regions, max(*map_hw.shape, _SMALL))
 
 
+def coco_masks(segments: Segments, info: Sequence[dict[str, Any]], image_id: int) -> list[dict[str, Any]]:
+    """Return the segments in COCO's format of results, with masks as run lengths, which `COCO.loadRes` reads.
+
+    Args:
+        segments: segments of one image.
+        info: their entries of `segments_info`.
+        image_id: the image's id.
+    """
+    from pycocotools import mask as coco  # other calls need no run lengths
+
+    found = []
+    for number, item in enumerate(info, start=1):
+        lengths = coco.encode(np.asfortranarray(segments.map_HW == number, np.uint8))
+        found.append(
+            {
+                "image_id": image_id,
+                "category_id": item["category_id"],
+                "segmentation": {"size": [int(side) for side in lengths["size"]], "counts": lengths["counts"].decode()},
+                "bbox": item["bbox"],
+                "score": item["score"],
+            }
+        )
+    return found
+
+
 def as_png(image: Image.Image) -> bytes:
     """Return the image as the content of a PNG file."""
     content = BytesIO()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = "kept"
 _DIGITS = 16  # of a key, in a folder's name
+_PROGRESS = ("progress*.pt", "shard-*.pt")  # what an interrupted stage resumes from
 _TRIFLES = {BEGUN, "workers.log"}  # files that hold no work
 
 
@@ -167,10 +168,15 @@ def make_place(run: RunDir, stage: str, key: str) -> Path | None:
 
 
 def undo(run: RunDir, stage: str, aside: Path) -> None:
-    """Remove the folder of ``stage``, in which nothing was finished, and put back what `make_place` moved aside."""
+    """Put back what `make_place` moved aside, and keep the progress that the failed stage has saved since."""
+    folder = run.path / stage
     with _moving(run):
-        shutil.rmtree(run.path / stage)
-        os.rename(aside, run.path / stage)
+        key = key_in_place(run, stage)
+        if key is not None and any(any(folder.glob(pattern)) for pattern in _PROGRESS):
+            _set_aside(run, stage, key)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        os.rename(aside, folder)
         _remove_if_empty(aside.parent)
 
 

@@ -133,8 +133,8 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
 
     Yields a dict that the record keeps as the stage's summary. A result of another recipe is moved aside before the
     block runs, and one line says why. The older record of this recipe's result stays, since its hashes tell whether
-    its files are still what it says; a record without files is removed. If the stage fails and has saved no progress,
-    the older result and recipe come back.
+    its files are still what it says; a record without files is removed. If the stage fails, the older result and recipe
+    come back, and the stage's progress is kept in turn.
     """
     key = stage_key(recipe, run, stage)
     lists = lists_of(recipe, run) if STAGES[stage].lists else None
@@ -200,7 +200,7 @@ def _say_why(recipe: Recipe, run: RunDir, stage: str, key: str, lists: Mapping[s
 
 
 def _end_badly(recipe: Recipe, run: RunDir, stage: str, aside: Path | None, old_recipe: bytes | None) -> None:
-    """Put the older result back unless the failed stage has saved progress; a result that still holds stays."""
+    """Put back what was there before the stage failed; its progress is kept. A result that still holds stays."""
     own = run.record(stage)
     if own is not None:  # of this recipe, from before
         if not own["outputs"] or not is_done(recipe, run, stage):
@@ -208,13 +208,9 @@ def _end_badly(recipe: Recipe, run: RunDir, stage: str, aside: Path | None, old_
         run.begun_file(stage).unlink(missing_ok=True)
         if aside is not None:
             return  # the folder and its recipe are this recipe's now
-    elif aside is None or _has_progress(run.path / stage):
+    elif aside is None:
         return
     else:
         undo(run, stage, aside)
     if old_recipe is not None:
         write_bytes(run.recipe_file, old_recipe)
-
-
-def _has_progress(folder: Path) -> bool:
-    return any(any(folder.glob(pattern)) for pattern in ("progress*.pt", "shard-*.pt"))

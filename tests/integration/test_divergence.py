@@ -19,6 +19,7 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import is_done, stage_key
+from scaseg_cli.stages.kept import place_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +101,8 @@ def test_weights_that_the_last_step_made_nan_are_never_written(world: World, spo
     check_refusal(outcome, (said, "now 0.0001"))
     assert "clip_grad" not in outcome.err
     assert run.base_file.read_bytes() == before
-    state = load_state(state_file(run), stage_key(load_recipe("tiny.yaml", (*SETTINGS, *sane)), run, "base"))
+    key = stage_key(load_recipe("tiny.yaml", (*SETTINGS, *sane)), run, "base")
+    state = load_state(place_of(run, "base", key) / state_file(run).name, key)
     assert state is not None
     assert state["iteration"] == 2
 

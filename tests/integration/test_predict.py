@@ -18,6 +18,7 @@ from tiny_runs import TinyRun
 from warm_python import PYTHON
 
 from scaseg_cli.data.images import rgb_to_ids
+from scaseg_cli.prediction.written import Written
 from scaseg_cli.shapes.world import CLASSES, UNSEEN
 
 Call = Callable[..., Outcome]
@@ -237,6 +238,76 @@ def test_a_broken_image_is_named_and_the_others_are_written(predict: Call, image
         assert part in outcome.err
     assert len(document()["annotations"]) == 16
     assert len(list(Path("predictions").glob("*-overlay.png"))) == 16
+
+
+def test_a_missing_image_is_named_before_a_model_is_loaded(predict: Call, images: str) -> None:
+    outcome = predict(f"{images}/000002000001.png", "gone.png")
+    assert outcome.code == 2
+    said = outcome.err
+    assert said.index("skipped: the image gone.png does not exist") < said.index("transductive: images 2")
+    none = predict("gone.png", "away.png", "-o", "never")
+    assert none.code == 2
+    assert "2 of 2 images cannot be read" in none.err
+    assert "transductive: images" not in none.err
+    assert not Path("never").exists()
+
+
+def test_an_image_without_a_segment_says_how_near_it_was(predict: Call, images: str) -> None:
+    image = Image.new("RGB", (64, 48), (90, 120, 200))
+    image.save("photo.png")
+    outcome = predict("photo.png", f"{images}/000002000001.png", "--object-threshold", "0.9999")
+    assert outcome.code == 0
+    assert "this model has seen drawings of shapes alone" in outcome.err
+    assert "photo.png: nothing found: the largest class probability is " in outcome.err
+    annotation = document()["annotations"][0]
+    assert annotation["segments_info"] == []
+    assert annotation["nearest"]["category"] in {*THINGS, *STUFF}
+    assert 0 < annotation["nearest"]["score"] < 0.9999
+
+
+def test_masks_as_run_lengths_are_what_the_maps_show(predict: Call, images: str) -> None:
+    from pycocotools import mask as coco
+
+    names = [f"{images}/{number:012d}.png" for number in (2_000_001, 2_000_002)]
+    assert predict(*names, "--rle", "--no-overlays").code == 0
+    assert {path.name for path in Path("predictions").iterdir()} == {
+        "000002000001.png", "000002000002.png", "predictions.json", "masks.json",
+    }  # fmt: skip
+    masks = json.loads(Path("predictions/masks.json").read_text())
+    wanted = []
+    for annotation in document()["annotations"]:
+        ids = ids_of(Path("predictions") / annotation["file_name"])
+        wanted += [(annotation["image_id"], segment, ids == segment["id"]) for segment in annotation["segments_info"]]
+    assert len(masks) == len(wanted) > 0
+    for found, (image_id, segment, mask) in zip(masks, wanted, strict=True):
+        assert found["image_id"] == image_id
+        assert {key: found[key] for key in ("category_id", "score", "bbox")}.items() <= segment.items()
+        assert (coco.decode(found["segmentation"]).astype(bool) == mask).all()
+
+
+def test_an_interrupted_call_resumes_and_ends_with_the_same_bytes(
+    predict: Call, images: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predict(images, "-o", "alone").code == 0
+    add, left = Written.add, [5]
+
+    def stopped(self: Written, drawn: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return add(self, drawn)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Written, "add", stopped)
+        assert predict(images, "-o", "twice").code == 130
+    assert len(document("twice")["images"]) == 5
+    times = {path.name: path.stat().st_mtime_ns for path in Path("twice").glob("*.png")}
+    outcome = predict(images, "-o", "twice")
+    assert outcome.code == 0
+    assert "resuming: 5 of 16 images are there" in outcome.err
+    assert files("twice") == files("alone")
+    assert {name: (Path("twice") / name).stat().st_mtime_ns for name in times} == times
+    assert "resuming" not in predict(images, "-o", "twice").err  # it has ended: the same command predicts again
 
 
 def test_where_no_image_can_be_read_the_exit_code_says_so_too(predict: Call) -> None:

@@ -15,7 +15,7 @@ from scaseg_cli.evaluation.semantic_inference import SemanticInference
 from scaseg_cli.measures.fusion import fuse
 from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.prediction import model as prediction_model
-from scaseg_cli.prediction.model import Model, choose_setting, mask_blocks
+from scaseg_cli.prediction.model import Model, _batches, choose_setting, mask_blocks
 from scaseg_cli.prediction.vocabulary import Vocabulary, VocabularyClass
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -145,6 +145,24 @@ def test_without_a_query_above_the_threshold_nothing_is_found():
     (found,) = model_of("zps", object_threshold=1.0).segment([IMAGE])
     assert not found.map_HW.any()
     assert len(found.class_index_S) == len(found.scores) == 0
+
+
+def test_without_a_segment_the_nearest_query_is_told_and_a_threshold_below_it_finds_it():
+    model = model_of("zps", object_threshold=1.0)
+    (found,) = model.segment([IMAGE])
+    assert found.nearest is not None
+    assert found.nearest.num_kept == 0
+    assert found.nearest.best_object is not None
+    (lower,) = model.with_threshold(found.nearest.best_object - 1e-4).segment([IMAGE])
+    assert lower.nearest is None or lower.nearest.num_kept > 0
+    (exact,) = model.with_threshold(found.nearest.best_object).segment([IMAGE])
+    assert exact.nearest is not None
+    assert exact.nearest.num_kept == 0
+
+
+def test_batches_of_large_images_are_smaller():
+    images = [(n, np.zeros((4000, 6000, 3), np.uint8)) for n in range(3)] + [(9, np.zeros((40, 60, 3), np.uint8))] * 5
+    assert [[tag for tag, _ in batch] for batch in _batches(iter(images), 4)] == [[0], [1], [2], [9] * 4, [9]]
 
 
 def test_the_default_setting_is_transductive_if_there_is_a_projector(tmp_path):

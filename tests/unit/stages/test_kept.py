@@ -129,7 +129,6 @@ def test_a_kill_before_the_new_result_begins_leaves_the_older_one_to_be_found(
     run: RunDir, killed_after: list[int]
 ) -> None:
     interrupt(NEW, run)
-    interrupt(OLD, run, None)  # puts the finished one back, and the unfinished one aside
     assert is_done(OLD, run, "base")
     assert recipe_of(run.path) == OLD
     before = files(run)
@@ -144,9 +143,9 @@ def test_a_kill_before_the_new_result_begins_leaves_the_older_one_to_be_found(
 
 
 def test_unfinished_progress_waits_for_its_recipe(run: RunDir) -> None:
+    before = files(run)
     interrupt(NEW, run, "half of the new one")
-    assert not is_done(OLD, run, "base")  # the interrupted stage stays in place, to be resumed
-    assert bring_back(OLD, run, *STAGES) == ["base"]
+    assert before.items() <= files(run).items()  # the finished result is where it was, with its recipe
     (kept,) = all_kept(run)
     assert (kept.state, kept.key) == ("unfinished", stage_key(NEW, run, "base"))
     with recording(NEW, run, "base", run.path / "base" / "result.txt"):
@@ -154,6 +153,27 @@ def test_unfinished_progress_waits_for_its_recipe(run: RunDir) -> None:
         (run.path / "base" / "result.txt").write_text("new")
     assert [kept.state for kept in all_kept(run)] == ["finished"]
     assert bring_back(OLD, run, *STAGES) == ["base"]
+
+
+def test_without_progress_an_interrupted_stage_leaves_nothing(run: RunDir) -> None:
+    before = files(run)
+    interrupt(NEW, run, None)
+    assert files(run) == before
+
+
+def test_progress_of_a_killed_stage_is_set_aside_and_resumed_too(run: RunDir, killed_after: list[int]) -> None:
+    interrupt(NEW, run, "half")
+    killed_after[0] = 2  # the finished one aside, and the progress back; then nothing is put back
+
+    def stage() -> None:
+        with recording(NEW, run, "base", run.path / "base" / "result.txt"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Killed):
+        stage()
+    killed_after[0] = 10_000
+    assert bring_back(OLD, run, *STAGES) == ["base"]
+    assert [kept.state for kept in all_kept(run)] == ["unfinished"]
 
 
 def test_a_result_whose_files_have_changed_is_not_put_back(run: RunDir) -> None:
