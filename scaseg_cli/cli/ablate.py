@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaseg_cli.cli import completion
 from scaseg_cli.cli.options import LauncherOption, Options, parsed_seeds, with_options
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def ablate(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", help="Ablations by name, or sweep files; `all`; or `list`, which only lists them."
+            metavar="NAME...", autocompletion=completion.ablations,
+            help="Ablations by name, or sweep files; `all`; or `list`, which only lists them.",
         ),
     ],
     values: Annotated[

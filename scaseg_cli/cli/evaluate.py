@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaseg_cli.cli import completion
 from scaseg_cli.cli.options import LauncherOption, StageOptions, with_options
 from scaseg_cli.errors import ScasegError
 
@@ -103,6 +104,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--unseen", metavar="SPLIT|FILE", rich_help_panel=_OTHERS, show_default=False,
+            autocompletion=completion.splits,
             help="A known split such as coco-zps, or a file of names. Default: --recipe's, else all count as seen.",
         ),
     ] = None,

@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from scaseg_cli.cli import completion
 from scaseg_cli.errors import ScasegError
 
 _RECIPE, _MACHINE, _OUTPUT = "Recipe", "Machine", "Output"
@@ -38,6 +39,7 @@ class Options:
         str | None,
         typer.Option(
             "--recipe", "-r", metavar="NAME|FILE", rich_help_panel=_RECIPE, show_default=False,
+            autocompletion=completion.recipes,
             help="A shipped recipe or a YAML file. Default: scaseg.yaml in this folder, else shapes-zps; for commands "
             "on finished results, the run folder's own recipe.",
         ),
@@ -52,7 +54,7 @@ class Options:
     changes: Annotated[
         tuple[str, ...],
         typer.Option(
-            "--set", metavar="KEY=VALUE", rich_help_panel=_RECIPE, show_default=False,
+            "--set", metavar="KEY=VALUE", rich_help_panel=_RECIPE, show_default=False, autocompletion=completion.keys,
             help="Change one key of the recipe, such as base.v2c.gamma=3. Can be repeated.",
         ),
     ] = ()  # fmt: skip

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from scaseg_cli.cli import completion
+
 recipe = typer.Typer(no_args_is_help=True, help="List, show and check recipes.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print only one JSON document on stdout.")]
 
@@ -37,7 +39,11 @@ def list_recipes(json: AsJson = False) -> None:
 def show_recipe(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|FILE]", help="Default: scaseg.yaml in this folder, else shapes-zps."),
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            autocompletion=completion.recipes,
+            help="Default: scaseg.yaml in this folder, else shapes-zps.",
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, as in stage commands.")
@@ -67,7 +73,9 @@ def check_recipes(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|FILE]...", help="Recipes to check. Default: scaseg.yaml in this folder, else shapes-zps."
+            metavar="[NAME|FILE]...",
+            autocompletion=completion.recipes,
+            help="Recipes to check. Default: scaseg.yaml in this folder, else shapes-zps.",
         ),
     ] = None,
 ) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaseg_cli.doctor.data import num_training_images
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
+from scaseg_cli.stages.clean import in_units
+from scaseg_cli.stages.kept import all_kept
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Backbone, Base, Recipe
@@ -41,10 +44,13 @@ def disk_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     """Check that the disk of the run folder has enough space for the run."""
     free = shutil.disk_usage(_existing(run.path)).free
     needed = disk_needed(recipe, num_training_images(recipe, run))
+    kept = sum(result.num_bytes for result in all_kept(run))
     found = f"{_gigabytes(free)} free; the run needs up to {_gigabytes(needed)}"
+    found += f"; results of other recipes take {in_units(kept)} of the run folder" if kept else ""
     if free >= needed:
         return [ready("disk", found)]
-    return [warning("disk", found, f"Free some space. {_ELSEWHERE}")]
+    clean = f"`scaseg clean {shlex.quote(str(run.path))}` removes results of other recipes. " if kept else ""
+    return [warning("disk", found, f"Free some space. {clean}{_ELSEWHERE}")]
 
 
 def disk_needed(recipe: Recipe, num_images: int) -> int:

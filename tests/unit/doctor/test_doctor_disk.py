@@ -54,6 +54,18 @@ def test_a_run_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytes
     assert (finding.state, finding.found) == ("missing", f"{tmp_path} cannot be written")
 
 
+def test_results_of_other_recipes_are_counted_and_can_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "run" / "kept" / "base" / "0123456789abcdef"
+    kept.mkdir(parents=True)
+    (kept / "base.safetensors").write_bytes(b"x" * 3_400)
+    _free(monkeypatch, 1 * GB)
+    (finding,) = disk_findings(ZPS, RunDir(tmp_path / "run"))
+    assert "results of other recipes take 3.4 kB" in finding.found
+    assert f"`scaseg clean {tmp_path / 'run'}`" in str(finding.mend)
+
+
 @pytest.mark.parametrize(("free", "state"), [(100 * GB, "ready"), (1 * GB, "warning")])
 def test_the_disk(free: int, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _free(monkeypatch, free)
