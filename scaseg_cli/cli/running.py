@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.run_dir import RunDir
 
+_OWN = "scaseg evaluate"  # a next command that needs no option but the run folder
 Work = Callable[["Recipe", "RunDir"], "StageReport"]
 
 
@@ -62,7 +63,13 @@ def run_stage(
             if node.rank == 0:
                 _put_back(recipe, run, stage)
             report = work(recipe, run)
-    show(report, options, extra() if extra is not None else {})
+    show(report, _of_folder(options, run) if report.next_command == _OWN else options, extra() if extra else {})
+
+
+def _of_folder(options: StageOptions, run: RunDir) -> StageOptions:
+    """The options of a next command that takes the run folder's own recipe."""
+    place = None if options.recipe is None and options.work_dir is None else run.path
+    return type(options)(work_dir=place, json=options.json, debug=options.debug)
 
 
 def _node(options: StageOptions, recipe: Recipe) -> Node:

@@ -126,10 +126,14 @@ def _rims(mask_hw: NDArray[np.bool_], light: int, dark: int) -> tuple[NDArray[np
 
 
 def _filled(mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Fill the holes of a mask: pixels from which no way leads around it to the border of the image."""
-    outside_hw = np.pad(~mask_hw, 1, constant_values=True).astype(np.uint8)
-    cv2.floodFill(outside_hw, None, (0, 0), 2)  # over the four neighbours
-    return np.asarray(outside_hw[1:-1, 1:-1] != 2)
+    """Fill what a mask encloses: holes, and smaller parts that meet one side of the image alone."""
+    _, parts_hw, boxes, _ = cv2.connectedComponentsWithStats((~mask_hw).astype(np.uint8), connectivity=4)
+    left, top, across, down, area = np.asarray(boxes, np.int64).T
+    height, width = mask_hw.shape
+    sides = np.sum([left == 0, top == 0, left + across == width, top + down == height], axis=0)
+    inside = (sides == 0) | ((sides == 1) & (area < mask_hw.sum()))
+    inside[0] = True  # the mask itself
+    return np.asarray(inside[parts_hw])
 
 
 def _shrunk(mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:

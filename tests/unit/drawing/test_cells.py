@@ -66,6 +66,12 @@ def test_a_seen_object_on_unseen_stuff_is_not_outlined_as_unseen():
     around = np.zeros(drawn.shape[:2], bool)
     around[76:204, 76:204], around[80:200, 80:200] = True, False
     assert (drawn[around] == 255).all(-1).mean() < 0.2  # not around the object, where the stuff's name may be
+    below = np.zeros((64, 64), bool)
+    below[40:, 20:50] = True
+    row = np.asarray(draw_regions(GREY, [Region(whole & ~below, UNSEEN), Region(below, SEEN)]))[
+        4 * 50, 4 * 20 - 6 : 4 * 20
+    ]
+    assert (row.max(-1) < 255).all()  # not around one that leaves the image at one side
     touching = [Region(whole & ~square(0), UNSEEN), Region(square(0), SEEN)]
     assert (np.asarray(draw_regions(GREY, touching))[4 * 30 + 1, 40] == 255).all()  # it is the stuff's own border there
 
