@@ -20,11 +20,12 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class ClassStyle:
-    """The appearance of a class: its name, its colour, and whether it is unseen."""
+    """The appearance of a class: its name, its colour, whether it is unseen, and whether it is a thing."""
 
     name: str
     colour: Colour
     unseen: bool
+    isthing: bool = True
 
 
 def palette_colour(class_id: int) -> Colour:
@@ -45,7 +46,10 @@ def class_styles(labelled: LabelledSet, classes: ClassList) -> list[ClassStyle]:
     own = {category.id: category.colour for category in labelled.categories}
     return [
         ClassStyle(
-            item.name, own.get(item.category_id) or by_name.get(item.name) or palette_colour(class_id), not item.seen
+            item.name,
+            own.get(item.category_id) or by_name.get(item.name) or palette_colour(class_id),
+            not item.seen,
+            item.isthing,
         )
         for class_id, item in enumerate(classes.classes)
     ]

@@ -56,7 +56,7 @@ def draw_regions(
     """Draw the regions over the grey image, with unseen classes outlined in white.
 
     Where no region is, the photograph shows, paled and with thin lines. The outline of an unseen segment runs around
-    it, not around what it encloses.
+    it, not around what it encloses, and that of unseen stuff not along seen things.
 
     Args:
         image_HW3: the image.
@@ -74,8 +74,12 @@ def draw_regions(
     masks = [np.asarray(Image.fromarray(r.mask_HW).resize(size, Image.Resampling.NEAREST)) for r in regions]
     for region, mask in zip(regions, masks, strict=True):
         canvas[mask] = _STRENGTH * lifted(region.style.colour) + (1 - _STRENGTH) * grey[mask]
-    for region, mask in zip(regions, masks, strict=True):
-        outer, inner = _rims(mask, round(3 * scale) if region.style.unseen else 0, max(1, round(scale)))
+    pairs = list(zip(regions, masks, strict=True))
+    things = [mask for region, mask in pairs if region.style.isthing and not region.style.unseen]
+    seen_things = np.any(things, axis=0) if things else np.zeros((size[1], size[0]), bool)
+    for region, mask in pairs:
+        within = mask | seen_things if region.style.unseen and not region.style.isthing else mask
+        outer, inner = _rims(mask, within, round(3 * scale) if region.style.unseen else 0, max(1, round(scale)))
         canvas[inner] = DARK
         canvas[outer] = LIGHT
     drawn = Image.fromarray(canvas.round().astype(np.uint8))
@@ -111,13 +115,15 @@ def pale_grey(grey_hw1: NDArray[np.floating]) -> NDArray[np.float64]:
     return (part * grey_hw1.astype(np.float64) + added).repeat(3, axis=2)
 
 
-def _rims(mask_hw: NDArray[np.bool_], light: int, dark: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _rims(
+    mask_hw: NDArray[np.bool_], within_hw: NDArray[np.bool_], light: int, dark: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """A mask's outer rim, at most ``light`` pixels wide, and its inner rim, ``dark`` pixels wide.
 
-    On a thin segment the outer rim shrinks, down to one pixel, so that half of the segment stays visible. What the
-    segment encloses, such as a seen object on unseen stuff, gets no rim.
+    On a thin segment the outer rim shrinks, down to one pixel, so that half of the segment stays visible. Where the
+    mask meets the rest of ``within_hw``, or what it encloses, there is no rim.
     """
-    edges = [_filled(mask_hw)]
+    edges = [_filled(within_hw)]
     for _ in range(light + dark):
         edges.append(_shrunk(edges[-1]))
     while light > 1 and 2 * (mask_hw & edges[light + dark]).sum() < mask_hw.sum():

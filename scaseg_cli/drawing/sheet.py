@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scaseg_cli.drawing.class_styles import ClassStyle
 
 _GAP, _MARGIN = 10, 18
+_CAPTION_LINES = 4  # at most
 _LEAST_WIDTH = 900  # pixels; the key fits into them
 _PAPER, _INK, _FAINT = (255, 255, 255), (25, 25, 25), (110, 110, 110)
 _GREY = 128  # of the pale image sample in the key
@@ -69,7 +70,9 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     margin, inner = _MARGIN * scale, sheet.width - 2 * _MARGIN * scale
     lines = [line for note in sheet.notes for line in wrapped(note, inner, 14 * scale)]
     top = margin + (32 + 20 * len(lines) + 36 + 48) * scale
-    heights = [max(cell.height for cell in row.cells) + (18 + _GAP) * scale for row in sheet.rows]
+    heights = [
+        max(cell.height for cell in row.cells) + (3 + 15 * _lines(sheet, row) + _GAP) * scale for row in sheet.rows
+    ]
     below = legend_height(sheet.legend, inner, scale)
     drawn = Image.new("RGB", (sheet.width, top + sum(heights) + below + margin - _GAP * scale), _PAPER)
     draw = ImageDraw.Draw(drawn)
@@ -101,10 +104,23 @@ def _draw_row(drawn: Image.Image, sheet: Sheet, row: SheetRow, top: int, height:
     scale = sheet.scale
     for i, cell in enumerate(row.cells):
         drawn.paste(cell, (_left(sheet, i), top))
+    first = top + height - (2 + 15 * _lines(sheet, row) + _GAP) * scale
     for i, caption in enumerate(row.captions):
-        place = _left(sheet, i), top + height - (17 + _GAP) * scale
-        text = shortened(caption, sheet.cell, 11 * scale)
-        ImageDraw.Draw(drawn).text(place, text, _FAINT, font(11 * scale))
+        for place, text in enumerate(_caption(sheet, caption)):
+            below = _left(sheet, i), first + 15 * place * scale
+            ImageDraw.Draw(drawn).text(below, text, _FAINT, font(11 * scale))
+
+
+def _caption(sheet: Sheet, caption: str) -> list[str]:
+    """The lines of a caption; a longer one is shortened."""
+    *lines, last = wrapped(caption, sheet.cell, 11 * sheet.scale) or [""]
+    if len(lines) >= _CAPTION_LINES:
+        lines, last = lines[: _CAPTION_LINES - 1], " ".join([*lines[_CAPTION_LINES - 1 :], last])
+    return [shortened(line, sheet.cell, 11 * sheet.scale) for line in (*lines, last)]
+
+
+def _lines(sheet: Sheet, row: SheetRow) -> int:
+    return max((len(_caption(sheet, caption)) for caption in row.captions), default=1)
 
 
 def _draw_key(drawn: Image.Image, top: int, sheet: Sheet) -> None:

@@ -6,14 +6,15 @@ image. It is removed when the call ends, and ignored if the call or an image has
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import msgspec
 
-from scaseg_cli.files import own_file
+from scaseg_cli.files import own_file, write_bytes
 from scaseg_cli.prediction.sources import as_text
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ class Entry(NamedTuple):
 
 
 class _Line(msgspec.Struct):
+    """``first``: the image was the first one of a batch of the call that wrote the line."""
+
     source: str
     state: tuple[int, int]
+    first: bool
     image: dict[str, Any]
     annotation: dict[str, Any]
     masks: list[dict[str, Any]]
@@ -69,18 +73,22 @@ class Journal:
         return self.folder / NAME
 
     def _read(self) -> dict[str, Entry]:
-        """The entries of this call's finished images, by the source's path; images that changed since are left out."""
+        """The entries of this call's finished images, by the source's path; images that changed since are left out.
+
+        So is the last batch, which may have more images: the last bits of a result can depend on its batch.
+        """
         found: dict[str, Entry] = {}
         if not self.path.is_file() or self.path.is_symlink():
             return found
         lines = self.path.read_bytes().splitlines()
         if not lines or lines[0] != self._head():
             return found
+        items: list[_Line] = []
         for line in lines[1:]:
-            try:
-                item = msgspec.json.decode(line, type=_Line)
-            except (msgspec.DecodeError, UnicodeDecodeError):  # the last one, of a killed call
-                continue
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # the last one, of a killed call
+                items.append(msgspec.json.decode(line, type=_Line))
+        last = max((place for place, item in enumerate(items) if item.first), default=len(items))
+        for item in items[:last]:
             if _state(item.source) == item.state:
                 found[item.source] = Entry(item.image, item.annotation, item.masks)
         return found
@@ -89,23 +97,22 @@ class Journal:
         return json.dumps({"key": self.key}).encode()
 
     def begin(self) -> None:
-        """Open the file: after the entries of the interrupted call or, if there are none, from the start.
+        """Write the file with the entries of the interrupted call, and open it for more.
 
         Raises:
-            ScasegError: the file is a link.
-            OSError: it cannot be written.
+            ScasegError: it cannot be written.
         """
-        mode: Literal["a", "w"] = "a" if self.entries else "w"
-        self._file = file = open(self.path, mode, encoding="utf-8", opener=own_file)  # noqa: SIM115  # `end` closes it
-        file.write("\n" if self.entries else f"{self._head().decode()}\n")  # ends a line that was cut off
-        file.flush()
+        taken = [(path, entry, _state(path)) for path, entry in self.entries.items()]
+        lines = [_Line(path, state, False, *entry) for path, entry, state in taken if state is not None]
+        write_bytes(self.path, b"\n".join([self._head(), *map(msgspec.json.encode, lines)]) + b"\n")
+        self._file = open(self.path, "a", encoding="utf-8", opener=own_file)  # noqa: SIM115  # `end` closes it
 
-    def add(self, source: Source, entry: Entry) -> None:
-        """Note that an image is finished; its files are written."""
+    def add(self, source: Source, entry: Entry, first: bool) -> None:
+        """Note that an image is finished, whose files are written; ``first``: it was the first one of a batch."""
         assert self._file is not None, "begin comes first"
         path = as_text(str(source.path))
         if (state := _state(path)) is not None:
-            line = _Line(path, state, entry.image, entry.annotation, entry.masks)
+            line = _Line(path, state, first, entry.image, entry.annotation, entry.masks)
             self._file.write(msgspec.json.encode(line).decode() + "\n")
             self._file.flush()
 

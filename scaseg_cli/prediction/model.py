@@ -102,7 +102,7 @@ class Model:
             images: pairs of a tag, which identifies the image, and the image, uint8 RGB [H, W, 3].
             batch_size: maximum number of consecutive images of one size in a batch.
         """
-        for batch in _batches(images, batch_size):
+        for batch in batches(images, batch_size):
             for (tag, image), segments in zip(batch, self.segment([image for _, image in batch]), strict=True):
                 yield tag, image, segments
 
@@ -166,7 +166,7 @@ def mask_blocks(logits_Qhw: Tensor, size: tuple[int, int], at_most: int = _BLOCK
         yield enlarged(logits_Qhw, size, range(top, min(top + rows, height))).sigmoid()
 
 
-def _batches(
+def batches(
     images: Iterable[tuple[T, NDArray[np.uint8]]], batch_size: int
 ) -> Iterator[list[tuple[T, NDArray[np.uint8]]]]:
     """Batches of consecutive images of one size: without padding, a result does not depend on the batch.

@@ -15,6 +15,8 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_value
 from scaseg_cli.prediction.journal import Entry, Journal
 from scaseg_cli.prediction.model import (
+    Model,
+    batches,
     check_threshold,
     choose_setting,
     load_predictor,
@@ -24,13 +26,13 @@ from scaseg_cli.prediction.nothing_found import what_it_knows
 from scaseg_cli.prediction.output import OutputFolder
 from scaseg_cli.prediction.sources import Source, as_text
 from scaseg_cli.prediction.vocabulary import vocabulary_of
-from scaseg_cli.prediction.written import Written
+from scaseg_cli.prediction.written import Found, Written
 from scaseg_cli.results.console import meter, say, say_plainly
 from scaseg_cli.stages import require, stage_key
 from scaseg_cli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
@@ -110,7 +112,8 @@ def predict(
     if (known := what_it_knows(recipe, run, sources, vocabulary)) is not None:
         say_plainly(known)
     written = Written(model, folder, chosen, [source.image_id for source in sources], overlays, rle)
-    journal = Journal(output, _key(recipe, run, chosen, written, object_threshold))
+    size = batch_size or recipe.evaluation.batch_size
+    journal = Journal(output, _key(recipe, run, chosen, written, object_threshold, size))
     finished = {source: entry for source in there if (entry := _reusable(journal, written, source)) is not None}
     folder.prepare(sources, written.document())
     journal.begin()
@@ -118,20 +121,19 @@ def predict(
         written.keep(source, entry)
     if finished:
         say(f"resuming: {len(finished)} of {len(sources)} images are there")
-    left, ended = [source for source in there if source not in finished], False
+    parts, ended = _left(there, finished), False
     try:
-        with meter("predicting", len(sources), len(sources) - len(left)) as shown:
+        with meter("predicting", len(sources), len(sources) - sum(map(len, parts))) as shown:
 
             def refuse(error: ScasegError) -> None:
                 broken.append(error.message)
                 say_plainly(f"skipped: {error.message}")
                 shown.advance()
 
-            images = _readable(left, refuse)
-            found = model.segment_all(images, batch_size or recipe.evaluation.batch_size)
+            found = (one for part in parts for one in _segmented(model, _readable(part, refuse), size))
             # Drawing is slower than a GPU. The queue is short, since each entry holds an image.
             for drawn in prefetched(written.draw, found, min(_DRAWERS, num_cores()), depth=1):
-                journal.add(drawn.source, written.add(drawn))
+                journal.add(drawn.source, written.add(drawn), drawn.first)
                 shown.advance()
         ended = True
     finally:  # an interrupted call also lists what it wrote
@@ -159,10 +161,12 @@ def _existing(sources: Sequence[Source], broken: list[str]) -> list[Source]:
     return there
 
 
-def _key(recipe: Recipe, run: RunDir, setting: Setting, written: Written, threshold: float | None) -> str:
+def _key(
+    recipe: Recipe, run: RunDir, setting: Setting, written: Written, threshold: float | None, batch_size: int
+) -> str:
     """Identifies what a call writes, whichever its images are."""
     stages = [stage_key(recipe, run, stage) for stage in needs_of_setting(setting)]
-    chosen = [written.overlays, written.rle, threshold, recipe.evaluation.model_dump(mode="json")]
+    chosen = [written.overlays, written.rle, threshold, batch_size, recipe.evaluation.model_dump(mode="json")]
     return hash_value([__version__, stages, setting, written.document()["categories"], chosen])
 
 
@@ -172,6 +176,24 @@ def _reusable(journal: Journal, written: Written, source: Source) -> Entry | Non
     files = [written.folder.map_file(source), *([written.folder.overlay_file(source)] if written.overlays else [])]
     named_alike = entry is not None and entry.annotation.get("file_name") == files[0].name
     return entry if named_alike and all(path.is_file() for path in files) else None
+
+
+def _left(sources: Sequence[Source], finished: Collection[Source]) -> list[list[Source]]:
+    """The images that are left: first those among the finished ones that could not be read, then those after them.
+
+    The two are batched apart, so that the batches after the finished images are those of an uninterrupted call.
+    """
+    places = [place for place, source in enumerate(sources) if source in finished]
+    after = places[-1] + 1 if places else 0
+    return [[source for source in sources[:after] if source not in finished], list(sources[after:])]
+
+
+def _segmented(model: Model, images: Iterable[InputImage], batch_size: int) -> Iterator[Found]:
+    """Segment images; each comes with whether it was the first one of its batch."""
+    for batch in batches(images, batch_size):
+        for place, segments in enumerate(model.segment([image for _, image in batch])):
+            source, image_HW3 = batch[place]
+            yield Found(source, image_HW3, segments, place == 0)
 
 
 def _readable(sources: Sequence[Source], refuse: Callable[[ScasegError], None]) -> Iterator[InputImage]:

@@ -40,7 +40,10 @@ def styles_of(vocabulary: Vocabulary, semantic: bool = False) -> list[ClassStyle
     known |= {key_of(item.name): item.label_colour for item in CLASSES}
     return [
         ClassStyle(
-            item.name, known.get(key_of(names_in(item.name)[0])) or palette_colour(item.category_id), not item.seen
+            item.name,
+            known.get(key_of(names_in(item.name)[0])) or palette_colour(item.category_id),
+            not item.seen,
+            item.isthing,
         )
         for item in vocabulary.classes
     ]

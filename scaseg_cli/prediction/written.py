@@ -41,6 +41,15 @@ _SAID = 10  # maximum number of images without a segment that are named
 _COLUMNS = [Column("image", "image"), Column("segments", "segments", "count"), Column("found", "found")]
 
 
+class Found(NamedTuple):
+    """What the network found in an image, uint8 RGB [H, W, 3]; ``first``: it was the first one of its batch."""
+
+    source: Source
+    image_HW3: NDArray[np.uint8]
+    segments: Segments
+    first: bool
+
+
 class Drawn(NamedTuple):
     """One image's results before they are written."""
 
@@ -51,6 +60,7 @@ class Drawn(NamedTuple):
     map_png: bytes
     overlay_png: bytes | None
     nothing: str | None
+    first: bool
 
 
 @dataclass
@@ -81,9 +91,9 @@ class Written:
         self.semantic = task_of(self.model.recipe).labels == "semantic"
         self.styles = styles_of(self.model.vocabulary, self.semantic)
 
-    def draw(self, found: tuple[Source, NDArray[np.uint8], Segments]) -> Drawn:
+    def draw(self, found: Found) -> Drawn:
         """Create one image's files and its entries in the JSON, in memory."""
-        source, image_HW3, segments = found
+        source, image_HW3, segments, first = found
         height, width = image_HW3.shape[:2]
         info = segments_info(segments, self.model.vocabulary, self.semantic)
         annotation: dict[str, Any] = {
@@ -105,7 +115,7 @@ class Written:
         image_map = draw_map(segments, [item["id"] for item in info], self.semantic)
         overlay = as_png(draw_overlay(image_HW3, segments, self.styles)) if self.overlays else None
         masks = coco_masks(segments, info, source.image_id) if self.rle else []
-        return Drawn(source, image, annotation, masks, as_png(image_map), overlay, nothing)
+        return Drawn(source, image, annotation, masks, as_png(image_map), overlay, nothing, first)
 
     def add(self, drawn: Drawn) -> Entry:
         """Write one image's files, and keep its entries for the JSON."""

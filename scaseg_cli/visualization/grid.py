@@ -105,8 +105,8 @@ def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Col
 
 
 def _in_words(taken: Sequence[TakenFor]) -> list[str]:
-    """The unseen objects that a prediction takes for something else, such as `red ring taken for pink ring`."""
-    other = ["not found" if item["taken_for"] is None else f"taken for {item['taken_for']}" for item in taken]
+    """The unseen objects that a prediction takes for something else, such as `red ring as pink ring`."""
+    other = ["missed" if item["taken_for"] is None else f"as {item['taken_for']}" for item in taken]
     said = [f"{item['category']} {text}" for item, text in zip(taken, other, strict=True)]
     return list(dict.fromkeys(said))
 

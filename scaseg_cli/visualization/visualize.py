@@ -124,7 +124,7 @@ def _notes(recipe: Recipe, measure: str, only_unseen: bool) -> list[str]:
     return [
         f"No {what} an unseen class.",
         f"Below each prediction is its {measure} in this image, in per cent: the mean over the {group} that label or "
-        "prediction holds. Beside it is what most pixels of an unseen object were taken for, if not for its class.",
+        "prediction holds. Beside it are the unseen objects that were taken for another class, or missed.",
     ]
 
 

@@ -47,12 +47,14 @@ def test_a_diverging_panoptic_training(world: World) -> None:
     assert "bug of scaseg" not in outcome.err
     assert run.base_file.read_bytes() == before
     recipe = load_recipe("tiny.yaml", SETTINGS)
-    state = load_state(state_file(run), stage_key(recipe, run, "base"))  # refuses what is not finite
+    key = stage_key(recipe, run, "base")
+    kept = place_of(run, "base", key)
+    state = load_state(kept / state_file(run).name, key)  # refuses what is not finite
     assert state is not None
-    assert 0 < state["iteration"] <= int(read_losses(losses_file(run))[-1]["iteration"]) + 1
-    saved = state_file(run).read_bytes()
+    assert 0 < state["iteration"] <= int(read_losses(kept / losses_file(run).name)[-1]["iteration"]) + 1
+    saved = (kept / state_file(run).name).read_bytes()
     check_refusal(world.scaseg("train-base", *_options()), SAID)  # from that checkpoint on, the same
-    assert state_file(run).read_bytes() == saved
+    assert (kept / state_file(run).name).read_bytes() == saved
 
 
 def test_several_processes_say_the_same(world: World) -> None:

@@ -72,8 +72,14 @@ def test_a_seen_object_on_unseen_stuff_is_not_outlined_as_unseen():
         4 * 50, 4 * 20 - 6 : 4 * 20
     ]
     assert (row.max(-1) < 255).all()  # not around one that leaves the image at one side
-    touching = [Region(whole & ~square(0), UNSEEN), Region(square(0), SEEN)]
-    assert (np.asarray(draw_regions(GREY, touching))[4 * 30 + 1, 40] == 255).all()  # it is the stuff's own border there
+    corner = square(0)
+    for isthing, outlined in ((True, True), (False, False)):
+        ground = ClassStyle("blue ground", (30, 30, 220), True, isthing)
+        drawn = np.asarray(draw_regions(GREY, [Region(whole & ~corner, ground), Region(corner, SEEN)]))
+        assert (drawn[4 * 30 + 1, 40] == 255).all() == outlined  # stuff is not outlined along a seen thing
+    plain = ClassStyle("red plain", (220, 30, 30), False, False)
+    drawn = np.asarray(draw_regions(GREY, [Region(whole & ~corner, ground), Region(corner, plain)]))
+    assert (drawn[4 * 30 + 1, 40] == 255).all()  # but along other stuff
 
 
 def test_a_wrong_segment_is_marked_in_red_on_its_name():

@@ -15,7 +15,7 @@ from scaseg_cli.evaluation.semantic_inference import SemanticInference
 from scaseg_cli.measures.fusion import fuse
 from scaseg_cli.measures.semantic import SemanticMeasure
 from scaseg_cli.prediction import model as prediction_model
-from scaseg_cli.prediction.model import Model, _batches, choose_setting, mask_blocks
+from scaseg_cli.prediction.model import Model, batches, choose_setting, mask_blocks
 from scaseg_cli.prediction.vocabulary import Vocabulary, VocabularyClass
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -162,7 +162,7 @@ def test_without_a_segment_the_nearest_query_is_told_and_a_threshold_below_it_fi
 
 def test_batches_of_large_images_are_smaller():
     images = [(n, np.zeros((4000, 6000, 3), np.uint8)) for n in range(3)] + [(9, np.zeros((40, 60, 3), np.uint8))] * 5
-    assert [[tag for tag, _ in batch] for batch in _batches(iter(images), 4)] == [[0], [1], [2], [9] * 4, [9]]
+    assert [[tag for tag, _ in batch] for batch in batches(iter(images), 4)] == [[0], [1], [2], [9] * 4, [9]]
 
 
 def test_the_default_setting_is_transductive_if_there_is_a_projector(tmp_path):
