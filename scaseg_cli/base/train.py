@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,9 @@ from scaseg_cli import launch
 from scaseg_cli.base.dataset import SampleOrder, collate, training_views
 from scaseg_cli.base.device import World, choose_device, join_world, world_size
 from scaseg_cli.base.events import check_wandb
+from scaseg_cli.base.foreign_checkpoint import read_foreign
 from scaseg_cli.base.hooks import Progress, last_losses
+from scaseg_cli.base.initial_weights import has_backbone, load_initial, tell_initial
 from scaseg_cli.base.network import build_network, host_module, load_backbone, synchronise_norms
 from scaseg_cli.base.precision import check_precision
 from scaseg_cli.base.runner import build_runner
@@ -24,14 +27,13 @@ from scaseg_cli.embeddings.store import check_encoder, load_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import say
 from scaseg_cli.results.stage_report import StageReport
-from scaseg_cli.results.table import Column, Table
+from scaseg_cli.results.table import Column, Table, read_table, write
 from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from scaseg_cli.base.aligned_network import AlignedNetwork
     from scaseg_cli.base.validation import Measure
@@ -63,10 +65,13 @@ def train_base(recipe: Recipe, run: RunDir, train_here: Train | None = None) -> 
         _train(recipe, run, train_here)
         say(f"base: training is finished; node 0 writes the record, node {node.rank} has nothing more to do")
         return StageReport("base", [], [], None, {"node": node.rank})
+    tables: list[Table] = []
     with recording(recipe, run, "base", run.base_file) as summary:
         _train(recipe, run, train_here)
         summary["iterations"] = recipe.base.iterations
         summary["losses"] = last_losses(losses_file(run))
+        if recipe.base.init is not None:
+            tables.append(read_table(run.base_file.with_name("init.json")))
         measured = validation_table(recipe, run)
         if measured is not None:
             summary["selection"] = {
@@ -75,7 +80,8 @@ def train_base(recipe: Recipe, run: RunDir, train_here: Train | None = None) -> 
     state_file(run).unlink(missing_ok=True)
     columns = [Column("name", "loss", "text"), Column("value", "at the end", "number")]
     rows = [{"name": name, "value": value} for name, value in summary["losses"].items()]
-    tables = [Table("base: losses", columns, rows, [])] + ([measured] if measured is not None else [])
+    tables.append(Table("base: losses", columns, rows, []))
+    tables += [measured] if measured is not None else []
     following = "scaseg train-cat" if recipe.evaluation.setting != "inductive" else "scaseg evaluate"
     return StageReport("base", tables, [run.base_file], following, summary)
 
@@ -204,10 +210,26 @@ def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
     torch.manual_seed(recipe.seed)
     seen_SC, synonyms = embeddings.first(num_seen)
     network = build_network(recipe.base, seen_SC, clip, task_of(recipe), synonyms)
-    load_backbone(network.backbone, recipe.base.backbone.checkpoint)
+    _load_weights(recipe, run, network, world)
     if recipe.base.backbone.sync_norm:
         synchronise_norms(network, world.device)
     return network
+
+
+def _load_weights(recipe: Recipe, run: RunDir, network: AlignedNetwork, world: World) -> None:
+    """Load the weights that the training starts from."""
+    base = recipe.base
+    if base.init is None:
+        load_backbone(network.backbone, base.backbone.checkpoint)
+        return
+    checkpoint = read_foreign(Path(base.init))
+    if not has_backbone(checkpoint, network):
+        load_backbone(network.backbone, base.backbone.checkpoint)
+    table = load_initial(network, base, checkpoint)
+    if world.rank == 0 and launch.this_node().rank == 0:
+        classes = read_classes(run)
+        tell_initial(table, checkpoint, classes.names[classes.num_seen :])
+        write(table, run.base_file.parent, "init")
 
 
 def _loader(recipe: Recipe, run: RunDir, world: World, start: int) -> DataLoader[dict[str, Any]]:

@@ -198,6 +198,11 @@ class Base(Section):
     """Stage 1: Mask2Former with the class projector, the cosine classifier and V2C."""
 
     backbone: Backbone = Backbone()
+    init: FilePath | None = Field(
+        None,
+        description="a Mask2Former to start from: a checkpoint of MMDetection, MMSegmentation or Detectron2; its class "
+        "head is left out",
+    )
     channels: Positive = 256
     num_queries: Positive = 100
     pixel_decoder_layers: Positive = 6

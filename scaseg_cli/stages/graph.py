@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -55,6 +55,8 @@ NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
     ("union", "evaluation"): ("batch_size", "setting", "inductive_increment"),
     ("evaluation", "evaluation"): ("batch_size",),
 }
+# (stage, section): keys that older versions lacked. At the value that does what they did, they leave the key as it was.
+ADDED: dict[tuple[str, str], dict[str, Any]] = {("base", "base"): {"init": None}}
 
 
 def needs_of(recipe: Recipe, stage: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, hash_value
 from scaseg_cli.packages import existing, is_packaged
-from scaseg_cli.stages.graph import NO_EFFECT, STAGES, needs_of
+from scaseg_cli.stages.graph import ADDED, NO_EFFECT, STAGES, needs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +30,10 @@ def _section(recipe: Recipe, stage: str, dotted: str) -> Any:
         value = getattr(value, part)
     if hasattr(value, "model_dump"):
         value = value.model_dump(mode="json")
-        value = {key: item for key, item in value.items() if key not in NO_EFFECT.get((stage, dotted), ())}
+        without, added = NO_EFFECT.get((stage, dotted), ()), ADDED.get((stage, dotted), {})
+        value = {
+            key: item for key, item in value.items() if key not in without and not (key in added and item == added[key])
+        }
     return value
 
 
@@ -61,7 +64,7 @@ def outside_names(recipe: Recipe, stage: str) -> list[Path]:
     elif stage == "base":
         weights = recipe.base.backbone.checkpoint
         packaged = existing(weights, "*.pth") if weights is not None and is_packaged(weights) else None
-        named += [recipe.clip.checkpoint, str(packaged) if packaged is not None else weights]
+        named += [recipe.clip.checkpoint, str(packaged) if packaged is not None else weights, recipe.base.init]
     return [Path(name) for name in named if name is not None]
 
 

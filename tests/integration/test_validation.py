@@ -6,6 +6,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from foreign_checkpoints import names_of_detectron, own_model_of_mmdetection
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import write_recipe
 
@@ -100,3 +102,24 @@ def test_figures_that_are_all_zero_say_why(recipe: Recipe, run: RunDir, capfd: p
     )
     assert "the largest class probability is 0." in note
     assert "--set evaluation.object_threshold=0." in note
+
+
+def test_stage_1_starts_from_a_checkpoint_with_detectrons_names(
+    recipe: Recipe, run: RunDir, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    state = names_of_detectron(own_model_of_mmdetection(recipe.base, 40).state_dict())
+    torch.save({"model": state}, tmp_path / "model.pth")
+    changes = {"iterations": 2, "validate_every": 0, "init": str(tmp_path / "model.pth")}
+    changed = recipe.model_copy(update={"base": recipe.base.model_copy(update=changes)})
+    report = pipeline.train_base(changed, run)
+    assert report.tables[0].title == "base.init: model.pth, Detectron2's names"
+    assert (run.path / "base" / "init.md").is_file()
+    said = " ".join(capfd.readouterr().err.split())
+    assert "base.init: class head: 0 of 5 tensors (new: class projector" in said
+    assert "warning: The file does not name the 40 classes" in said
+    trained, _ = load_tensors(run.base_file, "base model", "")
+    # two small steps from the file's weights
+    started = state["sem_seg_head.pixel_decoder.mask_features.weight"]
+    assert (trained["panoptic_head.pixel_decoder.mask_feature.weight"] - started).abs().max() < 0.01
+    assert not is_done(recipe, run, "base")  # the file is part of the key
+    assert is_done(changed, run, "base")
