@@ -121,12 +121,15 @@ def load_own(options: Options) -> tuple[Recipe, RunDir]:
     `scaseg run` would take.
     """
     from scaseg_cli.recipe import recipe_of
+    from scaseg_cli.run_dir import RunDir
 
-    recipe, run = load(options)
-    if options.recipe is not None or not run.recipe_file.is_file():
-        return recipe, run
+    if options.recipe is not None:
+        return load(options)
+    default, run = load(options) if options.work_dir is None else (None, RunDir(options.work_dir))
+    if not run.recipe_file.is_file():
+        return load(options)
     own = recipe_of(run.path, options.assignments)
-    _say_own(own, run, recipe if options.work_dir is None else None)
+    _say_own(own, run, default)
     return own, run
 
 
