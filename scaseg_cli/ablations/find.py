@@ -22,7 +22,8 @@ RESERVED = ("all", "list", "jobs", "logs", "stages")
 # Published tables in their order, then sweeps that the paper lacks; the user's own come last.
 _ORDER = (
     "bank-size", "null-embedding", "bank-temperature", "pseudo-seen", "pseudo-unseen", "increment", "gamma",
-    "enhancement", "components", "generator", "unseen-pull", "clip-view", "templates", "live-vs-cache",
+    "enhancement", "enhancement-literal", "components", "generator", "peers", "cat-losses", "unseen-pull", "clip-view",
+    "templates", "live-vs-cache",
 )  # fmt: skip
 
 

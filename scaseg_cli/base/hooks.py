@@ -91,12 +91,17 @@ class Seeding(Hook):
         torch.manual_seed(drawn_seed(self.seed, "base", batch_idx, self.rank))
 
 
+_POWER = 0.9  # of `poly`, in MMSegmentation's and Detectron2's settings for semantic segmentation
+
+
 def learning_rate_factor(base: Base, iteration: int) -> float:
-    """Learning rate at ``iteration`` relative to the recipe's: warm-up, then steps or half a cosine."""
+    """Learning rate at ``iteration`` relative to the recipe's: warm-up, then steps, half a cosine or a power."""
     if iteration < base.warmup:
         return (iteration + 1) / base.warmup
     if base.schedule == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * iteration / base.iterations))
+    if base.schedule == "poly":
+        return float((1.0 - iteration / base.iterations) ** _POWER)
     return 0.1 ** sum(iteration >= step * base.iterations for step in base.steps)
 
 

@@ -34,38 +34,49 @@ def image_tokens(f_BQC: Tensor, matched_BQ: Tensor, enhancement: str, gamma: flo
     Args:
         f_BQC: projected query embeddings.
         matched_BQ: bool, whether a query is matched to a segment.
-        enhancement: ``multiply``: matched queries have weight gamma in the mean; ``plus``: (gamma - 1) times their mean
-            is added; ``minus``: (gamma - 1) times the mean of the others is subtracted.
-        gamma: enhancement factor; 1 gives the plain mean in all three cases.
+        enhancement: ``multiply``: matched queries have weight gamma in the mean; ``plus`` and ``minus``: their mean is
+            added to the sum, or subtracted from it, gamma - 1 times, and no query's weight falls below 0;
+            ``literal_plus`` and ``literal_minus``: gamma is added to every entry of a matched query, or subtracted.
+        gamma: enhancement factor; 1 gives the plain mean for all but the literal forms.
 
     Returns:
         g [B, C].
     """
+    matched_BQ1 = matched_BQ[:, :, None].to(f_BQC.dtype)
+    if enhancement.startswith("literal"):
+        return f_BQC.mean(1) + (gamma if enhancement == "literal_plus" else -gamma) * matched_BQ1.mean(1)
+    change = gamma - 1.0
     if enhancement == "multiply":
-        weights_BQ1 = torch.where(matched_BQ, gamma, 1.0).to(f_BQC.dtype)[:, :, None]
-        return (weights_BQ1 * f_BQC).sum(1) / weights_BQ1.sum(1)
-    chosen_BQ1 = (matched_BQ if enhancement == "plus" else ~matched_BQ)[:, :, None].to(f_BQC.dtype)
-    mean_BC = f_BQC.sum(1) / f_BQC.shape[1]  # so that all queries less themselves are 0
-    change_BC = (gamma - 1.0) * (chosen_BQ1 * f_BQC).sum(1) / chosen_BQ1.sum(1).clamp(min=1)  # 0 if none is chosen
-    return mean_BC + change_BC if enhancement == "plus" else mean_BC - change_BC
+        weights_BQ1 = 1.0 + change * matched_BQ1
+    else:
+        number_B11 = matched_BQ1.sum(1, keepdim=True).clamp(min=1.0)
+        weights_BQ1 = (1.0 + (change if enhancement == "plus" else -change) * matched_BQ1 / number_B11).clamp(min=0.0)
+        # `minus` would leave nothing of an image whose queries are all matched
+        weights_BQ1 = weights_BQ1 + (weights_BQ1.sum(1, keepdim=True) == 0).to(weights_BQ1)
+    return (weights_BQ1 * f_BQC).sum(1) / weights_BQ1.sum(1)
 
 
-def alignment_loss(g_BC: Tensor, c_BC: Tensor, bank_TC: Tensor, tau: float) -> Tensor:
-    """Compute -log of the softmax probability of an image's own CLIP token against the bank, a mean over images.
+def alignment_loss(g_BC: Tensor, c_BC: Tensor, bank_TC: Tensor, tau: float, in_batch: bool = False) -> Tensor:
+    """Compute -log of the softmax probability of an image's own CLIP token against others, a mean over images.
 
-    With an empty bank it is 1 - cos(g, c).
+    Without any other token it is 1 - cos(g, c).
 
     Args:
         g_BC: the image tokens g.
         c_BC: their CLIP tokens c, unit.
         bank_TC: CLIP tokens of other images, unit.
         tau: temperature.
+        in_batch: whether the CLIP tokens of the batch's other images are negatives too.
     """
     g_BC = F.normalize(g_BC, dim=-1)
     positive = (g_BC * c_BC).sum(-1, keepdim=True)
-    if len(bank_TC) == 0:
+    others = [g_BC @ bank_TC.T]
+    if in_batch:
+        place = torch.arange(len(c_BC), device=c_BC.device)
+        others.append((g_BC @ c_BC.T).gather(1, (place[:, None] + place[1:]) % len(c_BC)))
+    if not any(scores.shape[1] for scores in others):
         return (1.0 - positive).mean()
-    logits = torch.cat([positive, g_BC @ bank_TC.T], dim=1) / tau
+    logits = torch.cat([positive, *others], dim=1) / tau
     return (torch.logsumexp(logits, dim=1) - logits[:, 0]).mean()
 
 
@@ -161,7 +172,10 @@ class V2CAlignment(nn.Module):
         seen = [clip.resized(image[None]) for _, batch in views for image in batch]  # images may differ in size
         targets = clip.encode_image(torch.cat(seen)).chunk(len(views))
         bank = self.bank.negatives().clone()
-        losses = [alignment_loss(g, c, bank, config.tau) for (g, _), c in zip(views, targets, strict=True)]
+        losses = [
+            alignment_loss(g, c, bank, config.tau, config.batch_negatives)
+            for (g, _), c in zip(views, targets, strict=True)
+        ]
         self.bank.push(targets[0])
         return config.weight * torch.stack(losses).mean()
 

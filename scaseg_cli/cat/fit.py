@@ -1,4 +1,4 @@
-"""The VAE's training loop. An interrupted run resumes to the same result.
+"""The training loop of a generator network. An interrupted run resumes to the same result.
 
 Shapes: N classes, C embedding width, D visual width.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.base.scalar_log import ScalarLog
-from scaseg_cli.cat.network import VariationalGenerator
+from scaseg_cli.cat.network import NETWORKS
 from scaseg_cli.cat.objective import CatObjective
 from scaseg_cli.checkpoints import NotFiniteError, load_state, not_finite, resuming, save_state
 from scaseg_cli.errors import ScasegError
@@ -67,7 +67,7 @@ class Curve:
 
 
 class GeneratorTraining:
-    """The VAE with its optimizer and loss curve, trained one iteration at a time.
+    """A generator network with its optimizer and loss curve, trained one iteration at a time.
 
     Args:
         config: the recipe's ``cat`` section.
@@ -86,7 +86,7 @@ class GeneratorTraining:
         sizes = classifier.projector.visual_dim, classifier.projector.embedding_dim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(seed, "cat-weights").initial_seed())
-            self.network = VariationalGenerator(*sizes, config.hidden, config.latent).to(device)
+            self.network = NETWORKS[config.generator](*sizes, config.hidden, config.latent).to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -143,7 +143,7 @@ class GeneratorTraining:
         )
 
 
-def fit_vae(
+def fit_network(
     training: GeneratorTraining, batches: BatchSource, state_file: Path, key: str, log: ScalarLog | None = None
 ) -> None:
     """Train to the recipe's last iteration, resuming from earlier progress with the same ``key``.

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
-from scaseg_cli.cat.network import VariationalGenerator
+import torch
+
+from scaseg_cli.cat.network import NETWORKS, NoiseGenerator
 from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors, shown
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.stages import require
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 KIND = "generator"
+_NOISE = "noise_factor"  # the tensor of `Noisy`, beside the network's
 _MAX_DIM = 2**16  # of a semantic embedding; far above any CLIP's
 _REMEDY = "Run `scaseg train-cat` again: it rebuilds the generator."
 
@@ -52,12 +54,35 @@ class NoGenerator:
         del embeddings_nC, generator
         raise ScasegError(
             "the recipe needs generated embeddings, but has cat.generator: none",
-            "Set cat.generator to vae or ridge, or both union.pseudo_unseen and union.pseudo_seen to 0.",
+            "Set cat.generator to vae, gmmn or ridge, or both union.pseudo_unseen and union.pseudo_seen to 0.",
         )
 
 
-def save_generator(run: RunDir, generator: VariationalGenerator | RidgeGaussian, meta: dict[str, Any]) -> None:
-    """Write a generator atomically, with ``meta`` in its header."""
+class Noisy:
+    """A generator with Gaussian noise added to its samples (``cat.noise: seen_covariance``). Ours, not published.
+
+    Args:
+        generator: the generator.
+        factor_DD: the noise has the covariance factor @ factor.T, that of seen queries within their classes.
+    """
+
+    def __init__(self, generator: Generator, factor_DD: Tensor) -> None:
+        self.generator, self.factor_DD = generator, factor_DD
+
+    def to(self, device: torch.device) -> Noisy:
+        """Copy to ``device``."""
+        return Noisy(self.generator.to(device), self.factor_DD.to(device))
+
+    def sample(self, embeddings_nC: Tensor, generator: torch.Generator) -> Tensor:
+        """Generate visual embeddings [n, D], one per row of semantic embeddings."""
+        v_nD = self.generator.sample(embeddings_nC, generator)
+        return v_nD + torch.randn(v_nD.shape, generator=generator).to(v_nD) @ self.factor_DD.T
+
+
+def save_generator(
+    run: RunDir, generator: NoiseGenerator | RidgeGaussian, meta: dict[str, Any], noise: Tensor | None = None
+) -> None:
+    """Write a generator atomically, with ``meta`` in its header and the factor of `Noisy` if there is one."""
     if isinstance(generator, RidgeGaussian):
         tensors = {
             "weight": generator.weight_CD,
@@ -66,7 +91,9 @@ def save_generator(run: RunDir, generator: VariationalGenerator | RidgeGaussian,
         }
         save_tensors(run.generator_file, KIND, tensors, {"generator": "ridge", "strength": generator.strength, **meta})
         return
-    save_tensors(run.generator_file, KIND, generator.state_dict(), {"generator": "vae", **meta})
+    kind = next(name for name, network in NETWORKS.items() if type(generator) is network)
+    tensors = generator.state_dict() | ({_NOISE: noise} if noise is not None else {})
+    save_tensors(run.generator_file, KIND, tensors, {"generator": kind, **meta})
 
 
 def load_generator(recipe: Recipe, run: RunDir) -> Generator:
@@ -93,6 +120,10 @@ def load_generator(recipe: Recipe, run: RunDir) -> Generator:
         if shapes != wanted or not isinstance(meta.get("strength"), float):
             raise ScasegError(f"{run.generator_file} has other shapes for a ridge generator: {shapes}", _REMEDY)
         return RidgeGaussian(tensors["weight"], tensors["intercept"], tensors["factor"], meta["strength"])
-    network = VariationalGenerator(width, embedding_dim, recipe.cat.hidden, recipe.cat.latent)
+    noise = tensors.pop(_NOISE, None)
+    network = NETWORKS[recipe.cat.generator](width, embedding_dim, recipe.cat.hidden, recipe.cat.latent)
     load_module(network, tensors, run.generator_file, _REMEDY)
-    return network.eval()
+    found = None if noise is None else tuple(noise.shape)
+    if found != ((width, width) if recipe.cat.noise == "seen_covariance" else None):
+        raise ScasegError(f"{run.generator_file} has noise of the shape {found}, not as cat.noise says", _REMEDY)
+    return network.eval() if noise is None else Noisy(network.eval(), noise)

@@ -24,6 +24,23 @@ def mmd(generated_MD: Tensor, real_KD: Tensor) -> Tensor:
     return _mean_kernel(generated_MD, generated_MD) + _mean_kernel(real_KD, real_KD) - 2.0 * cross
 
 
+def mmd_by_class(generated_MD: Tensor, real_MD: Tensor, class_ids_M: Tensor) -> Tensor:
+    """`mmd` within each class, weighted by its embeddings: generated ones of a class match the real ones of that class.
+
+    Moment matching as in ZS3Net (Bucher et al., NeurIPS 2019), with this method's kernels.
+
+    Args:
+        generated_MD: one for each real embedding, of the same class.
+        real_MD: real embeddings.
+        class_ids_M: their classes.
+    """
+    terms = []
+    for class_id in class_ids_M.unique():
+        of_class = class_ids_M == class_id
+        terms.append(mmd(generated_MD[of_class], real_MD[of_class]) * of_class.sum())
+    return torch.stack(terms).sum() / len(class_ids_M)
+
+
 def _mean_kernel(x_MD: Tensor, y_KD: Tensor) -> Tensor:
     # |x|^2 + |y|^2 - 2xy: several times faster than cdist, and its gradient is finite at d = 0
     distances_MK = x_MD.square().sum(1)[:, None] + y_KD.square().sum(1) - 2.0 * x_MD @ y_KD.T
@@ -49,6 +66,7 @@ def embedding_contrast(
     null_UC: Tensor | None,
     tau_r: float,
     weights_M: Tensor | None = None,
+    class_negatives: bool = True,
 ) -> Tensor:
     """L_ec: contrast of projected generated embeddings with the batch's projected real ones, by cosine.
 
@@ -60,15 +78,16 @@ def embedding_contrast(
         generated_MC: P(v^).
         generated_ids_M: their classes.
         real_KC: P(v) of the batch.
-        real_ids_K: their classes; real embeddings of other classes are negatives.
+        real_ids_K: their classes.
         null_UC: F^0, negatives of every f^; None: not used.
         tau_r: temperature.
         weights_M: weight of each f^ in the mean (the mixing weight for mixed pairs); None: 1.
+        class_negatives: whether real embeddings of other classes are negatives.
     """
     generated, real = F.normalize(generated_MC, dim=1), F.normalize(real_KC, dim=1)
     scores_MK = generated @ real.T / tau_r
     positive_MK = generated_ids_M[:, None] == real_ids_K[None]
-    negatives = scores_MK.masked_fill(positive_MK, _NOT_A_NEGATIVE)
+    negatives = scores_MK.masked_fill(positive_MK if class_negatives else torch.ones_like(positive_MK), _NOT_A_NEGATIVE)
     if null_UC is not None and len(null_UC):
         negatives = torch.cat([negatives, generated @ F.normalize(null_UC, dim=1).T / tau_r], dim=1)
     # the term is log(1 + exp(logsumexp of negatives - positive)), 0 without negatives

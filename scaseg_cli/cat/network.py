@@ -1,4 +1,6 @@
-"""The VAE that generates visual embeddings from semantic ones (docs/method.md, Stage 2; its conditioning is a reading).
+"""The networks that generate visual embeddings from semantic ones and noise (docs/method.md, Stage 2).
+
+How they are conditioned is a reading.
 
 Shapes: M pairs, n samples, D visual width, C embedding width, Z latent width.
 """
@@ -20,8 +22,8 @@ def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
-class VariationalGenerator(nn.Module):
-    """Encoder (v, a) -> mu, log var; decoder (z, a) -> v^; at sampling z ~ N(0, I).
+class NoiseGenerator(nn.Module):
+    """Decoder (z, a) -> v^ with z ~ N(0, I), which alone is trained by moment matching (GMMN; Li et al., ICML 2015).
 
     Args:
         visual_dim: D.
@@ -33,13 +35,11 @@ class VariationalGenerator(nn.Module):
     def __init__(self, visual_dim: int, embedding_dim: int, hidden: int, latent: int) -> None:
         super().__init__()
         self.latent = latent
-        self.encoder = _mlp(visual_dim + embedding_dim, hidden, 2 * latent)
+        self._add_encoder(visual_dim, embedding_dim, hidden)
         self.decoder = _mlp(latent + embedding_dim, hidden, visual_dim)
 
-    def encode(self, v_MD: Tensor, a_MC: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode to mu and log var of q(z | v, a), [M, Z] each."""
-        mu, log_var = self.encoder(torch.cat([v_MD, a_MC], dim=1)).chunk(2, dim=1)
-        return mu, log_var
+    def _add_encoder(self, visual_dim: int, embedding_dim: int, hidden: int) -> None:
+        """There is none."""
 
     def decode(self, z_MZ: Tensor, a_MC: Tensor) -> Tensor:
         """Decode to v^, [M, D]."""
@@ -56,3 +56,18 @@ class VariationalGenerator(nn.Module):
         self.eval()
         z = torch.randn(len(embeddings_nC), self.latent, generator=generator)
         return self.decode(z.to(embeddings_nC), embeddings_nC)
+
+
+class VariationalGenerator(NoiseGenerator):
+    """The VAE: encoder (v, a) -> mu, log var beside the decoder."""
+
+    def _add_encoder(self, visual_dim: int, embedding_dim: int, hidden: int) -> None:
+        self.encoder = _mlp(visual_dim + embedding_dim, hidden, 2 * self.latent)
+
+    def encode(self, v_MD: Tensor, a_MC: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode to mu and log var of q(z | v, a), [M, Z] each."""
+        mu, log_var = self.encoder(torch.cat([v_MD, a_MC], dim=1)).chunk(2, dim=1)
+        return mu, log_var
+
+
+NETWORKS: dict[str, type[NoiseGenerator]] = {"vae": VariationalGenerator, "gmmn": NoiseGenerator}

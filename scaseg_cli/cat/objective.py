@@ -1,4 +1,4 @@
-"""L_CAT for one batch: the VAE's forward pass and its weighted terms (docs/method.md, Stage 2).
+"""The loss of a generator for one batch: L_CAT of the VAE, or moment matching alone (docs/method.md, Stage 2).
 
 Shapes: M matched queries, U queries without a segment, W generated unseen, D visual width, C embedding width,
 N classes of which S are seen.
@@ -12,11 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaseg_cli.cat.losses import embedding_contrast, kl_divergence, mmd, reconstruction, semantic_cross_entropy
+from scaseg_cli.cat.losses import (
+    embedding_contrast,
+    kl_divergence,
+    mmd,
+    mmd_by_class,
+    reconstruction,
+    semantic_cross_entropy,
+)
+from scaseg_cli.cat.network import VariationalGenerator
 
 if TYPE_CHECKING:
     from scaseg_cli.base.classifier import CosineClassifier
-    from scaseg_cli.cat.network import VariationalGenerator
+    from scaseg_cli.cat.network import NoiseGenerator
     from scaseg_cli.recipe.schema import Cat
 
 
@@ -56,7 +64,7 @@ class CatObjective:
 
     def terms(
         self,
-        network: VariationalGenerator,
+        network: NoiseGenerator,
         v_MD: Tensor,
         class_ids_M: Tensor,
         null_UD: Tensor,
@@ -65,12 +73,15 @@ class CatObjective:
         """Compute every term whose weight is not 0.
 
         Args:
-            network: the VAE, in training mode.
+            network: the generator, in training mode; one without an encoder has the term ``mmd`` alone, by class.
             v_MD: real matched embeddings.
             class_ids_M: their seen classes.
             null_UD: real unmatched embeddings.
             generator: random generator of the iteration, on the CPU.
         """
+        if not isinstance(network, VariationalGenerator):
+            z = torch.randn((len(v_MD), network.latent), generator=generator).to(v_MD)
+            return {"mmd": mmd_by_class(network.decode(z, self.embeddings_NC[class_ids_M]), v_MD, class_ids_M)}
         pairs_MD, pairs_MC, ids, weights = self._pairs(v_MD, class_ids_M, generator)
         mu, log_var = network.encode(pairs_MD, pairs_MC)
         noise = torch.randn(mu.shape, generator=generator).to(mu)
@@ -88,11 +99,14 @@ class CatObjective:
             terms["kl"] = kl_divergence(mu, log_var)
         if "reconstruction" in wanted:
             terms["reconstruction"] = reconstruction(pairs_MD, v_hat)
-        if "contrast" in wanted or "semantic" in wanted:
+        in_visual = self.config.contrast_space == "visual"
+        if "semantic" in wanted or ("contrast" in wanted and not in_visual):
             f_hat = self.classifier.project(v_hat)
             f_hat = f_hat if len(ids) == len(f_hat) else torch.cat([f_hat, f_hat])
         if "contrast" in wanted:
-            terms["contrast"] = self._contrast(f_hat, ids, weights, v_MD, class_ids_M, null_UD)
+            both = v_hat if len(ids) == len(v_hat) else torch.cat([v_hat, v_hat])
+            anchors = both if in_visual else f_hat
+            terms["contrast"] = self._contrast(anchors, ids, weights, v_MD, class_ids_M, null_UD)
         if "semantic" in wanted:
             terms["semantic"] = self._semantic(f_hat, ids, weights, v_hat_unseen, unseen_ids)
         return terms
@@ -119,12 +133,14 @@ class CatObjective:
         return self.num_seen + torch.randint(num_unseen, (count,), generator=generator)
 
     def _contrast(
-        self, f_hat: Tensor, ids: Tensor, weights: Tensor, v_MD: Tensor, class_ids_M: Tensor, null_UD: Tensor
+        self, anchors: Tensor, ids: Tensor, weights: Tensor, v_MD: Tensor, class_ids_M: Tensor, null_UD: Tensor
     ) -> Tensor:
-        with torch.no_grad():
-            f_MC = self.classifier.project(v_MD)
-            f0_UC = self.classifier.project(null_UD) if self.config.null_negatives and len(null_UD) else None
-        return embedding_contrast(f_hat, ids, f_MC, class_ids_M, f0_UC, self.config.tau_r, weights)
+        config = self.config
+        real, null = v_MD, null_UD if config.null_negatives and len(null_UD) else None
+        if config.contrast_space == "projected":
+            with torch.no_grad():
+                real, null = self.classifier.project(real), None if null is None else self.classifier.project(null)
+        return embedding_contrast(anchors, ids, real, class_ids_M, null, config.tau_r, weights, config.class_negatives)
 
     def _semantic(
         self, f_hat: Tensor, ids: Tensor, weights: Tensor, v_hat_unseen: Tensor, unseen_ids: Tensor

@@ -29,6 +29,13 @@ def shared_covariance(v_MD: Tensor, class_ids_M: Tensor) -> Tensor:
     return deviations.T @ deviations / max(len(v_MD) - len(present), 1)
 
 
+def covariance_factor(v_MD: Tensor, class_ids_M: Tensor) -> Tensor:
+    """A square root of `shared_covariance` [D, D], which is factor @ factor.T."""
+    values, vectors = torch.linalg.eigh(shared_covariance(v_MD, class_ids_M))
+    factor_DD: Tensor = vectors * values.clamp_min(0.0).sqrt()  # after a LayerNorm the covariance may be singular
+    return factor_DD
+
+
 def leave_one_out_errors(a_SC: Tensor, means_SD: Tensor, strengths: Tensor) -> Tensor:
     """Leave-one-out mean squared error of the predicted class means, for each strength.
 
@@ -77,8 +84,7 @@ class RidgeGaussian:
         strength = strengths[leave_one_out_errors(a, means, strengths).argmin()]
         gram = centred @ centred.T + strength * torch.eye(len(a), dtype=torch.float64)
         weight = centred.T @ torch.linalg.solve(gram, means - means.mean(0))
-        values, vectors = torch.linalg.eigh(shared_covariance(v, class_ids_M))
-        factor = vectors * values.clamp_min(0.0).sqrt()  # after a LayerNorm the covariance may be singular
+        factor = covariance_factor(v, class_ids_M)
         intercept = means.mean(0) - a.mean(0) @ weight
         return cls(weight.float(), intercept.float(), factor.float(), float(strength))
 

@@ -8,9 +8,9 @@ from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.scalar_log import ScalarLog
 from scaseg_cli.cat.batches import BatchSource, StoredBatches
-from scaseg_cli.cat.fit import MIN_MATCHED, GeneratorTraining, fit_vae
+from scaseg_cli.cat.fit import MIN_MATCHED, GeneratorTraining, fit_network
 from scaseg_cli.cat.generators import save_generator
-from scaseg_cli.cat.ridge import RidgeGaussian
+from scaseg_cli.cat.ridge import RidgeGaussian, covariance_factor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
 from scaseg_cli.queries.store import QueryStore, load_queries
@@ -20,6 +20,8 @@ from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import recording, require, stage_key
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
@@ -44,7 +46,7 @@ def train_generator(recipe: Recipe, run: RunDir, live_batches: BatchSource | Non
         return StageReport("cat", [], [run.record_file("cat")], NEXT, {"generator": "none"})
     if recipe.cat.generator == "ridge":
         return _fit_ridge(recipe, run)
-    return _train_vae(recipe, run, live_batches)
+    return _train_network(recipe, run, live_batches)
 
 
 def _fit_ridge(recipe: Recipe, run: RunDir) -> StageReport:
@@ -64,7 +66,7 @@ def _fit_ridge(recipe: Recipe, run: RunDir) -> StageReport:
     return StageReport("cat", [], [run.generator_file], NEXT, dict(summary))
 
 
-def _train_vae(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> StageReport:
+def _train_network(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) -> StageReport:
     config, classifier = recipe.cat, load_classifier(recipe, run)
     batches = _batches(recipe, run, live_batches)
     device = choose_device(recipe)
@@ -73,10 +75,10 @@ def _train_vae(recipe: Recipe, run: RunDir, live_batches: BatchSource | None) ->
     training = GeneratorTraining(config, recipe.seed, classifier, read_classes(run).num_seen, device)
     with recording(recipe, run, "cat", run.generator_file, curve_file) as summary:
         log = ScalarLog(state_file.with_name("tensorboard") if recipe.tensorboard else None)
-        fit_vae(training, batches, state_file, key, log)
-        save_generator(run, training.network, _sizes(classifier))
+        fit_network(training, batches, state_file, key, log)
+        save_generator(run, training.network, _sizes(classifier), _noise(recipe, run))
         write_json(curve_file, training.curve.rows)
-        summary.update(generator="vae", iterations=config.iterations)
+        summary.update(generator=config.generator, iterations=config.iterations)
         if training.curve.rows:
             summary["losses"] = {name: x for name, x in training.curve.rows[-1].items() if name != "iteration"}
     state_file.unlink(missing_ok=True)
@@ -104,6 +106,14 @@ def _check_store(store: QueryStore, run: RunDir, least: int) -> None:
             f"{run.queries_file} has {len(store.matched_MD)} matched queries; at least {least} are needed",
             "Add training images, or increase queries.views in the recipe.",
         )
+
+
+def _noise(recipe: Recipe, run: RunDir) -> Tensor | None:
+    """The factor of the noise that ``cat.noise`` adds to samples, [D, D]."""
+    if recipe.cat.noise == "none":
+        return None
+    store = load_queries(recipe, run)
+    return covariance_factor(store.matched_MD.double(), store.class_ids_M).float()
 
 
 def _sizes(classifier: CosineClassifier) -> dict[str, int]:

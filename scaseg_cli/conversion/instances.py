@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from scaseg_cli.conversion.instance_file import (
     Instance,
@@ -16,12 +13,11 @@ from scaseg_cli.conversion.instance_file import (
     read_instances,
 )
 from scaseg_cli.conversion.outlines import mask_of
+from scaseg_cli.conversion.output import Conversion, PanopticOutput, segment_info
 from scaseg_cli.data.prefetch import num_cores, prefetched
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import hash_file, hash_value, read_json, write_bytes, write_json
+from scaseg_cli.files import hash_file, hash_value
 from scaseg_cli.results.console import meter, say
-from scaseg_cli.results.table import Column, Table
-from scaseg_cli.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,38 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_STAMP = ".conversion.json"  # in the folder of PNGs while a conversion is not finished
 _MADE_BY = "scaseg convert instances"
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What a conversion wrote.
-
-    Attributes:
-        json_file: the panoptic JSON.
-        labels: the folder of panoptic PNGs.
-        counts: images, images without an object (left out), segments, crowd segments, objects without a visible pixel,
-            objects without an outline.
-    """
-
-    json_file: Path
-    labels: Path
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def table(self) -> Table:
-        """The counts as a table, with the lines of a recipe."""
-        columns = [Column(key, key.replace("_", " "), "count") for key in self.counts]
-        notes = [
-            "Left out: images without an object, objects that others hide, and objects with a box alone.",
-            "In the recipe, with paths that count from data.root: "
-            f"{{images: FOLDER, annotations: {self.json_file}, labels: {self.labels}}}",
-        ]
-        return Table(f"{self.json_file}", columns, [dict(self.counts)], notes)
-
-    def as_json_value(self) -> dict[str, Any]:
-        """The same as a JSON value."""
-        return {"annotations": str(self.json_file), "labels": str(self.labels), "counts": dict(self.counts)}
+_NOTE = "Left out: images without an object, objects that others hide, and objects with a box alone."
 
 
 class _Painted(NamedTuple):
@@ -90,20 +56,17 @@ def convert_instances(source: Path, output: Path, stuff: Sequence[str] = ()) -> 
         raise ScasegError(f"--output {output} does not end with .json", "Name the panoptic JSON; PNGs go beside it.")
     found = read_instances(source)
     things = _things(found.categories, stuff)
-    labels = output.with_suffix("")
-    key = hash_value([hash_file(source), sorted(stuff)])
-    if _is_finished(output, key):
+    place = PanopticOutput(output, _MADE_BY, hash_value([hash_file(source), sorted(stuff)]))
+    if (finished := place.begin()) is not None:
         say(f"{output} is already converted from {source}")
-        content = read_json(output, "the panoptic file")
-        return Conversion(output, labels, content["info"]["counts"])
-    _claim(labels, key)
+        return Conversion(output, place.labels, finished, (_NOTE,))
     images, annotations = [], []
     counts = {"images": 0, "without_objects": 0, "segments": 0, "crowds": 0, "hidden": 0}
     counts["without_outline"] = found.num_without_outline
     with meter("converting", len(found.images)) as shown:
 
         def paint(image: InstanceImage) -> _Painted:
-            return _paint(image, found.instances.get(image.id, []), things, labels)
+            return _paint(image, found.instances.get(image.id, []), things, place)
 
         for painted in prefetched(paint, found.images, num_cores()):
             shown.advance()
@@ -119,11 +82,8 @@ def convert_instances(source: Path, output: Path, stuff: Sequence[str] = ()) -> 
             counts["crowds"] += sum(segment["iscrowd"] for segment in segments)
     if not images:
         raise ScasegError(f"no image of {source} has an object with an outline", "Give COCO's instance format.")
-    info = {"made_by": _MADE_BY, "version": __version__, "key": key, "counts": counts}
-    categories = [_category(item, things) for item in found.categories]
-    write_json(output, {"info": info, "images": images, "annotations": annotations, "categories": categories})
-    (labels / _STAMP).unlink(missing_ok=True)
-    return Conversion(output, labels, counts)
+    place.finish(images, annotations, [_category(item, things) for item in found.categories], counts)
+    return Conversion(output, place.labels, counts, (_NOTE,))
 
 
 def _things(categories: Sequence[InstanceCategory], stuff: Sequence[str]) -> dict[int, bool]:
@@ -143,55 +103,21 @@ def _category(category: InstanceCategory, things: Mapping[int, bool]) -> dict[st
     return item | ({} if category.supercategory is None else {"supercategory": category.supercategory})
 
 
-def _is_finished(output: Path, key: str) -> bool:
-    """Whether ``output`` is the result of this conversion.
-
-    Raises:
-        ScasegError: something else is there.
-    """
-    if not output.exists():
-        return False
-    content = read_json(output, "the panoptic file")
-    info = content.get("info") if isinstance(content, dict) else None
-    if isinstance(info, dict) and info.get("key") == key:
-        return True
-    raise ScasegError(f"{output} exists, and is not of this conversion", "Delete it, or choose another --output.")
-
-
-def _claim(labels: Path, key: str) -> None:
-    """Mark the folder of PNGs as this conversion's.
-
-    Raises:
-        ScasegError: it holds files of something else.
-    """
-    stamp = labels / _STAMP
-    if stamp.is_file():
-        if read_json(stamp, "the mark of a conversion") == {"key": key}:
-            say(f"continuing in {labels}")
-            return
-        raise ScasegError(f"{labels} holds a part of another conversion", "Delete it, or choose another --output.")
-    if labels.exists() and any(labels.iterdir()):
-        raise ScasegError(f"{labels} exists and is not empty", "Delete it, or choose another --output.")
-    write_json(stamp, {"key": key})
-
-
-def _paint(image: InstanceImage, instances: list[Instance], things: Mapping[int, bool], labels: Path) -> _Painted:
+def _paint(
+    image: InstanceImage, instances: list[Instance], things: Mapping[int, bool], place: PanopticOutput
+) -> _Painted:
     """Paint one image's segments, and write its PNG unless it exists."""
-    path = labels / image.label_name
     map_HW = np.zeros((image.height, image.width), np.uint32)
     segments = _segments(image, instances, things)
     for number, segment in enumerate(segments, start=1):
         map_HW[segment.mask_HW] = number
     kept = [
-        _segment_info(map_HW == number, number, segment)
+        segment_info(map_HW == number, number, segment.category_id, segment.iscrowd)
         for number, segment in enumerate(segments, start=1)
         if (map_HW == number).any()
     ]
-    if kept and not path.is_file():
-        rgb_HW3 = np.stack([map_HW >> shift & 255 for shift in (0, 8, 16)], axis=-1).astype(np.uint8)
-        content = BytesIO()
-        Image.fromarray(rgb_HW3).save(content, "PNG")
-        write_bytes(path, content.getvalue())
+    if kept:
+        place.write_label(image.label_name, map_HW)
     return _Painted(image, kept, len(segments) - len(kept))
 
 
@@ -214,15 +140,3 @@ def _segments(image: InstanceImage, instances: list[Instance], things: Mapping[i
             stuff[item.category_id] = stuff.get(item.category_id, False) | mask_HW
     found += [_Segment(category_id, 0, mask_HW) for category_id, mask_HW in stuff.items()]
     return sorted(found, key=lambda segment: (-segment.iscrowd, -int(segment.mask_HW.sum())))
-
-
-def _segment_info(visible_HW: NDArray[np.bool_], number: int, segment: _Segment) -> dict[str, Any]:
-    rows, columns = (np.flatnonzero(visible_HW.any(axis=axis)) for axis in (1, 0))
-    left, top = int(columns[0]), int(rows[0])
-    return {
-        "id": number,
-        "category_id": segment.category_id,
-        "area": int(visible_HW.sum()),
-        "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
-        "iscrowd": segment.iscrowd,
-    }

@@ -187,9 +187,12 @@ class V2C(Section):
 
     enabled: bool = True
     weight: NonNegativeReal = 1.0
-    enhancement: Literal["multiply", "plus", "minus"] = "multiply"
+    enhancement: Literal["multiply", "plus", "minus", "literal_plus", "literal_minus"] = Field(
+        "multiply", description="what is done with the queries that hold a segment"
+    )
     gamma: PositiveReal = 2.0
     bank_size: Count = Field(32, description="CLIP tokens of other images as negatives; 0: plain cosine")
+    batch_negatives: bool = Field(False, description="CLIP tokens of the batch's other images as negatives too; ours")
     tau: PositiveReal = 0.07
     views: Literal["complete", "masked", "both"] = "both"
 
@@ -237,7 +240,9 @@ class Base(Section):
     backbone_rate: NonNegativeReal = Field(0.1, description="learning rate of the backbone relative to learning_rate")
     weight_decay: NonNegativeReal = 0.05
     clip_grad: NonNegativeReal = Field(0.01, description="maximum gradient norm; 0: no limit")
-    schedule: Literal["steps", "cosine"] = "steps"
+    schedule: Literal["steps", "cosine", "poly"] = Field(
+        "steps", description="course of the learning rate; poly: (1 - iteration / iterations)^0.9"
+    )
     steps: list[Fraction] = Field([0.9, 0.95], description="fractions of the schedule at which the rate drops tenfold")
     warmup: Count = Field(0, description="iterations of linear warm-up")
     amp: Literal["off", "bf16", "fp16"] = "off"
@@ -268,7 +273,7 @@ class Queries(Section):
 class Cat(Section):
     """Stage 2, CAT: the generator."""
 
-    generator: Literal["vae", "ridge", "none"] = "vae"
+    generator: Literal["vae", "gmmn", "ridge", "none"] = "vae"
     live: bool = Field(False, description="run the segmentor at every step, as published, instead of reading the file")
     iterations: Positive = 36_875
     batch_size: Positive = Field(512, description="matched embeddings per step")
@@ -285,8 +290,24 @@ class Cat(Section):
     semantic_unseen: bool = Field(True, description="the semantic loss on unseen names too")
     tau_r: PositiveReal = Field(0.07, description="temperature of the embedding contrast")
     null_negatives: bool = Field(True, description="queries without a segment as negatives of the contrast")
+    class_negatives: bool = Field(True, description="queries of other classes as negatives of the contrast")
+    contrast_space: Literal["projected", "visual"] = Field(
+        "projected", description="the space of the contrast: P's, or that of the visual embeddings"
+    )
+    noise: Literal["none", "seen_covariance"] = Field(
+        "none", description="noise added to samples, with the pooled covariance of seen queries; ours"
+    )
     mixup: NonNegativeReal = Field(0.0, description="alpha of Beta(alpha, alpha) for mixing pairs; 0: off; ours")
     checkpoint_every: Positive = 5000
+
+    @model_validator(mode="after")
+    def _applies(self) -> Cat:
+        if self.noise != "none" and self.generator in ("ridge", "none"):
+            why = "whose samples have this covariance" if self.generator == "ridge" else "which has no samples"
+            raise ValueError(f"noise {self.noise} does not apply to generator {self.generator}, {why}; leave it out")
+        if self.generator == "gmmn" and self.mmd_weight == 0:
+            raise ValueError("generator gmmn is trained by the MMD alone; mmd_weight must be above 0")
+        return self
 
 
 class UnseenPull(Section):

@@ -175,7 +175,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(world: World) -> None:
 
 def test_the_list_is_shown_and_can_be_read_by_a_program(world: World) -> None:
     rows = ablate(world, "list")["rows"]
-    assert len(rows) == 14
+    assert len(rows) == 17
     assert "bank-size" in world.scaseg("ablate", "list").out
 
 

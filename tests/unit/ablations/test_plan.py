@@ -97,8 +97,8 @@ def test_the_users_own_data_needs_no_data_stage(recipe, tmp_path):
 
 def test_all_adds_the_ablations_that_are_reported_in_the_setting(recipe):
     names = [ablation.name for ablation in make_ablations(["all"], recipe, settings=["inductive"])]
-    assert names == ["bank-size", "bank-temperature", "increment", "gamma", "enhancement", "components", "clip-view",
-                     "templates"]  # fmt: skip
+    assert names == ["bank-size", "bank-temperature", "increment", "gamma", "enhancement", "enhancement-literal",
+                     "components", "clip-view", "templates"]  # fmt: skip
     with pytest.raises(ScasegError, match="pseudo-seen has no row in the inductive setting"):
         make_ablations(["all", "pseudo-seen"], recipe, settings=["inductive"])
 
@@ -109,7 +109,7 @@ def test_values_need_exactly_one_ablation(recipe):
 
 
 def test_a_name_twice_is_one_ablation(recipe):
-    assert len(make_ablations(["gamma", "gamma", "all"], recipe)) == 14
+    assert len(make_ablations(["gamma", "gamma", "all"], recipe)) == 17
 
 
 def test_two_files_of_one_name(recipe, tmp_path):
@@ -156,8 +156,9 @@ def test_planning_writes_nothing(plan_of, finish, recipe, tmp_path):
 def test_the_list_names_the_first_stage_that_runs_again(recipe):
     rows = {row["name"]: row for row in list_table(recipe).rows}
     assert {name: row["runs"] for name, row in rows.items()} == {
-        **dict.fromkeys(("bank-size", "bank-temperature", "gamma", "enhancement", "components", "clip-view"), "base"),
-        **dict.fromkeys(("null-embedding", "generator", "live-vs-cache"), "cat"),
+        **dict.fromkeys(("bank-size", "bank-temperature", "gamma", "enhancement", "enhancement-literal"), "base"),
+        **dict.fromkeys(("components", "clip-view"), "base"),
+        **dict.fromkeys(("null-embedding", "generator", "peers", "cat-losses", "live-vs-cache"), "cat"),
         **dict.fromkeys(("pseudo-seen", "pseudo-unseen", "unseen-pull"), "union"),
         "increment": "evaluation",
         "templates": "embeddings",

@@ -120,9 +120,7 @@ def test_an_image_without_segments_trains(task: Task, enhancement: str, others: 
         network.parse_losses(losses)[0].backward()
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         assert all(bool(gradient.isfinite().all()) for gradient in gradients)
-        # without a label anywhere no class is taught, and `minus` takes from the token all that it has
-        nothing = task == ZSS and enhancement == "minus" and not others
-        assert (largest_gradient(network.head.cls_embed.projector) == 0) == nothing
+        assert largest_gradient(network.head.cls_embed.projector) > 0
     matches = network.head.last_matches(len(views))
     assert [len(queries) for queries, _ in matches] == [0, 0, *(len(other) - 1 for other in others)]
 

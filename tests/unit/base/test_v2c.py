@@ -30,12 +30,20 @@ def _slow_token(f, matched, enhancement, gamma):
     if enhancement == "multiply":
         total = gamma * len(with_segment) + len(without)
         return [(gamma * sum(r[c] for r in with_segment) + sum(r[c] for r in without)) / total for c in columns]
-    chosen, sign = (with_segment, 1.0) if enhancement == "plus" else (without, -1.0)
-    return [mean(with_segment + without, c) + sign * (gamma - 1.0) * mean(chosen, c) for c in columns]
+    if enhancement.startswith("literal"):
+        sign = 1.0 if enhancement == "literal_plus" else -1.0
+        return [mean([[x + sign * gamma for x in r] for r in with_segment] + without, c) for c in columns]
+    sign = 1.0 if enhancement == "plus" else -1.0
+    weight = max(0.0, 1.0 + sign * (gamma - 1.0) / len(with_segment))
+    total = weight * len(with_segment) + len(without)
+    return [(weight * sum(r[c] for r in with_segment) + sum(r[c] for r in without)) / total for c in columns]
 
 
-@pytest.mark.parametrize("enhancement", ["multiply", "plus", "minus"])
-@pytest.mark.parametrize("gamma", [1.0, 2.0, 3.5])
+ENHANCEMENTS = ["multiply", "plus", "minus", "literal_plus", "literal_minus"]
+
+
+@pytest.mark.parametrize("enhancement", ENHANCEMENTS)
+@pytest.mark.parametrize("gamma", [1.0, 2.0, 5.5])
 def test_image_token_equals_the_definition(enhancement, gamma):
     torch.manual_seed(0)
     f = torch.randn(7, 5, dtype=torch.float64)
@@ -45,17 +53,31 @@ def test_image_token_equals_the_definition(enhancement, gamma):
     torch.testing.assert_close(found, torch.stack([expected, expected]))
 
 
+def test_plus_is_no_stronger_than_multiply_and_minus_weakens_the_queries_with_a_segment():
+    f, matched = torch.eye(5), torch.tensor([1, 0, 1, 1, 0], dtype=torch.bool)
+    tokens = {name: image_tokens(f[None], matched[None], name, 2.0)[0] for name in ("multiply", "plus", "minus")}
+    parts = {name: token[matched].sum() for name, token in tokens.items()}
+    assert parts["multiply"] > parts["plus"] > matched.sum() / 5 > parts["minus"]
+    alone = torch.tensor([1, 0, 0, 0, 0], dtype=torch.bool)
+    plus, multiply = (image_tokens(f[None], alone[None], name, 2.0) for name in ("plus", "multiply"))
+    torch.testing.assert_close(plus, multiply)
+
+
 def test_gamma_one_is_the_plain_mean_for_all_enhancements():
     f, matched = torch.randn(6, 4), torch.tensor([1, 0, 1, 0, 0, 0], dtype=torch.bool)
     for enhancement in ("multiply", "plus", "minus"):
         torch.testing.assert_close(image_tokens(f[None], matched[None], enhancement, 1.0)[0], f.mean(0))
 
 
-@pytest.mark.parametrize("enhancement", ["multiply", "plus", "minus"])
+@pytest.mark.parametrize("enhancement", ENHANCEMENTS)
 def test_image_token_is_finite_where_no_query_or_every_query_holds_a_segment(enhancement):
     f = torch.randn(4, 3)
     for matched in (torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)):
-        assert image_tokens(f[None], matched[None], enhancement, 2.0).isfinite().all()
+        token = image_tokens(f[None], matched[None], enhancement, 2.0)[0]
+        assert token.isfinite().all()
+        assert token.any()
+    one = image_tokens(f[None, :1], torch.ones(1, 1, dtype=torch.bool), "minus", 2.0)[0]
+    torch.testing.assert_close(one, f[0])
 
 
 def test_alignment_loss_equals_the_definition():
@@ -71,6 +93,19 @@ def test_alignment_loss_equals_the_definition():
         positive = math.exp(s(g[i], c[i]))
         terms.append(-math.log(positive / (positive + sum(math.exp(s(g[i], b)) for b in bank))))
     assert float(alignment_loss(g, c, bank, tau)) == pytest.approx(sum(terms) / 3, rel=1e-9)
+
+
+def test_tokens_of_the_batch_are_negatives_where_asked():
+    torch.manual_seed(2)
+    g, c = torch.randn(3, 6), F.normalize(torch.randn(3, 6), dim=-1)
+    bank = F.normalize(torch.randn(4, 6), dim=-1)
+    alone = [alignment_loss(g[i : i + 1], c[i : i + 1], torch.cat([bank, c[:i], c[i + 1 :]]), 0.07) for i in range(3)]
+    torch.testing.assert_close(alignment_loss(g, c, bank, 0.07, in_batch=True), torch.stack(alone).mean())
+    no_bank = torch.empty(0, 6)
+    assert float(alignment_loss(g[:1], c[:1], no_bank, 0.07, in_batch=True)) == pytest.approx(
+        float(alignment_loss(g[:1], c[:1], no_bank, 0.07))
+    )
+    assert float(alignment_loss(g, c, no_bank, 0.07, in_batch=True)) != float(alignment_loss(g, c, no_bank, 0.07))
 
 
 def test_alignment_loss_without_a_bank_is_one_minus_the_cosine():

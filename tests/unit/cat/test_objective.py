@@ -7,7 +7,7 @@ import torch
 from query_world import EMBEDDING_DIM, VISUAL_DIM, query_world
 
 from scaseg_cli.cat.losses import embedding_contrast, mmd, reconstruction, semantic_cross_entropy
-from scaseg_cli.cat.network import VariationalGenerator
+from scaseg_cli.cat.network import NoiseGenerator, VariationalGenerator
 from scaseg_cli.cat.objective import CatObjective, mixing_weights
 from scaseg_cli.recipe.schema import Cat
 from scaseg_cli.seeds import seeded
@@ -20,7 +20,7 @@ def _network() -> VariationalGenerator:
     return VariationalGenerator(VISUAL_DIM, EMBEDDING_DIM, 16, 4)
 
 
-def _terms(network: VariationalGenerator | None = None, **config: object) -> dict[str, torch.Tensor]:
+def _terms(network: NoiseGenerator | None = None, **config: object) -> dict[str, torch.Tensor]:
     world = query_world()
     objective = CatObjective(Cat(**config), world.classifier, world.num_seen)  # type: ignore[arg-type]
     picked = torch.arange(0, len(world.store.matched_MD), 17)
@@ -67,6 +67,42 @@ def test_null_negatives_raise_the_contrast() -> None:
     assert float(_terms(null_negatives=True)["contrast"].detach()) > float(
         _terms(null_negatives=False)["contrast"].detach()
     )
+
+
+def test_without_any_negative_there_is_no_contrast() -> None:
+    nothing = _terms(null_negatives=False, class_negatives=False)["contrast"]
+    assert float(nothing.detach()) == 0.0
+    alone = float(_terms(null_negatives=True, class_negatives=False)["contrast"].detach())
+    assert 0 < alone < float(_terms()["contrast"].detach())
+
+
+def test_the_contrast_can_be_of_visual_embeddings() -> None:
+    world, network = query_world(), _network()
+    found = _terms(network, **AS_PUBLISHED | {"contrast_space": "visual", "semantic_unseen": False})
+    picked = torch.arange(0, len(world.store.matched_MD), 17)
+    v, ids = world.store.matched_MD[picked], world.store.class_ids_M[picked]
+    twin = _network()
+    mu, log_var = twin.encode(v, world.embeddings_NC[ids])
+    noise = torch.randn(mu.shape, generator=seeded(0, "test"))
+    v_hat = twin.decode(mu + (0.5 * log_var).exp() * noise, world.embeddings_NC[ids])
+    expected = embedding_contrast(v_hat, ids, v, ids, world.store.null_UD[:20], 0.07)
+    torch.testing.assert_close(found["contrast"], expected)
+
+
+def test_moment_matching_alone_compares_each_class_with_itself() -> None:
+    world = query_world()
+    torch.manual_seed(0)
+    network = NoiseGenerator(VISUAL_DIM, EMBEDDING_DIM, 16, 4)
+    found = _terms(network, generator="gmmn")
+    assert set(found) == {"mmd"}
+    picked = torch.arange(0, len(world.store.matched_MD), 17)
+    v, ids = world.store.matched_MD[picked], world.store.class_ids_M[picked]
+    torch.manual_seed(0)
+    twin = NoiseGenerator(VISUAL_DIM, EMBEDDING_DIM, 16, 4)
+    z = torch.randn((len(v), 4), generator=seeded(0, "test"))
+    v_hat = twin.decode(z, world.embeddings_NC[ids])
+    slow = sum(float(mmd(v_hat[ids == k], v[ids == k]).detach()) * int((ids == k).sum()) for k in ids.unique())
+    assert float(found["mmd"].detach()) == pytest.approx(slow / len(v), rel=1e-5)
 
 
 def test_unseen_names_enter_the_semantic_loss_only_where_asked() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from scaseg_cli.cat import fit
 from scaseg_cli.cat.batches import StoredBatches
 from scaseg_cli.cat.generators import load_generator
-from scaseg_cli.cat.ridge import RidgeGaussian
+from scaseg_cli.cat.ridge import RidgeGaussian, shared_covariance
 from scaseg_cli.cat.train import train_generator
 from scaseg_cli.checkpoints import load_state, load_tensors, save_tensors
 from scaseg_cli.errors import ScasegError
@@ -130,6 +130,41 @@ def test_the_trained_vae_generates_each_class_where_it_is(tmp_path: Path) -> Non
     means = torch.stack([world.store.matched_MD[world.store.class_ids_M == k].mean(0) for k in range(world.num_seen)])
     nearest = torch.cdist(v, means).argmin(1)
     assert float((nearest == ids).float().mean()) > 0.8
+
+
+def test_moment_matching_is_trained_and_loads_as_it_was(tmp_path: Path) -> None:
+    recipe, world = query_recipe("cat.generator=gmmn", "cat.iterations=20"), query_world()
+    run = query_run(tmp_path, recipe)
+    report = train_generator(recipe, run)
+    assert set(report.tables[0].rows[-1]) == {"iteration", "mmd", "total"}
+    assert report.tables[0].rows[-1]["mmd"] < report.tables[0].rows[0]["mmd"]
+    draws = [
+        load_generator(recipe, run).sample(world.embeddings_NC, torch.Generator().manual_seed(0)) for _ in range(2)
+    ]
+    assert torch.equal(draws[0], draws[1])
+    assert load_tensors(run.generator_file, "generator", "")[1]["generator"] == "gmmn"
+
+
+@pytest.mark.parametrize("generator", ["vae", "gmmn"])
+def test_noise_adds_the_covariance_of_seen_queries_within_their_classes(tmp_path: Path, generator: str) -> None:
+    world, samples = query_world(), {}
+    for noise in ("none", "seen_covariance"):
+        recipe = query_recipe(f"cat.generator={generator}", f"cat.noise={noise}", "cat.iterations=5")
+        run = query_run(tmp_path / noise, recipe)
+        train_generator(recipe, run)
+        a_nC = world.embeddings_NC[:1].expand(20_000, -1)
+        samples[noise] = load_generator(recipe, run).sample(a_nC, torch.Generator().manual_seed(0))
+    found, before = (samples[noise].T.cov() for noise in ("seen_covariance", "none"))
+    expected = before + shared_covariance(world.store.matched_MD, world.store.class_ids_M)
+    torch.testing.assert_close(found, expected, rtol=0.1, atol=0.05 * float(expected.diagonal().mean()))
+    torch.testing.assert_close(samples["seen_covariance"].mean(0), samples["none"].mean(0), rtol=0, atol=0.05)
+
+
+def test_noise_is_refused_where_it_does_not_apply() -> None:
+    with pytest.raises(ScasegError, match="does not apply to generator ridge"):
+        query_recipe("cat.generator=ridge", "cat.noise=seen_covariance")
+    with pytest.raises(ScasegError, match="mmd_weight must be above 0"):
+        query_recipe("cat.generator=gmmn", "cat.mmd_weight=0")
 
 
 def test_live_batches_are_asked_for_in_order_and_may_be_empty(tmp_path: Path) -> None:

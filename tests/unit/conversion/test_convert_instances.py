@@ -8,7 +8,7 @@ import pytest
 from command_line import contents, scaseg
 from pycocotools import mask as coco_mask
 
-from scaseg_cli.conversion import instances
+from scaseg_cli.conversion import output
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.images import read_label
 from scaseg_cli.recipe.schema import ImageSet
@@ -123,7 +123,7 @@ def test_an_interrupted_conversion_continues_with_the_same_bytes(capfd, tmp_path
     whole.mkdir()
     convert(capfd, whole, content)
     written: list[str] = []
-    write_bytes = instances.write_bytes
+    write_bytes = output.write_bytes
 
     def interrupted(path: Path, data: bytes) -> None:
         if written:
@@ -131,7 +131,7 @@ def test_an_interrupted_conversion_continues_with_the_same_bytes(capfd, tmp_path
         written.append(path.name)
         write_bytes(path, data)
 
-    monkeypatch.setattr(instances, "write_bytes", interrupted)
+    monkeypatch.setattr(output, "write_bytes", interrupted)
     arguments = ("convert", "instances", str(write(tmp_path, content)), "-o", str(tmp_path / "p.json"))
     assert scaseg(capfd, *arguments).code == 130
     assert not (tmp_path / "p.json").exists()
@@ -140,7 +140,7 @@ def test_an_interrupted_conversion_continues_with_the_same_bytes(capfd, tmp_path
     other = write(tmp_path / "whole", {**content, "annotations": content["annotations"][:3]})
     refused = scaseg(capfd, "convert", "instances", str(other), "-o", str(tmp_path / "p.json"))
     assert (refused.code, "holds a part of another conversion" in refused.err) == (2, True)
-    monkeypatch.setattr(instances, "write_bytes", write_bytes)
+    monkeypatch.setattr(output, "write_bytes", write_bytes)
     found = scaseg(capfd, *arguments)
     assert found.code == 0
     assert "continuing" in found.err
