@@ -53,9 +53,15 @@ class Begun(TypedDict):
 
 @dataclass(frozen=True)
 class RunDir:
-    """The run folder at ``path``. Each stage has a folder of its name."""
+    """The run folder at ``path``. Each stage has a folder of its name.
+
+    Attributes:
+        path: the folder.
+        sealed: whether its records count as they are: the files that made it are not on this machine.
+    """
 
     path: Path
+    sealed: bool = False
 
     @property
     def recipe_file(self) -> Path:

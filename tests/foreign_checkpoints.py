@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +36,13 @@ def own_model_of_mmdetection(base: Base, num_classes: int) -> nn.Module:
             "data_preprocessor": preprocessor_config(IMAGENET_MEAN, IMAGENET_STD),
         }
     )  # fmt: skip
-    model: nn.Module = Mask2Former(**config)
+    model: Any = Mask2Former(**config)
     if not backbone.max_pool:
         model.backbone.maxpool = nn.Identity()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.05)  # every name has weights of its own
-    return model.eval()
+    found: nn.Module = model.eval()
+    return found
 
 
 def names_of_detectron(state: dict[str, Tensor]) -> dict[str, Tensor]:

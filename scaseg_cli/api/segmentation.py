@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -237,14 +238,14 @@ class SegmentationModel:
 def load(
     folder: AnyPath, setting: Setting | None = None, device: str | torch.device | None = None
 ) -> SegmentationModel:
-    """Load a finished run, by the recipe in its folder.
+    """Load a finished run, by the recipe in its folder, or a packed model.
 
     As for every command, the recipe says how PyTorch computes in this process: its number of CPU threads, if the recipe
     has one, and whether kernels must be deterministic. The state of random numbers is left as it was.
 
     Args:
-        folder: the run folder, such as ``runs/shapes-zps``. If its recipe names files by relative paths, the current
-            folder must be the one in which the run was made.
+        folder: the run folder, such as ``runs/shapes-zps``, or a file that `scaseg pack` wrote. If the recipe of a run
+            folder names files by relative paths, the current folder must be the one in which the run was made.
         setting: ``inductive`` or ``transductive``; None: transductive if the run has a fine-tuned projector.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or a `torch.device`; None: a GPU if the recipe uses GPUs and this
             machine has one, else the CPU. Results differ between devices by rounding.
@@ -257,9 +258,21 @@ def load(
 
     if setting is not None and setting not in SETTINGS:
         raise ScasegError(f"there is no setting {setting!r}", f"Name one of {', '.join(SETTINGS)}, or none.")
-    run = RunDir(Path(folder))
-    recipe = recipe_of(run.path)
+    place = Path(folder)
+    with ExitStack() as held:
+        if place.is_file():
+            from scaseg_cli.packing.pack import unpacked
 
+            recipe, run = held.enter_context(unpacked(place))
+        else:
+            run = RunDir(place)
+            recipe = recipe_of(run.path)
+        return _loaded(place, recipe, run, setting, device)
+
+
+def _loaded(
+    place: Path, recipe: Recipe, run: RunDir, setting: Setting | None, device: str | torch.device | None
+) -> SegmentationModel:
     import torch  # takes seconds, which a wrong folder need not cost
 
     from scaseg_cli.prediction.model import choose_setting, load_predictor
@@ -269,7 +282,7 @@ def load(
     # mmdet's positional encoding, once a process; nothing that the caller can change
     warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
     with silent():
-        return SegmentationModel(run.path, load_predictor(recipe, run, choose_setting(run, setting), device))
+        return SegmentationModel(place, load_predictor(recipe, run, choose_setting(run, setting), device))
 
 
 def _names(

@@ -26,6 +26,7 @@ _COMMANDS = {
     "report": Entry("report", _RUNS),
     "compare": Entry("compare", _RUNS),
     "ablate": Entry("ablate", _RUNS),
+    "pack": Entry("pack", _RUNS),
     "ablate-job": Entry("ablate", None),
     "clean": Entry("clean", _RUNS),
     "doctor": Entry("doctor", _RUNS),

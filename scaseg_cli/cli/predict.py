@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaseg_cli.cli.options import Options, with_options
+from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
 
 
 class SettingOption(StrEnum):
@@ -31,6 +37,13 @@ def predict(
             help="Image files, folders of them, quoted patterns such as 'photos/**/*.jpg', or - for a list on stdin.",
         ),
     ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model", "-m", metavar="FILE", show_default=False,
+            help="A packed model, as `scaseg pack` writes it, in place of a run folder.",
+        ),
+    ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
@@ -97,10 +110,12 @@ def predict(
         from scaseg_cli.prediction.predict import predict as predict_images
         from scaseg_cli.prediction.sources import find_sources
 
-    recipe, run = load_own(options)
     names = parse_names(classes) if classes is not None else None
     sources = find_sources(images, map(os.fsdecode, sys.stdin.buffer) if sys.stdin is not None else ())
-    with stdout_as_stderr(), quiet(options.debug):
+    with ExitStack() as held:
+        recipe, run = load_own(options) if model is None else held.enter_context(_of_file(model, options))
+        held.enter_context(stdout_as_stderr())
+        held.enter_context(quiet(options.debug))
         chosen = setting.value if setting is not None else None
         outcome = predict_images(
             recipe, run, sources, output, names, chosen, batch_size, object_threshold, overlays, rle
@@ -111,3 +126,13 @@ def predict(
         show(outcome.report, options, {})
     if outcome.broken is not None:
         raise outcome.broken
+
+
+def _of_file(model: Path, options: Options) -> AbstractContextManager[tuple[Recipe, RunDir]]:
+    """The recipe and the run folder of a packed model, as long as it is used."""
+    from scaseg_cli.packing.pack import unpacked
+
+    for name, value in (("--recipe", options.recipe), ("--work-dir", options.work_dir)):
+        if value is not None:
+            raise ScasegError(f"{name} {value} and --model {model} both say which model it is", f"Leave out {name}.")
+    return unpacked(model, options.assignments)

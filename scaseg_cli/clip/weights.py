@@ -25,6 +25,7 @@ _CONVERT = (
 # What zipfile and pickletools raise for damaged or unusual files (encrypted, or compressed in a way of its own).
 _DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 # Archives contain these besides the weights; the architecture implies them.
+_SCALARS = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI's state dicts, and in no others
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask", "text.attn_mask")
 
 
@@ -48,15 +49,19 @@ class Weights:
 def read_weights(path: Path) -> Weights:
     """Read a weight file without running any code in it.
 
-    An ``open_clip_config.json`` next to the file, as in model repositories, gives activation and image statistics.
+    OpenAI's weights use an approximation of GELU. They are recognised as their TorchScript archive, or as a plain state
+    dict by the three scalars that the archive's has besides the weights. An ``open_clip_config.json`` next to the file,
+    as in model repositories, gives activation and image statistics.
 
     Raises:
         ScasegError: the file is damaged, of unknown type, or contains more than tensors.
     """
     archive = _is_archive(path)
     state = _read_archive(path) if archive else read_state_dict(path, _REMEDY)
+    of_openai = archive or state.keys() >= _SCALARS
     quick_gelu, preprocess = _beside(path)
-    return Weights(path, state, archive or quick_gelu, preprocess)
+    state = {name: tensor for name, tensor in state.items() if name not in _NOT_WEIGHTS}
+    return Weights(path, state, of_openai or quick_gelu, preprocess)
 
 
 def _beside(path: Path) -> tuple[bool, dict[str, Any]]:
@@ -93,7 +98,7 @@ def _read_archive(path: Path) -> dict[str, Tensor]:
         ) from error
     except _DAMAGED as error:
         raise unreadable(path, error, _REMEDY) from error
-    return plain_state({name: item for name, item in state.items() if name not in _NOT_WEIGHTS}, path, _REMEDY)
+    return plain_state(state, path, _REMEDY)
 
 
 def put_weights(module: nn.Module, weights: Weights) -> None:

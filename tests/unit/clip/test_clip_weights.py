@@ -233,3 +233,15 @@ def test_keys_of_another_family_do_not_confuse_the_conversion(state, tmp_path):
     torch.save({**state, "image_encoder.model.patch_emb.0.block.conv.weight": torch.ones(1)}, tmp_path / "odd.pt")
     with pytest.raises(ScasegError, match=r"odd\.pt "):
         _load(tmp_path / "odd.pt")
+
+
+def test_openais_plain_state_dict_is_recognised_by_its_scalars(state, tmp_path):
+    scalars = {"input_resolution": torch.tensor(32), "context_length": torch.tensor(77), "vocab_size": torch.tensor(9)}
+    torch.save({**state, **scalars}, tmp_path / "openai.pt")
+    torch.save(state, tmp_path / "other.pt")
+    openai, other = _load(tmp_path / "openai.pt"), _load(tmp_path / "other.pt")
+    assert openai.fingerprint == other.fingerprint
+    assert not torch.equal(_image_tower(openai), _image_tower(other))  # QuickGELU in place of GELU
+    config = {"model_cfg": {"quick_gelu": True}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    assert torch.equal(_image_tower(_load(tmp_path / "other.pt")), _image_tower(openai))
