@@ -23,8 +23,8 @@ def test_each_command_parses(line: str) -> None:
     get_command(app).commands[words[0]].make_context("scaseg", words[1:])  # type: ignore[attr-defined]
 
 
-def test_the_page_shows_both_commands() -> None:
-    assert {line.split()[1] for line in COMMANDS} == {"predict", "evaluate"}
+def test_the_page_shows_its_commands() -> None:
+    assert {line.split()[1] for line in COMMANDS} == {"predict", "pack", "evaluate"}
 
 
 def test_the_picture_has_an_overlays_size() -> None:
