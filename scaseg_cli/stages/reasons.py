@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
+UNKNOWN = "made by another recipe"
 _NAMED = 3  # changes that a reason names
 _LONGEST = 60  # characters of a value
 _ABSENT = object()
@@ -51,13 +52,10 @@ def why_other(
     found += _changed_files(recipe, stage, record)
     if lists is not None:
         found += [f"{what} have changed" for what in _changed_lists(record, lists)]
-    needs = [need for need in needs_of(recipe, stage) if need != "split" or lists is None]
-    if lists is not None or stage == "split":
-        made_from = record["needs"]
-        found += [f"{need} is another" for need in needs if made_from.get(need) != key_with(recipe, need, lists)]
-    if found:
-        return in_brief(found)
-    return "made by another recipe" if lists is not None or stage in ("data", "split") else "the split runs first"
+    needs, made_from = needs_of(recipe, stage), record["needs"]
+    read = [need for need in needs if need != "split" or lists is None]  # the split's lists count, not its files
+    found += [f"{need} is another" for need in read if made_from.get(need) != key_with(recipe, need, lists)]
+    return in_brief(found) if found else UNKNOWN
 
 
 def in_brief(found: list[str]) -> str:

@@ -21,7 +21,7 @@ from scaseg_cli.results.console import say_plainly
 from scaseg_cli.stages.graph import STAGES, needs_of
 from scaseg_cli.stages.kept import all_kept, find_kept, make_place, undo
 from scaseg_cli.stages.keys import hash_once, is_as_written, is_done, lists_of, outside_files, sections_of, stage_key
-from scaseg_cli.stages.reasons import sections_then, what_changed, why_broken, why_other
+from scaseg_cli.stages.reasons import UNKNOWN, sections_then, what_changed, why_broken, why_other
 from scaseg_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
-
-
-_PLAIN = ("made by another recipe", "the split runs first")  # reasons that say no more than the error
 
 
 def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
@@ -58,7 +55,7 @@ def require(recipe: Recipe, run: RunDir, *stages: str) -> None:
             if changed is not None:
                 raise ScasegError(f"{run.path / stage} is out of date: {changed}", command)
             why = why_other(recipe, stage, record, lists_of(recipe, run), sections_then(run, stage, record))
-            detail = "" if why in _PLAIN else f": {why}"
+            detail = f": {why}" if why != UNKNOWN else ""
             raise ScasegError(
                 f"{run.path / stage} was made by another recipe{detail}",
                 f"{command} Or choose another folder with --work-dir.",

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scaseg_cli import pipeline
-from scaseg_cli.recipe import load_recipe
+from scaseg_cli.recipe import load_recipe, recipe_of, save_recipe
 from scaseg_cli.results.table import Column, Table, paths_of, write
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import STAGES, recording, stages_for
+from scaseg_cli.stages.kept import all_kept
 
 
 def states(run: RunDir, *changes: str) -> dict[str, Any]:
@@ -73,3 +76,26 @@ def test_a_run_that_is_up_to_date_does_nothing_and_has_its_result(tmp_path: Path
     assert [shown.as_json_value() for shown in reports[-1].tables] == [table.as_json_value()]
     assert reports[-1].wrote == paths_of(run.path / "evaluation", "results")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_recipe_that_is_up_to_date_becomes_the_run_folders_own(tmp_path: Path) -> None:
+    """A command that was killed may have left the recipe that it was about to run."""
+    run, recipe = RunDir(tmp_path), load_recipe("shapes-zps")
+    finished(run)
+    save_recipe(load_recipe("shapes-zps", ("union.iterations=7",)), run.recipe_file)
+    pipeline.run_all(recipe, run)
+    assert recipe_of(tmp_path) == recipe
+
+
+def test_a_kept_result_is_put_back_and_what_runs_says_why(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run, other = RunDir(tmp_path), load_recipe("shapes-zps", ("union.iterations=7",))
+    finished(run)
+    for stage in ("union", "evaluation"):
+        with recording(other, run, stage):
+            pass
+    said = capfd.readouterr().err.splitlines()
+    assert said == ["union: union.iterations was 300, is 7", "evaluation: union is another"]
+    reports = pipeline.run_all(load_recipe("shapes-zps"), run)
+    assert {report.summary["ran"] for report in reports} == {False}
+    assert "union: the kept result of this recipe is back" in capfd.readouterr().err
+    assert {kept.stage for kept in all_kept(run)} == {"union", "evaluation"}

@@ -90,8 +90,8 @@ def test_a_changed_or_missing_outside_file_is_named(run: RunDir, tmp_path: Path)
 def test_what_waits_for_another_split_says_so(run: RunDir) -> None:
     found = why(run, "split.unseen=[red ring]", "base.iterations=5")
     assert found["split"].startswith("split.unseen was ")
-    assert found["embeddings"] == "the split runs first"
-    assert found["base"] == "base.iterations was 400, is 5"
+    assert found["embeddings"] == "split is another"
+    assert found["base"] == "base.iterations was 400, is 5; split is another; embeddings is another"
 
 
 def test_a_record_of_an_older_version_takes_the_folders_recipe(run: RunDir) -> None:
