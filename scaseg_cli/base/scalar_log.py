@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,10 +21,8 @@ class ScalarLog:
         self._writer: Any = None
 
     def begin(self, start: int) -> None:
-        """Begin after ``start`` steps: what an interrupted training logged after them is dropped, with 0 all of it."""
+        """Begin after ``start`` steps. TensorBoard drops what an earlier training logged after them; its files stay."""
         self._start = start
-        if start == 0 and self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, figures: Mapping[str, float], step: int) -> None:
         """Log the figures of a step, by name."""
@@ -39,7 +36,7 @@ class ScalarLog:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # takes half a second to import
 
-            self._writer = SummaryWriter(str(folder), purge_step=self._start + 1 if self._start else None)
+            self._writer = SummaryWriter(str(folder), purge_step=self._start + 1 if self._start else 0)
         return self._writer
 
     def close(self) -> None:

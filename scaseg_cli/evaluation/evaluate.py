@@ -63,6 +63,7 @@ class _Answer(NamedTuple):
     scored: ScoredSet
     scores: Scores
     picture: list[ExampleRow]
+    nothing: str | None
 
 
 def evaluate(recipe: Recipe, run: RunDir) -> StageReport:
@@ -101,7 +102,9 @@ def evaluate_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
         scores = score(scored, list(zip(recipes, candidates, strict=True)))
         columns = [request.shown for _, request in requests]
         pictures = draw_rows(scored, list(zip(recipes, columns, strict=True)))
-        return [_Answer(scored, *found) for found in zip(scores, pictures, strict=True)]
+        # Another pass that cells of an ablation do without, since most of them find something.
+        nothing = _why_nothing(scored, scores[0], requests[0][1].rows) if len(requests) == 1 else None
+        return [_Answer(scored, *found, nothing) for found in zip(scores, pictures, strict=True)]
 
     return share_pass([_evaluation(*cell) for cell in cells], one_pass)
 
@@ -118,14 +121,11 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
     outputs = [path for stem in stems for path in paths_of(folder, stem)]
     outputs += [run.examples_file, run.image_counts_file]
     with recording(recipe, run, "evaluation", *outputs) as summary:
-        (scored, (summaries, counts), picture), summary.waited = yield _Request(rows, shown)
+        (scored, (summaries, counts), picture, nothing), summary.waited = yield _Request(rows, shown)
         table = result_table(recipe.name, scored.measure, len(scored.images.images), rows, summaries)
         main = next(row for row in reversed(rows) if row.setting != "control" and row.name != "last")
         title = f"{main.setting}, {main.model}: by class"
         table.notes.extend(advice(rows, summaries, recipe.evaluation.increments))
-        if all(one.seen == 0 and not one.unseen > 0 for one in summaries.values()):
-            reason = why_nothing(scored, rows[0].candidate, scored.images.images)
-            table.notes.append(f"All figures are 0: {reason}")
         write(table, folder, "results")
         write(class_table(title, scored.measure, summaries[main.name], scored.classes.names), folder, "per-class")
         intervals = interval_table(scored.measure, rows, summaries, Bootstrap(scored.measure, counts))
@@ -136,8 +136,17 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
             write(neighbours, folder, "neighbours")
         save_examples(recipe, run, scored, shown, picture)
         summary.update({row.name: summaries[row.name].as_json_value() for row in rows})
+    if nothing is not None:  # not in the file, which is the same as that of an ablation's cell
+        table.notes.append(f"All figures are 0: {nothing}")
     tables = [table, intervals, *([neighbours] if neighbours is not None else [])]
     return StageReport("evaluation", tables, outputs, None, dict(summary))
+
+
+def _why_nothing(scored: ScoredSet, scores: Scores, rows: Sequence[ScoredRow]) -> str | None:
+    """Why all figures of a run are 0; None if one is not."""
+    if any(one.seen != 0 or one.unseen > 0 for one in scores.summaries.values()):
+        return None
+    return why_nothing(scored, rows[0].candidate, scored.images.images)
 
 
 def _write_counts(run: RunDir, scored: ScoredSet, counts: dict[str, ImageCounts]) -> None:
