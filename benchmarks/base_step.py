@@ -10,7 +10,6 @@ backward, update.
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -28,6 +27,7 @@ from scaseg_cli.base.backbones import IMAGENET_MEAN, IMAGENET_STD, resnet_maps
 from scaseg_cli.base.dataset import collate
 from scaseg_cli.base.mask2former import head_config, matching_config, resnet_config
 from scaseg_cli.base.network import build_network
+from scaseg_cli.base.precision import wrapper_type
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.tasks import ZPS
@@ -48,6 +48,7 @@ RECIPES = {"small": "shapes-zps", "published": "coco-zps"}
 NUM_SEEN = {"small": 32, "published": 119}
 PER_GPU = 2  # the published batch of 16 images on the eight GPUs of the published recipe
 ON_CPU = {"small": 8, "published": 1}
+FORMS = ("TF32", "bf16", "compiled")  # of the step with V2C on a GPU
 
 
 def recipe_of(size: str) -> Recipe:
@@ -112,13 +113,19 @@ def our_network(recipe: Recipe, num_seen: int, device: str, aligned: bool) -> nn
     return build_network(recipe.base, seen_SC, clip, ZPS)
 
 
-def step_of(network: nn.Module, batch: dict[str, Any], base: Base, device: str) -> Any:
+def step_of(network: nn.Module, batch: dict[str, Any], base: Base, device: str, form: str = "") -> Any:
     """Return a function that takes one training step through mmengine, as training does."""
     network = network.to(device).train()
-    optimizer = {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay}
+    optimizer = {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay, "fused": True}
     clipping = {"max_norm": base.clip_grad, "norm_type": 2}
-    wrapper = build_optim_wrapper(network, {"type": "OptimWrapper", "optimizer": optimizer, "clip_grad": clipping})
-    return partial(cast("Any", network).train_step, batch, wrapper)
+    own = wrapper_type("bf16" if form == "bf16" else "off", device)
+    wrapper = build_optim_wrapper(network, {**own, "optimizer": optimizer, "clip_grad": clipping})
+
+    def step() -> None:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = form == "TF32"
+        cast("Any", network).train_step(batch, wrapper)
+
+    return step
 
 
 def measure(options: argparse.Namespace) -> Outcome:
@@ -136,7 +143,11 @@ def measure(options: argparse.Namespace) -> Outcome:
         "as before": (our_network(recipe, num_seen, options.device, aligned=True), batch),
     }
     match_as_before(ways["as before"][0].head)
-    steps = {name: step_of(network, data, recipe.base, options.device) for name, (network, data) in ways.items()}
+    if options.device == "cuda" or options.rehearse:
+        for name in FORMS:
+            ways[name] = (our_network(recipe, num_seen, options.device, aligned=True), batch)
+        ways["compiled"][0].head.compile_parts()
+    steps = {name: step_of(network, data, recipe.base, options.device, name) for name, (network, data) in ways.items()}
     timings, unit = in_turns(steps, rounds, options.device), seconds_of(options.device)
     return Outcome(
         benchmark="base_step",
@@ -150,6 +161,7 @@ def measure(options: argparse.Namespace) -> Outcome:
             f"cosine classifier without V2C, {unit} per step": timings.median("without V2C"),
             f"with V2C, {unit} per step": timings.median("with V2C"),
             f"with V2C, matched as before, {unit} per step": timings.median("as before"),
+            **{f"with V2C, {name} / float32": timings.ratio(name, "with V2C") for name in FORMS if name in ways},
             "without V2C / plain": timings.ratio("without V2C", "plain"),
             "with V2C, now / matched as before": timings.ratio("with V2C", "as before"),
         },

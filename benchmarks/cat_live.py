@@ -62,12 +62,12 @@ def make_recipe(size: str, device: str, root: Path) -> Recipe:
     return load_recipe(RECIPES[size], (*sets, *own, *random, f"gpus={int(device == 'cuda')}", "base.workers=0"))
 
 
-def write_images(root: Path, size: str, num_images: int = NUM_IMAGES) -> None:
+def write_images(root: Path, size: str, num_images: int = NUM_IMAGES, num_validation: int = 2) -> None:
     """Write training and validation images with COCO's categories; no training image has an unseen class."""
     categories = list(coco_panoptic())
     seen = [category.id for category in categories if category.name not in COCO_ZPS]
     write_scenes(root, "train", range(1, num_images + 1), IMAGES[size], categories, seen)
-    write_scenes(root, "val", range(1001, 1003), IMAGES[size], categories, seen)
+    write_scenes(root, "val", range(100_001, 100_001 + num_validation), IMAGES[size], categories, seen)
 
 
 def finish_stages(recipe: Recipe, run: RunDir, num_queries: int) -> ClassList:
@@ -91,11 +91,13 @@ def finish_stages(recipe: Recipe, run: RunDir, num_queries: int) -> ClassList:
 
 
 @contextmanager
-def finished_run(size: str, device: str, num_images: int = NUM_IMAGES) -> Iterator[tuple[Recipe, RunDir, ClassList]]:
+def finished_run(
+    size: str, device: str, num_images: int = NUM_IMAGES, num_validation: int = 2
+) -> Iterator[tuple[Recipe, RunDir, ClassList]]:
     """Make a recipe and a run folder for stage 2; both are removed when the block ends."""
     with tempfile.TemporaryDirectory(prefix="scaseg-benchmark-") as folder:
         root = Path(folder)
-        write_images(root / "data", size, num_images)
+        write_images(root / "data", size, num_images, num_validation)
         recipe, run = make_recipe(size, device, root / "data"), RunDir(root / "run")
         yield recipe, run, finish_stages(recipe, run, NUM_QUERIES[size])
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.attention_operators import function_for, operator_for
-from scaseg_cli.base.deformable_attention import ByLevel, BySparseMatrix
+from scaseg_cli.base.deformable_attention import ByLevel, BySparseMatrix, compiled_attention
 
 mmcv_ops.install()
 
@@ -68,6 +68,13 @@ def plain(values: Tensor, sizes: Tensor, places: Tensor, weights: Tensor) -> Ten
     return found
 
 
+def by_level(values: Tensor, sizes: Tensor, places: Tensor, weights: Tensor) -> Tensor:
+    """Deformable attention in plain PyTorch, in the form for GPUs on any device."""
+    levels = [(rows, columns) for rows, columns in sizes.tolist()]
+    found: Tensor = ByLevel.apply(values, places, weights, levels)  # type: ignore[no-untyped-call]
+    return found
+
+
 def compiled(values: Tensor, sizes: Tensor, places: Tensor, weights: Tensor) -> Tensor:
     """Deformable attention by mmcv's compiled operator."""
     starts = torch.cat([sizes.new_zeros(1), sizes.prod(1).cumsum(0)[:-1]])
@@ -110,6 +117,11 @@ def measure(options: argparse.Namespace) -> Outcome:
         forms[operator.package] = function
     if options.device == "cuda" and mmcv_ops.compiled():
         forms["compiled operator"] = compiled
+    if options.device == "cuda" or options.rehearse:
+        forms["plain PyTorch, compiled"] = lambda values, sizes, places, weights: compiled_attention()(
+            values, [(rows, columns) for rows, columns in sizes.tolist()], places, weights
+        )
+        forms["level by level"] = by_level
     ways = {name: forward_and_backward(form, inputs) for name, form in forms.items()}
     timings = in_turns(ways, options.rounds or (50 if options.device == "cuda" else 5), options.device)
     figures = {f"{name}, {seconds_of(options.device)}": timings.median(name) for name in forms}

@@ -76,12 +76,13 @@ def outcome_from(value: Mapping[str, Any]) -> Outcome:
 
 
 def options_of(description: str, devices: Sequence[str], arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the options ``device``, ``size``, ``rounds`` and ``json`` of a benchmark that runs on ``devices``."""
+    """Parse the options of a benchmark that runs on ``devices``: device, size, rounds, json and rehearse."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--device", choices=devices, default="cpu")
     parser.add_argument("--size", choices=("small", "published"), default="small")
     parser.add_argument("--rounds", type=int, help="number of timed rounds; the default depends on the size")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument("--rehearse", action="store_true", help="take the forms for a GPU on the CPU too")
     options = parser.parse_args(arguments)
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds takes a number of at least 1")

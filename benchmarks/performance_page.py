@@ -16,6 +16,8 @@ TITLES = {
     "training_views": "Training views through a worker",
     "cat_live": "An iteration of stage 2",
     "deformable_attention": "Deformable attention",
+    "query_pass": "The query pass",
+    "evaluation_pass": "Evaluation",
     "embed_classes": "Class embeddings",
     "panoptic_quality": "Panoptic quality",
     "semantic_scoring": "Scoring semantic classifiers",

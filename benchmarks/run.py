@@ -2,9 +2,14 @@
 
     python benchmarks/run.py
     python benchmarks/run.py --device cuda
+    python benchmarks/run.py --device cuda --rehearse
 
 The results are kept as data in docs/performance.json. A later run replaces only what it measures again, so figures of a
 GPU are added to those of a CPU. The machine must be otherwise idle for the figures to be meaningful.
+
+On a GPU all benchmarks together take at most six minutes: what does not finish in time is left out. ``--rehearse`` runs
+the same benchmarks at their small size on a CPU, in all forms, and writes no figures: it says whether the run would
+pass on a GPU.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +46,8 @@ PLAN: dict[str, tuple[tuple[str, str], ...]] = {
         ("cat_live", "published"),
         ("deformable_attention", "published"),
         ("embed_classes", "small"),
+        ("query_pass", "small"),
+        ("evaluation_pass", "small"),
         ("panoptic_quality", "published"),
         ("semantic_scoring", "small"),
         ("semantic_scoring", "published"),
@@ -48,23 +56,32 @@ PLAN: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "cuda": (
         ("base_step", "published"),
-        ("cat_live", "published"),
         ("deformable_attention", "published"),
+        ("query_pass", "published"),
+        ("evaluation_pass", "published"),
+        ("cat_live", "published"),
         ("embed_classes", "published"),
     ),
 }
+ON_GPU_SECONDS = 360
 NAMES = tuple(dict.fromkeys(name for plan in PLAN.values() for name, _ in plan))
 
 
-def run_one(name: str, device: str, size: str) -> Outcome:
+def run_one(name: str, device: str, size: str, *more: str, seconds: float | None = None) -> Outcome:
     """Run one benchmark in its own process.
 
     Raises:
-        ScasegError: the benchmark failed; its output says why.
+        ScasegError: the benchmark failed, and its output says why; or it took more than ``seconds``.
     """
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--device", device, "--size", size, "--json"]
     command += ["--rounds", str(ROUNDS[name])] if name in ROUNDS else []
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    command += more
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise ScasegError(
+            f"the benchmark {name} was ended: all together may take {ON_GPU_SECONDS} s", f"Run it alone: --only {name}"
+        ) from error
     if done.returncode:
         raise ScasegError(f"the benchmark {name} ended with code {done.returncode}", "See its output above.")
     return outcome_from(json.loads(done.stdout.splitlines()[-1]))
@@ -87,21 +104,41 @@ def replaced_in(outcomes: Iterable[Outcome], new: Outcome) -> list[Outcome]:
     return sorted(kept.values(), key=lambda o: (NAMES.index(o.benchmark), o.device, o.size == "published"))
 
 
+def rehearse(names: Sequence[str]) -> int:
+    """Run benchmarks once on the CPU at their small size, in all forms; return the exit code."""
+    try:
+        outcomes = []
+        for name in names:
+            say_plainly(f"rehearsing {command_of(name, 'cpu', 'small')} --rehearse")
+            outcomes.append(run_one(name, "cpu", "small", "--rehearse", "--rounds", "1"))
+    except ScasegError as error:
+        say_plainly(f"error: {error}")
+        return 2
+    for outcome in outcomes:
+        say_plainly(f"{outcome.benchmark}: {len(outcome.figures)} figures")
+    page(outcomes)
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks and write the page; return the exit code. A later failure keeps what was measured."""
     parser = argparse.ArgumentParser(description="Run the benchmarks; write docs/performance.md.")
     parser.add_argument("--device", choices=tuple(PLAN), default="cpu")
     parser.add_argument("--only", choices=NAMES, action="append", help="run this benchmark only; may be repeated")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write; its figures go beside it as JSON")
+    parser.add_argument("--rehearse", action="store_true", help="take the plan's branches on a CPU, at small sizes")
     options = parser.parse_args(arguments)
+    chosen = [(name, size) for name, size in PLAN[options.device] if not options.only or name in options.only]
+    if options.rehearse:
+        return rehearse([name for name, _ in chosen])
     data = options.page.with_suffix(".json")
     try:
         outcomes = read_outcomes(data)
-        for name, size in PLAN[options.device]:
-            if options.only and name not in options.only:
-                continue
+        end = time.monotonic() + ON_GPU_SECONDS if options.device == "cuda" else None
+        for name, size in chosen:
             say_plainly(command_of(name, options.device, size))
-            outcomes = replaced_in(outcomes, run_one(name, options.device, size))
+            left = max(1.0, end - time.monotonic()) if end is not None else None
+            outcomes = replaced_in(outcomes, run_one(name, options.device, size, seconds=left))
             write_json(data, {"outcomes": [outcome.as_json_value() for outcome in outcomes]})
             write_text(options.page, page(outcomes))
     except ScasegError as error:

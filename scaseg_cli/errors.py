@@ -61,7 +61,8 @@ def explained(error: BaseException) -> ScasegError | None:
     if _is_memory(error):
         return ScasegError(
             f"out of memory: {str(error).splitlines()[0] if str(error) else 'none is left'}",
-            "For train-base, --set base.accumulate=2 or more, or base.amp=bf16. Otherwise use smaller batches.",
+            "For train-base, use --set base.amp=bf16, base.accumulate=2, a smaller base.crop or base.batch_size. "
+            "For other stages, use a smaller queries.batch_size, cat.batch_size or evaluation.batch_size.",
         )
     if isinstance(error, ImportError) and ".so" in str(error):
         return ScasegError(

@@ -24,19 +24,22 @@ from torch.autograd.function import once_differentiable
 from scaseg_cli.base.attention_operators import function_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 with warnings.catch_warnings():  # the first sparse matrix says once that they are in beta
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], [], [], (1, 1), check_invariants=False)
 
 
-def deformable_attention(values_BSMD: Tensor, sizes_L2: Tensor, places: Tensor, weights: Tensor) -> Tensor:
+Sizes = list[tuple[int, int]]
+
+
+def deformable_attention(values_BSMD: Tensor, sizes_L2: Tensor | Sizes, places: Tensor, weights: Tensor) -> Tensor:
     """Sum the values at the places, weighted: [B, Q, M * D], float32 at least.
 
     Args:
         values_BSMD: values of all levels, one after the other.
-        sizes_L2: height and width of each level.
+        sizes_L2: height and width of each level; as a tensor on a GPU, the host waits to read it.
         places: x and y [B, Q, M, L, P, 2], 0..1 from the outer border to the outer border; values outside are 0.
         weights: [B, Q, M, L, P].
     """
@@ -44,11 +47,29 @@ def deformable_attention(values_BSMD: Tensor, sizes_L2: Tensor, places: Tensor, 
     inputs = values_BSMD.to(dtype), places.to(dtype), weights.to(dtype)
     operator = _operator(values_BSMD.device.type)
     if operator is not None:
-        return operator(inputs[0].contiguous(), sizes_L2.long(), inputs[1].contiguous(), inputs[2].contiguous())
-    sizes = [(int(height), int(width)) for height, width in sizes_L2.tolist()]
+        on_device = torch.as_tensor(sizes_L2, device=values_BSMD.device)
+        return operator(inputs[0].contiguous(), on_device.long(), inputs[1].contiguous(), inputs[2].contiguous())
+    listed = sizes_L2.tolist() if isinstance(sizes_L2, Tensor) else sizes_L2
+    sizes = [(int(height), int(width)) for height, width in listed]
     form = BySparseMatrix if values_BSMD.device.type == "cpu" else ByLevel
     found: Tensor = form.apply(*inputs, sizes)  # type: ignore[no-untyped-call]
     return found
+
+
+def plain_attention(values_BSMD: Tensor, sizes: Sizes, places: Tensor, weights: Tensor) -> Tensor:
+    """Compute `deformable_attention` by operations that torch differentiates, and compiles, itself."""
+    dtype = torch.promote_types(torch.promote_types(values_BSMD.dtype, places.dtype), torch.float32)
+    batch, _, heads, width = values_BSMD.shape
+    found = values_BSMD.new_zeros((batch * heads, width, places.shape[1]), dtype=dtype)
+    for values, grid, weight, _, _ in _levels(values_BSMD.to(dtype), places.to(dtype), weights.to(dtype), sizes):
+        found = found + (F.grid_sample(values, grid, align_corners=False) * weight).sum(-1)
+    return found.view(batch, heads * width, -1).transpose(1, 2)
+
+
+@cache
+def compiled_attention() -> Callable[[Tensor, Sizes, Tensor, Tensor], Tensor]:
+    """`plain_attention`, compiled for each shape that it meets (`base.compile`)."""
+    return torch.compile(plain_attention, dynamic=False)
 
 
 _operator = cache(function_for)  # of a type of device: what is installed does not change

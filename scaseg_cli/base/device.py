@@ -64,6 +64,7 @@ def choose_device(recipe: Recipe, named: str | torch.device | None = None) -> to
     if recipe.deterministic != torch.are_deterministic_algorithms_enabled():  # the call imports torch's compiler
         torch.use_deterministic_algorithms(recipe.deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = recipe.base.tf32
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     return device

@@ -21,6 +21,7 @@ from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.deformable_attention import deformable_attention
 from scaseg_cli.base.mask_points import AnyPoints, MaskPoints
 from scaseg_cli.base.matching import CostWeights, Pairs, assigned, costs
+from scaseg_cli.base.pixel_decoder import PixelDecoder
 
 mmcv_ops.install()  # before any import of mmdet's models
 
@@ -67,6 +68,7 @@ class CosineHead(Mask2FormerHead):
     points: type[MaskPoints] = AnyPoints
 
     def __init__(self, classifier: CosineClassifier, **mask2former: Any) -> None:
+        mask2former["pixel_decoder"]["type"] = PixelDecoder
         super().__init__(**mask2former)
         self.cls_embed = classifier
         self._pairs: Pairs | None = None
@@ -76,6 +78,13 @@ class CosineHead(Mask2FormerHead):
     def _forward_head(self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: Any) -> Any:
         self._visual = self.transformer_decoder.post_norm(decoder_out)
         return super()._forward_head(decoder_out, mask_feature, attn_mask_target_size)
+
+    def compile_parts(self) -> None:
+        """Compile the deformable attention, the mask head and the class projector (`base.compile`)."""
+        for layer in self.pixel_decoder.encoder.layers:
+            layer.self_attn.is_compiled = True
+        self.mask_embed.compile()
+        self.cls_embed.projector.compile()
 
     def loss(self, features: Any, samples: Sequence[Annotated], *_train_cfg: Any) -> dict[str, Tensor]:
         """Compute Mask2Former's losses of all decoder layers, from the arguments of the host's head.

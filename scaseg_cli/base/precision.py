@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 
 from scaseg_cli.errors import ScasegError
@@ -34,7 +34,25 @@ def check_precision(recipe: Recipe) -> None:
         raise ScasegError("this GPU does not support bf16", "Use --set base.amp=fp16, or off.")
 
 
-class Bf16OptimWrapper(OptimWrapper):
+class _Unread:
+    """Clips gradients without reading their norm, for which the host would wait; mmengine reads it for its logs."""
+
+    def _clip_grad(self) -> None:
+        groups = self.optimizer.param_groups  # type: ignore[attr-defined]
+        parameters = [p for group in groups for p in group["params"] if p.requires_grad and p.grad is not None]
+        if parameters:
+            self.clip_func(parameters, **self.clip_grad_kwargs)  # type: ignore[attr-defined]
+
+
+class PlainOptimWrapper(_Unread, OptimWrapper):
+    """Optimizer steps in float32."""
+
+
+class Fp16OptimWrapper(_Unread, AmpOptimWrapper):
+    """Optimizer steps in fp16 with loss scaling, whose scale the host reads."""
+
+
+class Bf16OptimWrapper(PlainOptimWrapper):
     """Optimizer steps in bf16 on any device. bf16 has the exponent range of float32 and needs no loss scaling.
 
     Args:
@@ -53,10 +71,15 @@ class Bf16OptimWrapper(OptimWrapper):
             yield
 
 
+def half_precision(amp: str) -> torch.dtype | None:
+    """The type of 16 bits that ``amp`` means; None if it is off."""
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(amp)
+
+
 def wrapper_type(amp: str, device: str) -> dict[str, Any]:
     """mmengine's configuration of the optimizer wrapper for ``amp``: off, bf16 or fp16."""
     if amp == "bf16":
         return {"type": Bf16OptimWrapper, "device": device}
     if amp == "fp16":
-        return {"type": "AmpOptimWrapper", "dtype": "float16"}
-    return {"type": "OptimWrapper"}
+        return {"type": Fp16OptimWrapper, "dtype": "float16"}
+    return {"type": PlainOptimWrapper}

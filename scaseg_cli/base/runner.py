@@ -98,7 +98,7 @@ def _optimizer(base: Base, device: str) -> dict[str, Any]:
     wrapper: dict[str, Any] = {
         **wrapper_type(base.amp, device),
         "accumulative_counts": base.accumulate,
-        "optimizer": {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay},
+        "optimizer": {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay, "fused": True},
         "paramwise_cfg": {
             "custom_keys": {
                 "backbone": {"lr_mult": base.backbone_rate, "decay_mult": 1.0},

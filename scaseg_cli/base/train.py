@@ -17,7 +17,7 @@ from scaseg_cli.base.foreign_checkpoint import read_foreign
 from scaseg_cli.base.hooks import Progress, last_losses
 from scaseg_cli.base.initial_weights import has_backbone, load_initial, tell_initial
 from scaseg_cli.base.network import build_network, host_module, load_backbone, synchronise_norms
-from scaseg_cli.base.precision import check_precision
+from scaseg_cli.base.precision import check_precision, half_precision
 from scaseg_cli.base.runner import build_runner
 from scaseg_cli.base.segmentor import save_base
 from scaseg_cli.base.validation import Validation, validation_table
@@ -207,10 +207,14 @@ def _network(recipe: Recipe, run: RunDir, world: World) -> AlignedNetwork:
     if recipe.base.v2c.enabled:
         clip = load_clip(recipe.clip).to(world.device)
         check_encoder(embeddings, clip)
+        if world.device.type == "cuda":
+            clip.compute_in(half_precision(recipe.base.amp))
     torch.manual_seed(recipe.seed)
     seen_SC, synonyms = embeddings.first(num_seen)
     network = build_network(recipe.base, seen_SC, clip, task_of(recipe), synonyms)
     _load_weights(recipe, run, network, world)
+    if recipe.base.compile:
+        network.head.compile_parts()  # later stages meet images of many sizes, each of which would be compiled
     if recipe.base.backbone.sync_norm:
         synchronise_norms(network, world.device)
     return network
@@ -242,4 +246,5 @@ def _loader(recipe: Recipe, run: RunDir, world: World, start: int) -> DataLoader
         collate_fn=collate,
         num_workers=base.workers,
         persistent_workers=base.workers > 0,
+        pin_memory=world.device.type == "cuda",  # the host then does not wait for the copies
     )

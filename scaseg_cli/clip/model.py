@@ -49,6 +49,7 @@ class ClipModel:
         self.mean_colour: tuple[float, float, float] = (red, green, blue)
         self._mean = torch.tensor(self.mean_colour)[:, None, None]
         self._std = torch.tensor([float(value) for value in preprocess["std"]])[:, None, None]
+        self._half: torch.dtype | None = None
         self._fast_layout = _is_convolutional(module)
         if self._fast_layout:
             self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -63,6 +64,10 @@ class ClipModel:
         """Move the weights to ``device`` and return self."""
         self._module.to(device)
         return self
+
+    def compute_in(self, half: torch.dtype | None) -> None:
+        """Let `encode_image` compute in 16 bits; None: in float32. The weights, and the embeddings, stay in float32."""
+        self._half = half
 
     @cached_property
     def fingerprint(self) -> str:
@@ -96,7 +101,9 @@ class ClipModel:
             images = (images - self._mean.to(self.device)) / self._std.to(self.device)
             if self._fast_layout:
                 images = images.contiguous(memory_format=torch.channels_last)
-            return F.normalize(self._module.encode_image(images).float(), dim=-1)  # type: ignore[operator]
+            with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
+                encoded = self._module.encode_image(images)  # type: ignore[operator]
+            return F.normalize(encoded.float(), dim=-1)
 
     def resized(self, images_B3HW: Tensor) -> Tensor:
         """Resize whole images to CLIP's square, float32 [B, 3, S, S] on its device, unless they have that size."""

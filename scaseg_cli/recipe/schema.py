@@ -246,6 +246,8 @@ class Base(Section):
     steps: list[Fraction] = Field([0.9, 0.95], description="fractions of the schedule at which the rate drops tenfold")
     warmup: Count = Field(0, description="iterations of linear warm-up")
     amp: Literal["off", "bf16", "fp16"] = "off"
+    tf32: bool = Field(False, description="TF32 in matrix products and convolutions on GPUs: faster, with fewer digits")
+    compile: bool = Field(False, description="compile the deformable attention and the heads; needs a C++ compiler")
     workers: Count = Field(4, description="data loading workers per process")
     checkpoint_every: Positive = 5000
     log_every: Positive = 50

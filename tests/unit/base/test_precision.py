@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from base_world import base, clip, fresh_network, losses_of, stripes, vectors_NC
+from base_world import base, clip, fresh_network, losses_of, recipe, stripes, vectors_NC
 from torch import Tensor
 
 from scaseg_cli.base import head
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
+from scaseg_cli.base.device import choose_device
 from scaseg_cli.base.matching import costs
+from scaseg_cli.base.precision import half_precision
 from scaseg_cli.base.v2c import SegmentMap, V2CAlignment
+from scaseg_cli.clip.load import load_clip
+from scaseg_cli.recipe import load_recipe
 from scaseg_cli.tasks import ZPS, ZSS, Task
 
 
@@ -58,3 +62,24 @@ def test_the_alignment_is_in_float32() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         within = loss()
     assert torch.equal(within, loss())
+
+
+def test_clip_computes_in_16_bits_where_it_is_told_to_and_gives_float32() -> None:
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    model = load_clip(recipe().clip)
+    exact, fingerprint = model.encode_image(images), model.fingerprint
+    model.compute_in(half_precision("bf16"))
+    found = model.encode_image(images)
+    assert found.dtype is torch.float32
+    assert not torch.equal(found, exact)
+    assert float((found * exact).sum(1).min()) > 0.99
+    model.compute_in(half_precision("off"))
+    assert torch.equal(model.encode_image(images), exact)
+    assert model.__dict__.pop("fingerprint") == fingerprint == model.fingerprint  # of the weights, which stay
+
+
+def test_tf32_is_off_unless_the_recipe_asks() -> None:
+    flags = torch.backends.cuda.matmul, torch.backends.cudnn
+    for changes, is_on in (((), False), (("base.tf32=true",), True), ((), False)):
+        choose_device(load_recipe("shapes-zps", ("threads=null", *changes)))
+        assert [flag.allow_tf32 for flag in flags] == [is_on] * 2

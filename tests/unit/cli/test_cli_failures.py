@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from scaseg_cli.cli import failures
 from scaseg_cli.cli.options import Options
@@ -53,6 +54,14 @@ def test_what_the_system_refuses_is_no_bug(error: Exception, expected: str) -> N
     assert told is not None
     assert told.message.startswith(expected)
     assert told.hint
+
+
+def test_a_full_gpu_is_no_bug_and_the_hint_names_what_saves_memory() -> None:
+    told = explained(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nMore of it."))
+    assert told is not None
+    assert told.message == "out of memory: CUDA out of memory. Tried to allocate 20.00 MiB."
+    for key in ("base.crop", "base.batch_size", "base.accumulate", "base.amp", "queries.batch_size"):
+        assert key in str(told.hint)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EINVAL, "Invalid argument"), ImportError("no module x"), ValueError()])
