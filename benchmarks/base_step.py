@@ -121,9 +121,9 @@ def step_of(network: nn.Module, batch: dict[str, Any], base: Base, device: str, 
     own = wrapper_type("bf16" if form == "bf16" else "off", device)
     wrapper = build_optim_wrapper(network, {**own, "optimizer": optimizer, "clip_grad": clipping})
 
-    def step() -> None:
+    def step() -> Any:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = form == "TF32"
-        cast("Any", network).train_step(batch, wrapper)
+        return cast("Any", network).train_step(batch, wrapper)
 
     return step
 

@@ -18,7 +18,7 @@ from scaseg_cli.recipe.schema import ImageSet
 from scaseg_cli.split.unseen import COCO_ZPS
 from scaseg_cli.stages import require
 
-ONCE = argparse.Namespace(device="cpu", size="small", rounds=1, json=False)
+ONCE = argparse.Namespace(device="cpu", size="small", rounds=1, json=False, rehearse=False)
 
 
 def read(root: Path, name: str) -> Any:
@@ -194,7 +194,7 @@ def test_a_missing_gpu_is_said() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(ScasegError, match="no CUDA device"):
-        benchmark("base_step").measure(argparse.Namespace(device="cuda", size="small", rounds=1, json=False))
+        benchmark("base_step").measure(argparse.Namespace(device="cuda", size="small", rounds=1, json=False, rehearse=False))
 
 
 def test_a_map_of_segment_numbers_holds_the_masks_of_the_way_before(tmp_path: Path) -> None:
