@@ -194,7 +194,9 @@ def test_a_missing_gpu_is_said() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(ScasegError, match="no CUDA device"):
-        benchmark("base_step").measure(argparse.Namespace(device="cuda", size="small", rounds=1, json=False, rehearse=False))
+        benchmark("base_step").measure(
+            argparse.Namespace(device="cuda", size="small", rounds=1, json=False, rehearse=False)
+        )
 
 
 def test_a_map_of_segment_numbers_holds_the_masks_of_the_way_before(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_the_driver_keeps_earlier_figures(
 ) -> None:
     page, asked = tmp_path / "page.md", []
 
-    def run_one(name: str, device: str, size: str, seconds: float | None = None) -> Any:
+    def run_one(name: str, device: str, size: str, seconds: float | None = None) -> Any:  # noqa: ARG001
         asked.append((name, device, size))
         if name == "deformable_attention":
             raise ScasegError("it failed")
