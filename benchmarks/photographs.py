@@ -29,12 +29,9 @@ from scaseg_cli.results.console import say_plainly
 from scaseg_cli.results.table import read_table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import read_classes
-from scaseg_cli.stages import stages_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from scaseg_cli.recipe.schema import Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 FIGURES, PAGE = DOCS / "photographs.json", DOCS / "photographs-benchmark.md"
@@ -90,9 +87,10 @@ def random_vectors(folder: Path, recipe: str, root: Path, seed: int) -> Path:
     return path
 
 
-def figures_of(recipe: Recipe, run: RunDir) -> dict[str, Any]:
+def figures_of(job: Job) -> dict[str, Any]:
     """The tables of a finished run, the seconds of its stages, and what it was made with."""
-    records = {stage: run.record(stage) or {} for stage in stages_for(recipe)}
+    run = job.run
+    records = {stage: run.record(stage) or {} for stage in job.stages}
     evaluation = records["evaluation"]
     tables = {stem: read_table(run.results_file.with_stem(stem)).rows for stem in _STEMS}
     classes = read_classes(run)
@@ -113,7 +111,7 @@ def keep_finished(runs: Iterable[Run]) -> dict[str, Any]:
     found: dict[str, Any] = read_json(FIGURES, "the figures") if FIGURES.is_file() else {}
     for run in runs:
         if run.job.is_finished:
-            found[run.name] = figures_of(run.job.recipe, run.job.run)
+            found[run.name] = figures_of(run.job)
     if found:
         write_json(FIGURES, dict(sorted(found.items())))
     return found

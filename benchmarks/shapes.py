@@ -85,7 +85,13 @@ class Job:
     @property
     def is_finished(self) -> bool:
         """Whether all stages of the run are up to date."""
-        return all(is_done(self.recipe, self.run, stage) for stage in stages_for(self.recipe))
+        return all(is_done(self.recipe, self.run, stage) for stage in self.stages)
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages of the run, in order; only the embedded world's data is made by a stage."""
+        is_made = self.recipe.data.shapes is not None
+        return [stage for stage in stages_for(self.recipe) if stage != "data" or is_made]
 
 
 def make_jobs(
@@ -190,7 +196,7 @@ def read_results(jobs: Sequence[Job]) -> Results:
     """Read the results for the page from the records of the runs."""
     results = Results(task_of(jobs[0].recipe).measure)
     for job in jobs:
-        records = {stage: job.run.record(stage) or {} for stage in stages_for(job.recipe)}
+        records = {stage: job.run.record(stage) or {} for stage in job.stages}
         results.add(job.variant, job.seed, stage_key(job.recipe, job.run, "evaluation"), records)
     return results
 

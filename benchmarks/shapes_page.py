@@ -124,7 +124,7 @@ def compared(name: str, values: list[float], other: str, others: list[float], ti
     }
     said = [f"{word} in {count}" for word, count in counts.items() if count]
     said = [text.replace(" in ", f" *{other}* in " if i == 0 else " it in ") for i, text in enumerate(said)]
-    text = f"*{name.capitalize()}* is {' and '.join(said)} of {len(differences)} seeds; "
+    text = f"*{name[:1].upper()}{name[1:]}* is {' and '.join(said)} of {len(differences)} seeds; "
     text += f"the {'mean ' if len(differences) > 1 else ''}difference in {title} is {mean(differences):+.1f} points"
     if len(differences) > 1:
         text += f" ({min(differences):+.1f} to {max(differences):+.1f})"
