@@ -188,7 +188,7 @@ def _facts(of_recipe: Mapping[str, Runs]) -> Sequence[str]:
         "- Snapshots and increments were chosen on selection images; every figure is from the validation images. The "
         "better control is selected on the validation images, which favours it.",
         "- The recipes have the losses as published. *Additions*: reconstruction, mixup, pull 0.3 with k 1, unseen "
-        "weight 3, no unseen names in the generator's loss. *Random class vectors*: unit vectors that say nothing about "
+        "weight 3, no unseen names in the generator's loss. *Random class vectors*: unit vectors that say nothing of "
         "a class. *No ImageNet weights*: trained from scratch, the backbone at the full learning rate.",
     ]
 
