@@ -98,7 +98,8 @@ def _read_archive(path: Path) -> dict[str, Tensor]:
         ) from error
     except _DAMAGED as error:
         raise unreadable(path, error, _REMEDY) from error
-    return plain_state(state, path, _REMEDY)
+    # masks, which the architecture implies, hold infinite values
+    return plain_state({name: item for name, item in state.items() if not name.endswith("attn_mask")}, path, _REMEDY)
 
 
 def put_weights(module: nn.Module, weights: Weights) -> None:

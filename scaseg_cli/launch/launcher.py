@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+import time
 import traceback
 
 import torch
@@ -20,6 +21,10 @@ from torch.distributed.launcher.api import elastic_launch
 from torch.distributed.run import config_from_args, parse_args
 
 from scaseg_cli.launch import worker
+
+# Seconds before a failed process ends. When one is killed, the others fail at once, since it no longer answers. The
+# agent names the process that it finds first as the cause, which is to be the killed one.
+_BETWEEN = 1.0
 
 
 def main(recipe_file: str, folder: str, target: str, modules: str, *options: str) -> None:
@@ -54,6 +59,7 @@ def work(threads: int, recipe_file: str, folder: str, target: str) -> None:
     except Exception:
         traceback.print_exc()
         code = 1
+        time.sleep(_BETWEEN)
     if code:
         sys.exit(code)
 

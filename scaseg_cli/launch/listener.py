@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _ERROR, _PROGRESS = "scaseg-error ", "scaseg-progress "
 _LINE = re.compile(r"\[default(\d+)\]:(?:\[rank\d+\]: )?(.*)")
 _FAILED = re.compile(r"rank +: (\d+) \(local_rank: (\d+)\).*?exitcode +: (-?\d+)", re.DOTALL)
-_KILLED_BY_LAUNCHER = "forcefully exiting via"  # processes that did not end by themselves after another's failure
 _JOINED = re.compile(r"Timed out after .*?(\d+)/(\d+) clients joined")
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -108,9 +107,6 @@ class Listener:
         if not failed:
             return ScasegError(f"{self.stage}: the processes ended with exit code {code}", whole)
         rank, local, code = failed[-1]  # the root cause; local is the rank on this machine, which lines have
-        if _KILLED_BY_LAUNCHER not in launcher:
-            # A process that is killed makes the others fail too, which the launcher may notice at the same time.
-            rank, local, code = next((one for one in failed if one[2] == -signal.SIGKILL), failed[-1])
         if code == -signal.SIGKILL:
             return ScasegError(f"{self.stage}: process {rank} was killed; it may have run out of memory", whole)
         if code < 0:

@@ -54,7 +54,8 @@ def why_other(
         found += [f"{what} have changed" for what in _changed_lists(record, lists)]
     needs, made_from = needs_of(recipe, stage), record["needs"]
     read = [need for need in needs if need != "split" or lists is None]  # the split's lists count, not its files
-    found += [f"{need} is another" for need in read if made_from.get(need) != key_with(recipe, need, lists)]
+    # A stage that never ran has no key: data of one's own needs no stage.
+    found += [f"{need} is another" for need in read if made_from.get(need) not in (None, key_with(recipe, need, lists))]
     return in_brief(found) if found else UNKNOWN
 
 

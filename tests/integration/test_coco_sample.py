@@ -116,6 +116,7 @@ def test_both_photographs_hold_unseen_classes_of_the_published_split(
     outcome = scaseg(capfd, "split-dataset", "-r", "coco.yaml", "--set", "split.unseen=coco-zps")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
+        "split: split.unseen was unseen.txt, is coco-zps\n"
         "error: the split leaves no training image: all 1 hold segments of unseen classes; most often: "
         "grass-merged (1), sky-other-merged (1), tree-merged (1)\n"
         "Remove such classes from split.unseen, or add training images without them.\n"

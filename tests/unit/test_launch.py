@@ -81,15 +81,6 @@ def test_an_end_without_words(code: int, expected: str) -> None:
     assert listener(report=(2, code)).error(1).message == expected
 
 
-def test_a_killed_process_is_the_cause_of_what_others_fail_from() -> None:
-    both = REPORT.replace("-15 (pid: 11)", "-9 (pid: 11)").format(rank=1, local=1, code=1).splitlines()
-    said = ("[default1]:Traceback (most recent call last):", "[default1]:RuntimeError: Connection closed by peer")
-    assert listener(*said, *both).error(1).message == "base: process 0 was killed; it may have run out of memory"
-    by_launcher = "W0101 Unable to shutdown process 11 via Signals.SIGTERM, forcefully exiting via Signals.SIGKILL"
-    message = "base: process 1 failed: RuntimeError: Connection closed by peer"
-    assert listener(*said, by_launcher, *both).error(1).message == message
-
-
 def test_a_launcher_that_says_nothing() -> None:
     assert listener().error(3).message == "base: the processes ended with exit code 3"
 

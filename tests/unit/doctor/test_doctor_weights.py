@@ -73,7 +73,7 @@ def test_clips_of_other_kinds() -> None:
 
 
 def test_prompts(home: Path) -> None:
-    assert prompt_findings(load_recipe("coco-zps"), RUN)[0].found == "vild: 14 templates"
+    assert prompt_findings(load_recipe("coco-zps"), RUN)[0].found == "padding8: 8 templates"
     (home / "mine.txt").write_text("a photo of a {}\na {}\n")
     assert prompt_findings(load_recipe("coco-zps", ("embeddings.templates=mine.txt",)), RUN)[0].found.startswith(
         "mine.txt: 2"
