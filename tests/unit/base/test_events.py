@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ def _every(count: int, **changes: Any) -> Recipe:
 def test_tensorboard_drops_repeated_iterations_and_other_training_runs(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     _tell(_every(1), run, 0, 4)
+    time.sleep(1.0 - time.time() % 1.0)  # files of one second are read in the order of a counter's digits
     _tell(_every(1), run, 2, 5)  # the checkpoint was that of iteration 2
     assert _losses(run) == {0: 10.0, 1: 11.0, 2: 12.0, 3: 13.0, 4: 14.0}
     _tell(_every(1), run, 0, 1)
