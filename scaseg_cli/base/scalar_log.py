@@ -17,12 +17,13 @@ class ScalarLog:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder, self._start = folder, 0
+        self._folder = folder
+        self._purge: int | None = None  # the step from which TensorBoard drops what was logged before
         self._writer: Any = None
 
     def begin(self, start: int) -> None:
         """Begin after ``start`` steps. TensorBoard drops what an earlier training logged after them; its files stay."""
-        self._start = start
+        self._purge = start + 1 if start else 0
 
     def add(self, figures: Mapping[str, float], step: int) -> None:
         """Log the figures of a step, by name."""
@@ -36,7 +37,7 @@ class ScalarLog:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # takes half a second to import
 
-            self._writer = SummaryWriter(str(folder), purge_step=self._start + 1 if self._start else 0)
+            self._writer = SummaryWriter(str(folder), purge_step=self._purge)
         return self._writer
 
     def close(self) -> None:
