@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
-    Measure = Callable[[AlignedNetwork, World], "Figures"]
+    Measure = Callable[[AlignedNetwork, World, bool], "Figures"]
 
 
 class Figures(NamedTuple):
@@ -35,7 +35,7 @@ class Figures(NamedTuple):
 
     Attributes:
         seen, unseen, harmonic: the means over seen and unseen classes, and their harmonic mean.
-        reason: if all are zero, why nothing was found; else None.
+        reason: if all are zero, why nothing was found; None where that was not asked for.
     """
 
     seen: float
@@ -54,7 +54,8 @@ class Validation(Hook):
         run: the run folder; the curve and the best weights go to its base folder.
         start: the first iteration.
         world: this process; the first one writes.
-        measure: measures a network in evaluation mode, in all processes together; None if nothing is measured.
+        measure: measures a network in evaluation mode, in all processes together, and says on request why nothing was
+            found; None if nothing is measured.
     """
 
     def __init__(self, recipe: Recipe, run: RunDir, start: int, world: World, measure: Measure | None) -> None:
@@ -88,7 +89,7 @@ class Validation(Hook):
         network = network_of(runner)
         network.eval()
         try:
-            found = self.measure(network, self.world)
+            found = self.measure(network, self.world, done == self.recipe.base.iterations)
         finally:
             network.train()
         if self.world.rank:
@@ -105,7 +106,7 @@ class Validation(Hook):
                 hook.also = f", {words}" if words else ""
             elif isinstance(hook, Events):
                 hook.add({f"selection/{name}": value for name, value in named.items()}, done - 1)
-        if found.reason is not None and done == self.recipe.base.iterations:
+        if found.reason is not None:
             say(f"base: all figures on the selection images are 0: {found.reason}")
 
     def _keep_best(self, network: AlignedNetwork, done: int, found: Figures) -> None:

@@ -50,8 +50,14 @@ class SelectionMeasure:
         return [there[place] for place in sorted(order[: self.recipe.base.validate_images].tolist())]
 
     @torch.no_grad()
-    def __call__(self, network: AlignedNetwork, world: World) -> Figures:
-        """Measure ``network``, which is in evaluation mode; each process takes its part of the images."""
+    def __call__(self, network: AlignedNetwork, world: World, explains: bool) -> Figures:
+        """Measure ``network``, which is in evaluation mode; each process takes its part of the images.
+
+        Args:
+            network: the network.
+            world: this process.
+            explains: whether another pass says why nothing was found, if nothing was.
+        """
         base, measure = self.recipe.base, self.scored.measure
         found = load_embeddings(self.recipe, self.run)
         classifier = network.head.cls_embed.over(found.vectors_NC, found.synonyms).to("cpu").requires_grad_(False)
@@ -68,5 +74,5 @@ class SelectionMeasure:
                 counts.array[...] = array.cpu().numpy()
             summary = measure.summarise(counts)
             zero = summary.seen == 0 and not summary.unseen > 0
-            reason = why_nothing(scored, candidate, self.records) if zero and world.rank == 0 else None
+            reason = why_nothing(scored, candidate, self.records) if explains and zero and world.rank == 0 else None
         return Figures(summary.seen, summary.unseen, summary.harmonic, reason)
