@@ -42,7 +42,8 @@ from mmdet.structures.mask import BitmapMasks  # isort: skip
 if TYPE_CHECKING:
     import argparse
 
-    from scaseg_cli.recipe.schema import Base, Recipe
+    from scaseg_cli.recipe.base_section import Base
+    from scaseg_cli.recipe.schema import Recipe
 
 RECIPES = {"small": "shapes-zps", "published": "coco-zps"}
 NUM_SEEN = {"small": 32, "published": 119}

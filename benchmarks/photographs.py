@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from photographs_page import VARIANTS, page
 from safetensors.numpy import save
-from shapes import Job, run_all
+from shapes import Job, checked, run_all
 
 from scaseg_cli.cli.running import occupied
 from scaseg_cli.errors import ScasegError
@@ -126,10 +126,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="number of parallel runs, each on one thread")
     parser.add_argument("--only", action="append", default=[], choices=[*RECIPES], help="recipe to run; all by default")
     parser.add_argument("--page-only", action="store_true", help="make the page of the figures that there are")
-    options = parser.parse_args(arguments)
-    if not all(seed.isdecimal() for seed in options.seeds.split(",")) or options.jobs < 1:
-        parser.error("--seeds takes comma-separated numbers, --jobs a number of at least 1")
-    return options
+    return checked(parser, arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from shapes_page import compared, with_spread
 
+from scaseg_cli.measures.measure import TITLES
+from scaseg_cli.measures.result_table import neighbour_columns
+from scaseg_cli.recipe import load_recipe
 from scaseg_cli.results.table import Column, Table, shown
+from scaseg_cli.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +56,6 @@ ROWS = (
 )
 _CONTROLS = ("base-best-increment", "control-best-increment")
 _GROUPS = {"seen": "s", "unseen": "u", "harmonic": "h"}
-_MEASURES = {"zss": "IoU", "zps": "PQ"}
 # What the recipes are to reach, mean of the seeds: recipe, row, group, at least or at most, percent.
 _TARGETS = (
     ("msrc-zss", "recipe", "base", "seen", "at least", 70),
@@ -69,7 +72,7 @@ Runs = dict[str, dict[int, dict[str, Any]]]  # figures by variant and seed
 
 def measure_of(recipe: str) -> str:
     """The name of the recipe's main measure in tables."""
-    return _MEASURES[recipe.split("-")[1]]
+    return TITLES[task_of(load_recipe(recipe)).measure]
 
 
 def values(runs: Runs, variant: str, row: str, key: str) -> list[float]:
@@ -117,26 +120,17 @@ def comparisons(runs: Runs, title: str) -> list[str]:
 
 def neighbour_table(recipe: str, runs: Runs) -> Table:
     """What each unseen class gained and its nearest seen class lost, as means over the seeds of the recipe."""
-    title = measure_of(recipe)
     gathered: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for figures in runs["recipe"].values():
         for row in figures["neighbours"]:
             gathered[row["unseen"], row["seen"]].append(row)
-    columns = [
-        Column("unseen", "unseen class"),
-        Column("unseen_before", f"{title}, base", "percent"),
-        Column("unseen_after", f"{title}, after", "percent"),
-        Column("seen", "nearest seen class"),
-        Column("seen_before", f"{title}, base", "percent"),
-        Column("seen_after", f"{title}, after", "percent"),
-    ]
     keys = ("unseen_before", "unseen_after", "seen_before", "seen_after")
     rows = [
         {"unseen": unseen, "seen": seen, **{key: mean(row[key] or 0.0 for row in found) for key in keys}}
         for (unseen, seen), found in gathered.items()
     ]
     note = "Base: without an increment. After: fine-tuned with the generator as published, without an increment."
-    return Table(f"{recipe}: unseen classes and their look-alikes", columns, rows, [note])
+    return Table(f"{recipe}: unseen classes and their look-alikes", neighbour_columns(measure_of(recipe)), rows, [note])
 
 
 def target_table(of_recipe: Mapping[str, Runs]) -> Table:

@@ -224,6 +224,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     without = [name for name in VARIANTS if name != "recipe"]
     parser.add_argument("--without", action="append", default=[], choices=without, help="variant to leave out")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write; an existing one is replaced")
+    return checked(parser, arguments)
+
+
+def checked(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
+    """Parse the arguments; ends the process where --seeds or --jobs is no number."""
     options = parser.parse_args(arguments)
     if not all(seed.isdecimal() for seed in options.seeds.split(",")) or options.jobs < 1:
         parser.error("--seeds takes comma-separated numbers, --jobs a number of at least 1")

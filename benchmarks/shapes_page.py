@@ -11,6 +11,7 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.measures.measure import TITLES as MAIN_TITLES
 from scaseg_cli.results.table import Column, Table, shown
 from scaseg_cli.tasks import task_of
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
 
 GROUPS = {"seen": "s", "unseen": "u", "harmonic": "h"}
-MEASURES = {"pq": "PQ", "iou": "IoU"}  # name in tables, by the task's main measure
 TITLES = {
     "recipe": "the recipe",
     "no-pull": "without the pull",
@@ -64,7 +64,7 @@ class Results:
     """The records of all runs.
 
     Attributes:
-        measure: the task's main measure, a key of `MEASURES`.
+        measure: the task's main measure, a key of `TITLES` in `measures.measure`.
         seeds: the seeds, in the order they were added.
         keys: the evaluation's stage key of each variant with the first seed; equal keys mean equal runs.
         records: the record of each stage, by variant and seed.
@@ -99,7 +99,7 @@ class Results:
     @property
     def title(self) -> str:
         """The name of the harmonic mean in tables, such as hPQ."""
-        return f"h{MEASURES[self.measure]}"
+        return f"h{MAIN_TITLES[self.measure]}"
 
     def better_control(self) -> list[tuple[str, float]]:
         """The control that is best on the validation images, for each seed. Selecting it there favours the control."""
@@ -136,7 +136,7 @@ def result_table(results: Results, title: str, rows: list[Row], pairs: list[tupl
     """Table of the mean and spread of each row, with a sentence below it for each pair."""
     columns = [
         Column("row", "model"),
-        *(Column(group, f"{letter}{MEASURES[results.measure]} %") for group, letter in GROUPS.items()),
+        *(Column(group, f"{letter}{MAIN_TITLES[results.measure]} %") for group, letter in GROUPS.items()),
     ]
     cells = [
         {"row": row.title, **{group: with_spread(results.of(row, group)) for group in GROUPS}, **_bold(row)}

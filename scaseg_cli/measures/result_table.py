@@ -169,15 +169,6 @@ def neighbour_table(before: Summary, after: Summary, names: Sequence[str], neare
         names: the class names.
         nearest: pairs of an unseen class id and the id of the seen class with the nearest vector.
     """
-    title = TITLES[before.main]
-    columns = [
-        Column("unseen", "unseen class"),
-        Column("unseen_before", f"{title}, base", "percent"),
-        Column("unseen_after", f"{title}, after", "percent"),
-        Column("seen", "nearest seen class"),
-        Column("seen_before", f"{title}, base", "percent"),
-        Column("seen_after", f"{title}, after", "percent"),
-    ]
     values = [summary.per_class[summary.main] for summary in (before, after)]
     rows = [
         {
@@ -191,7 +182,19 @@ def neighbour_table(before: Summary, after: Summary, names: Sequence[str], neare
         for unseen, seen in nearest
     ]
     notes = ["Nearest by the class names' vectors. Base: without an increment. After: the main row of the table above."]
-    return Table("Unseen classes and their nearest seen classes", columns, rows, notes)
+    return Table("Unseen classes and their nearest seen classes", neighbour_columns(TITLES[before.main]), rows, notes)
+
+
+def neighbour_columns(title: str) -> list[Column]:
+    """The columns of that table; ``title`` is the main measure's."""
+    return [
+        Column("unseen", "unseen class"),
+        Column("unseen_before", f"{title}, base", "percent"),
+        Column("unseen_after", f"{title}, after", "percent"),
+        Column("seen", "nearest seen class"),
+        Column("seen_before", f"{title}, base", "percent"),
+        Column("seen_after", f"{title}, after", "percent"),
+    ]
 
 
 def class_table(title: str, measure: Measure[Any], summary: Summary, names: Sequence[str]) -> Table:
