@@ -21,7 +21,8 @@ from scaseg_cli.tasks import ZPS, ZSS, Task
 if TYPE_CHECKING:
     from scaseg_cli.base.aligned_network import AlignedNetwork
     from scaseg_cli.clip.model import ClipModel
-    from scaseg_cli.recipe.schema import Base, Recipe
+    from scaseg_cli.recipe.base_section import Base
+    from scaseg_cli.recipe.schema import Recipe
 
 NAMES = ("red ring", "red square", "green ring", "blue dots", "green stripes")
 NUM_SEEN = 4

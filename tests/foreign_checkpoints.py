@@ -12,7 +12,7 @@ from scaseg_cli.base.backbones import IMAGENET_MEAN, IMAGENET_STD, resnet_maps
 from scaseg_cli.base.mask2former import head_config, matching_config, preprocessor_config, resnet_config
 
 if TYPE_CHECKING:
-    from scaseg_cli.recipe.schema import Base
+    from scaseg_cli.recipe.base_section import Base
 
 
 def own_model_of_mmdetection(base: Base, num_classes: int) -> nn.Module:

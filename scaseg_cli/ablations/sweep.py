@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from scaseg_cli.ablations.published import label_of, published_tables
-from scaseg_cli.recipe.schema import Section
+from scaseg_cli.recipe.fields import Section
 from scaseg_cli.tasks import SETTINGS, Setting
 
 # Keys that the command sets for all cells.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scaseg_cli.data.records import ImageRecord
-    from scaseg_cli.recipe.schema import Base
+    from scaseg_cli.recipe.base_section import Base
 
 _LARGEST = 4  # upper limit of the longer side, in crops, with resize: shorter; as in MMSegmentation's Mask2Former
 _BYTE = 255

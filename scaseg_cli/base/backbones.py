@@ -16,7 +16,7 @@ mmcv_ops.install()  # before anything of mmdet's models
 from mmdet.models.backbones import ResNet  # noqa: E402
 
 if TYPE_CHECKING:
-    from scaseg_cli.recipe.schema import Backbone
+    from scaseg_cli.recipe.base_section import Backbone
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB 0..255, as in the training of torchvision's ResNets
 IMAGENET_STD = (58.395, 57.12, 57.375)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scaseg_cli.data.records import LabelledSet
-    from scaseg_cli.recipe.schema import Base, Recipe
+    from scaseg_cli.recipe.base_section import Base
+    from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
     from scaseg_cli.split.classes import ClassList
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scaseg_cli.base.aligned_network import AlignedNetwork
-    from scaseg_cli.recipe.schema import Base
+    from scaseg_cli.recipe.base_section import Base
 
 _PARTS = {
     "backbone": ("backbone.",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from scaseg_cli.recipe.schema import Backbone, Base
+    from scaseg_cli.recipe.base_section import Backbone, Base
 
 
 class FeatureMaps(NamedTuple):

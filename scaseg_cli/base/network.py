@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scaseg_cli.base.aligned_network import AlignedNetwork
     from scaseg_cli.clip.model import ClipModel
     from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
-    from scaseg_cli.recipe.schema import Base
+    from scaseg_cli.recipe.base_section import Base
     from scaseg_cli.tasks import Task
 
 

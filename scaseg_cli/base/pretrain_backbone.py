@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from scaseg_cli.base.backbone_weights import SHIPPED_BACKBONE
 from scaseg_cli.base.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
 from scaseg_cli.files import hash_value
-from scaseg_cli.recipe.schema import Backbone
+from scaseg_cli.recipe.base_section import Backbone
 from scaseg_cli.shapes.crops import Picture, stream, stuff_patch, thing_crop
 from scaseg_cli.shapes.fitting import fit, save_half, seeded_module
 from scaseg_cli.shapes.scenes import draw_scene

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from scaseg_cli.base.device import World
-    from scaseg_cli.recipe.schema import Base, Recipe
+    from scaseg_cli.recipe.base_section import Base
+    from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 

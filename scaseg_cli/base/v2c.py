@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from scaseg_cli.clip.model import ClipModel
-    from scaseg_cli.recipe.schema import V2C
+    from scaseg_cli.recipe.base_section import V2C
 
 
 class SegmentMap(NamedTuple):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from scaseg_cli.recipe.schema import ImageSet
+    from scaseg_cli.recipe.data_section import ImageSet
 
 _WholeNumber = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # the limit of the thorough reader
 _ID, _CATEGORY_ID = attrgetter("id"), attrgetter("category_id")

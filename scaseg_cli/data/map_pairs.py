@@ -16,7 +16,7 @@ from scaseg_cli.errors import ScasegError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scaseg_cli.recipe.schema import ImageSet
+    from scaseg_cli.recipe.data_section import ImageSet
 
 TRAIN_IDS = "_labelTrainIds"  # MMSegmentation's suffix of converted maps: NAME_labelTrainIds.png belongs to NAME.jpg
 _MAP_SUFFIXES = (".tif", ".tiff", ".bmp")  # of label maps, where a folder has no PNG

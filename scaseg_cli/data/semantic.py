@@ -26,7 +26,7 @@ from scaseg_cli.files import can_be_named, write_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scaseg_cli.recipe.schema import ImageSet
+    from scaseg_cli.recipe.data_section import ImageSet
 
 
 def scan_semantic_set(

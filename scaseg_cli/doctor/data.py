@@ -19,7 +19,8 @@ from scaseg_cli.tasks import task_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scaseg_cli.recipe.schema import ImageSet, Recipe
+    from scaseg_cli.recipe.data_section import ImageSet
+    from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 

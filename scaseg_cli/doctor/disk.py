@@ -14,7 +14,8 @@ from scaseg_cli.stages.clean import in_units
 from scaseg_cli.stages.kept import all_kept
 
 if TYPE_CHECKING:
-    from scaseg_cli.recipe.schema import Backbone, Base, Recipe
+    from scaseg_cli.recipe.base_section import Backbone, Base
+    from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 SHARED_MEMORY = Path("/dev/shm")

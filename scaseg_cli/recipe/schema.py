@@ -1,7 +1,8 @@
 """The schema of recipes, with one class for each section; a stage's section, package and folder have one name.
 
-Defaults are the published values where there are any. docs/method.md states for each whether it is published, from
-Mask2Former, our reading of the paper, or ours. An unknown key is an error.
+The sections `data` and `base` have files of their own. Defaults are the published values where there are any;
+docs/method.md states for each whether it is published, from Mask2Former, our reading of the paper, or ours. An unknown
+key is an error.
 """
 
 from __future__ import annotations
@@ -9,94 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from scaseg_cli.files import LONGEST_NAME, LONGEST_PATH, can_be_named
-
-_LARGEST = 2**31 - 1  # what the libraries take everywhere
-
-
-def _fits_the_system(text: str) -> str:
-    if not can_be_named([text]):
-        raise ValueError(
-            f"is too long for a path ({LONGEST_PATH} bytes, of which {LONGEST_NAME} for each name between slashes)"
-        )
-    return text
-
-
-FilePath = Annotated[str, AfterValidator(_fits_the_system)]  # of a file or folder, or the name of a built-in choice
-Count = Annotated[int, Field(ge=0, le=_LARGEST)]
-Positive = Annotated[int, Field(gt=0, le=_LARGEST)]
-PositiveReal = Annotated[float, Field(gt=0)]
-NonNegativeReal = Annotated[float, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, le=1)]  # AdamW changes a weight by about the rate in each step
-Fraction = Annotated[float, Field(ge=0, le=1)]
-MapValue = Annotated[int, Field(ge=0, le=65_535)]
-
-
-class Section(BaseModel):
-    """A section of a recipe: no unknown keys, no implicit conversion, immutable."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
-
-
-class ImageSet(Section):
-    """The paths of one set of labelled images, relative to ``data.root``."""
-
-    images: FilePath = Field(description="folder of the images")
-    annotations: FilePath | None = Field(None, description="zps: the panoptic JSON; zss has none")
-    labels: FilePath = Field(description="folder of the PNGs: zps panoptic PNGs, zss maps with one class id per pixel")
-    list: FilePath | None = Field(None, description="zss: a file with one image name per line; null: all images")
-    image_suffix: str | None = Field(None, description="zss: the end of image names, such as _leftImg8bit.png")
-    label_suffix: str | None = Field(None, description="zss: the end of label map names, such as _labelTrainIds.png")
-
-
-class ShapesData(Section):
-    """The size of the generated embedded world."""
-
-    num_train: Positive = 2400
-    num_selection: Positive = 200
-    num_validation: Positive = 400
-    image_size: Annotated[int, Field(ge=32, le=512)] = 64
-    unseen_fraction: Fraction = Field(0.1, description="fraction of training scenes that may contain unseen classes")
-    seed: Count = 0
-
-
-class Data(Section):
-    """The images and their labels."""
-
-    names: Literal["first", "all"] = Field(
-        "all", description='names that a class has: the first of "person, individual, someone", or all of them'
-    )
-    categories: FilePath | None = Field(
-        None,
-        description="zss: the classes of the label maps: coco-stuff, voc, pascal-context, ade20k, cityscapes, camvid, "
-        "or a JSON file of ids and names",
-    )
-    ignored: list[MapValue] = Field([], description="zss: label map values that are no class, besides 255 and 65535")
-    colours: FilePath | None = Field(
-        None, description="zss: a file of colours and class names, for maps painted in colours"
-    )
-    exif: Literal["ignore", "turn"] = Field(
-        "ignore", description="EXIF orientation of the images: ignored, as COCO's labels do, or followed, as viewers do"
-    )
-    things: list[str] | None = Field(
-        None, description="zps: the classes that are things; null: those whose isthing is 1 in the annotations"
-    )
-    root: FilePath | None = Field(None, description="data folder; the embedded world is generated in the run folder")
-    shapes: ShapesData | None = Field(None, description="generate the embedded world instead of reading data")
-    train: ImageSet
-    selection: ImageSet | None = Field(None, description="images for selection; null: a part of validation")
-    validation: ImageSet
-    selection_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="fraction of validation used for selection if there is no selection set; the rest is reported"
-    )
-
-    @model_validator(mode="after")
-    def _has_a_place(self) -> Data:
-        if self.root is None and self.shapes is None:
-            raise ValueError("root is needed unless shapes is set")
-        return self
+from scaseg_cli.recipe.base_section import Base
+from scaseg_cli.recipe.data_section import Data
+from scaseg_cli.recipe.fields import Count, FilePath, Fraction, NonNegativeReal, Positive, PositiveReal, Rate, Section
 
 
 class Split(Section):
@@ -135,132 +53,6 @@ class Embeddings(Section):
         "mean", description="a class with several names: the mean of their vectors, or the logit of the best name"
     )
     batch_size: Positive = 256
-
-
-class Backbone(Section):
-    """Mask2Former's ResNet, or a network of timm."""
-
-    timm: str | None = Field(
-        None, description="a network of timm with feature maps at strides 4 to 32, in place of the ResNet"
-    )
-    depth: Literal[18, 34, 50, 101] = 50
-    width: Positive = Field(64, description="channels of the stem and the first stage")
-    max_pool: bool = Field(True, description="max-pooling of the stem; off for small images")
-    frozen_stages: Annotated[int, Field(ge=-1, le=4)] = Field(
-        -1, description="stages that are not trained: 0 the stem, 4 the whole backbone"
-    )
-    frozen_norm: bool = Field(True, description="keep BatchNorm as loaded, neither trained nor updated")
-    sync_norm: bool = Field(False, description="BatchNorm statistics over all processes; needs GPUs")
-    checkpoint: FilePath | None = Field(
-        "torchvision://resnet50",
-        description="pre-trained weights: torchvision://NAME, timm (those of base.backbone.timm), package://NAME of an "
-        "installed package, or a file; null: random",
-    )
-
-    @model_validator(mode="after")
-    def _is_one_network(self) -> Backbone:
-        of_timm = self.checkpoint == "timm"
-        if self.timm is None:
-            if of_timm:
-                raise ValueError("checkpoint timm is for a network of timm; name it: timm")
-            return self
-        default = type(self).model_fields
-        for key in ("depth", "width", "max_pool", "sync_norm"):
-            if getattr(self, key) != default[key].default:
-                raise ValueError(f"{key} is a ResNet's and does not apply to timm's {self.timm}; leave it out")
-        if self.checkpoint is not None and self.checkpoint.startswith(("torchvision://", "shapes-backbone")):
-            raise ValueError(
-                f"checkpoint {self.checkpoint} is a ResNet's; for timm's {self.timm} set timm (its own weights), "
-                "a file, package://NAME, or null"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _synchronises_what_is_trained(self) -> Backbone:
-        if self.sync_norm and self.frozen_norm:
-            raise ValueError("sync_norm has no effect while frozen_norm is true, which keeps BatchNorm as loaded")
-        return self
-
-
-class V2C(Section):
-    """Vision-to-CLIP alignment, which pulls the queries' token towards CLIP's image token."""
-
-    enabled: bool = True
-    weight: NonNegativeReal = 1.0
-    enhancement: Literal["multiply", "plus", "minus", "literal_plus", "literal_minus"] = Field(
-        "multiply", description="what is done with the queries that hold a segment"
-    )
-    gamma: PositiveReal = 2.0
-    bank_size: Count = Field(32, description="CLIP tokens of other images as negatives; 0: plain cosine")
-    batch_negatives: bool = Field(False, description="CLIP tokens of the batch's other images as negatives too; ours")
-    tau: PositiveReal = 0.07
-    views: Literal["complete", "masked", "both"] = "both"
-
-
-class Base(Section):
-    """Stage 1: Mask2Former with the class projector, the cosine classifier and V2C."""
-
-    backbone: Backbone = Backbone()
-    init: FilePath | None = Field(
-        None,
-        description="a Mask2Former to start from: a checkpoint of MMDetection, MMSegmentation or Detectron2; its class "
-        "head is left out",
-    )
-    channels: Positive = 256
-    num_queries: Positive = 100
-    pixel_decoder_layers: Positive = 6
-    decoder_layers: Positive = 9
-    heads: Positive = 8
-    feedforward: Positive = Field(2048, description="hidden width of the decoder's MLPs")
-    pixel_feedforward: Positive = Field(1024, description="hidden width of the pixel decoder's MLPs")
-    num_points: Positive = Field(12544, description="points per mask at which mask losses are computed")
-    unseen_pixels: Literal["ignored", "negative"] = Field(
-        "ignored",
-        description="zss: unseen and void pixels are left out of mask losses, or are background of every mask",
-    )
-    tau: PositiveReal = Field(0.07, description="temperature of the class logits cos/tau")
-    no_object_weight: PositiveReal = 0.1
-    v2c: V2C = V2C()
-    crop: Positive = Field(1024, description="side of the training crop, pixels")
-    resize: Literal["longer", "shorter"] = Field(
-        "longer", description="the image side that is resized to the crop before the random scale"
-    )
-    scale: tuple[PositiveReal, PositiveReal] = Field(
-        (0.1, 2.0), description="random scale of the image before the crop"
-    )
-    flip: Fraction = 0.5
-    eval_size: Positive = Field(800, description="shorter side at inference, pixels")
-    eval_max_size: Positive = Field(1333, description="maximum longer side at inference, pixels")
-    iterations: Positive = 140_350
-    batch_size: Positive = Field(16, description="images per step, over all processes")
-    accumulate: Positive = Field(
-        1, description="parts into which each process splits its images of a step; saves memory"
-    )
-    learning_rate: Rate = 1e-4
-    backbone_rate: NonNegativeReal = Field(0.1, description="learning rate of the backbone relative to learning_rate")
-    weight_decay: NonNegativeReal = 0.05
-    clip_grad: NonNegativeReal = Field(0.01, description="maximum gradient norm; 0: no limit")
-    schedule: Literal["steps", "cosine", "poly"] = Field(
-        "steps", description="course of the learning rate; poly: (1 - iteration / iterations)^0.9"
-    )
-    steps: list[Fraction] = Field([0.9, 0.95], description="fractions of the schedule at which the rate drops tenfold")
-    warmup: Count = Field(0, description="iterations of linear warm-up")
-    amp: Literal["off", "bf16", "fp16"] = "off"
-    tf32: bool = Field(False, description="TF32 in matrix products and convolutions on GPUs: faster, with fewer digits")
-    compile: bool = Field(False, description="compile the deformable attention and the heads; needs a C++ compiler")
-    workers: Count = Field(4, description="data loading workers per process")
-    checkpoint_every: Positive = 5000
-    log_every: Positive = 50
-    validate_every: Count = Field(
-        5000, description="iterations between two measurements on selection images while it trains; 0: none"
-    )
-    validate_images: Positive = Field(50, description="maximum number of selection images of such a measurement")
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> Base:
-        if self.channels % self.heads:
-            raise ValueError(f"channels {self.channels} is not a multiple of heads {self.heads}")
-        return self
 
 
 class Queries(Section):

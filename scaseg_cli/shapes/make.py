@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from scaseg_cli.recipe.schema import ShapesData
+    from scaseg_cli.recipe.data_section import ShapesData
 
 SETS = ("train", "selection", "validation")
 _MARK = "shapes.json"  # marks a folder as an embedded world that may be overwritten

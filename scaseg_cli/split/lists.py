@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scaseg_cli.data.records import ImageId, LabelledSet
-    from scaseg_cli.recipe.schema import ImageSet, Recipe
+    from scaseg_cli.recipe.data_section import ImageSet
+    from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 Part = Literal["train", "selection", "validation"]

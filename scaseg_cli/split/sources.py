@@ -20,7 +20,8 @@ from scaseg_cli.stages import bring_back, is_done, recording
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scaseg_cli.recipe.schema import ImageSet, Recipe
+    from scaseg_cli.recipe.data_section import ImageSet
+    from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
 
 Sets = dict[Part, LabelledSet]

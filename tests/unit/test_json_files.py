@@ -18,7 +18,7 @@ from scaseg_cli.errors import ScasegError, explained
 from scaseg_cli.evaluation.choices_file import ChoicesFile, read_choices
 from scaseg_cli.files import MAX_DEPTH, can_be_named, inside, read_json, write_json
 from scaseg_cli.html_report.curves import read_base_losses, read_generator_losses
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 from scaseg_cli.results.table import Column, Table, read_table
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import read_classes

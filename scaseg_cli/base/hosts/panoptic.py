@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from scaseg_cli.base.classifier import CosineClassifier
-    from scaseg_cli.recipe.schema import Base
+    from scaseg_cli.recipe.base_section import Base
 
 
 class PanopticNetwork(AlignedNetwork, Mask2Former):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from scaseg_cli.base.classifier import CosineClassifier
-    from scaseg_cli.recipe.schema import Base
+    from scaseg_cli.recipe.base_section import Base
 
 
 class SemanticHead(CosineHead, Mask2FormerHead):

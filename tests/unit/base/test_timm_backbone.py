@@ -20,7 +20,7 @@ from scaseg_cli.base.timm_backbone import STRIDES, TimmBackbone
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.packages import packaged_file
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.recipe.schema import Backbone
+from scaseg_cli.recipe.base_section import Backbone
 from scaseg_cli.tasks import ZPS, ZSS
 
 if TYPE_CHECKING:

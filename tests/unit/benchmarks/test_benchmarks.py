@@ -14,7 +14,7 @@ from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.class_lists import coco_panoptic
 from scaseg_cli.data.images import read_label
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 from scaseg_cli.split.unseen import COCO_ZPS
 from scaseg_cli.stages import require
 

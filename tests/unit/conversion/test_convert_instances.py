@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from scaseg_cli.conversion import output
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.images import read_label
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 
 WIDTH, HEIGHT = 12, 8
 CAT, DOG, SKY = 1, 7, 100

@@ -11,7 +11,7 @@ from semantic_files import write_classes, write_maps
 from scaseg_cli.conversion import regions
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.images import read_label
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 
 CAT, COW, GRASS, IGNORED = 0, 1, 2, 255
 

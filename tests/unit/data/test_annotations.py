@@ -9,7 +9,7 @@ from scaseg_cli.data.annotation_mistakes import read_closely
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.records import LabelledSet, ids_in_order
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 
 IMAGES = [striped(5, 1, 100), striped(2, 3, 7, 187, crowd=True)]
 WHERE = ImageSet(images="train", annotations="train.json", labels="train_png")

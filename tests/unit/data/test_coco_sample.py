@@ -6,7 +6,7 @@ from outside_data import needs_outside, outside
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.folders import check_files
 from scaseg_cli.data.images import ids_to_rgb, read_image, read_label
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 
 ROOT = outside("coco_sample")
 WHERE = ImageSet(images="input_images", annotations="panoptic_examples.json", labels="panoptic_examples")

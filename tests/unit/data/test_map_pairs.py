@@ -6,7 +6,7 @@ import pytest
 
 from scaseg_cli.data.map_pairs import Pairs, pair_files
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 
 
 @pytest.fixture

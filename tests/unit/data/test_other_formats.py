@@ -8,7 +8,7 @@ from panoptic_files import CATEGORIES, panoptic_json, striped
 
 from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 
 IMAGES = [{"id": 9, "file_name": "9.jpg", "width": 8, "height": 6}]
 INSTANCE = {"id": 1, "image_id": 9, "category_id": 1, "segmentation": [[0, 0, 1, 1, 0, 1]], "area": 1.0, "iscrowd": 0,

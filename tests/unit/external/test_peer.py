@@ -13,7 +13,7 @@ from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.records import Category, ImageRecord, LabelledSet
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.external.peer import Peer, check_peer, open_peer, read_peer
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 from scaseg_cli.split.classes import ClassList, class_list
 
 if TYPE_CHECKING:

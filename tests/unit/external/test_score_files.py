@@ -11,7 +11,7 @@ from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.external.predicted_set import read_predictions
 from scaseg_cli.external.score_files import score_files
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 
 CLASS_IDS = {category["id"]: place for place, category in enumerate(CATEGORIES)}
 CAT, DOG, COW, GRASS = CLASS_IDS

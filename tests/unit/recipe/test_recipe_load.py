@@ -7,7 +7,7 @@ import pytest
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe, recipe_names, recipe_text, save_recipe, shipped_file
-from scaseg_cli.recipe.schema import Base
+from scaseg_cli.recipe.base_section import Base
 
 
 @pytest.fixture(autouse=True)

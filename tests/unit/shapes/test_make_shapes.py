@@ -16,7 +16,7 @@ from scaseg_cli.data.annotations import read_panoptic_set
 from scaseg_cli.data.images import read_image, read_label
 from scaseg_cli.data.semantic import scan_semantic_set
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.recipe.schema import ImageSet, ShapesData
+from scaseg_cli.recipe.data_section import ImageSet, ShapesData
 from scaseg_cli.shapes.make import SETS, make_shapes, scene_of
 from scaseg_cli.shapes.world import CATEGORIES, CLASSES, MAP_CATEGORIES
 
@@ -137,7 +137,7 @@ def test_a_file_in_the_way_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_a_killed_generation_leaves_no_set_and_the_next_one_is_whole(root: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from scaseg_cli.recipe.schema import ShapesData;"
+        "import sys; from pathlib import Path; from scaseg_cli.recipe.data_section import ShapesData;"
         "from scaseg_cli.shapes.make import make_shapes; make_shapes(Path(sys.argv[1]), ShapesData(num_train=90000))"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import Recipe, load_recipe
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import read_classes
 from scaseg_cli.split.header_check import check_headers

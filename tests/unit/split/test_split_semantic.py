@@ -10,7 +10,7 @@ from scaseg_cli.base.augmentation import semantic_segments
 from scaseg_cli.data.images import read_label
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import Recipe, load_recipe
-from scaseg_cli.recipe.schema import ImageSet
+from scaseg_cli.recipe.data_section import ImageSet
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.split.classes import read_classes
 from scaseg_cli.split.lists import open_set, read_image_ids
