@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.base.scalar_log import ScalarLog
-from scaseg_cli.cat.network import NETWORKS
+from scaseg_cli.cat.generators import build_network
 from scaseg_cli.cat.objective import CatObjective
 from scaseg_cli.checkpoints import NotFiniteError, load_state, not_finite, resuming, save_state
 from scaseg_cli.errors import ScasegError
@@ -86,7 +86,7 @@ class GeneratorTraining:
         sizes = classifier.projector.visual_dim, classifier.projector.embedding_dim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(seed, "cat-weights").initial_seed())
-            self.network = NETWORKS[config.generator](*sizes, config.hidden, config.latent).to(device)
+            self.network = build_network(config, *sizes).to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )

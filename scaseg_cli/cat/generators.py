@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 import torch
 
-from scaseg_cli.cat.network import NETWORKS, NoiseGenerator
+from scaseg_cli.cat.network import MomentGenerator, NoiseGenerator, VariationalGenerator
+from scaseg_cli.cat.primitives import PrimitiveGenerator
 from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors, shown
 from scaseg_cli.errors import ScasegError
@@ -18,10 +19,11 @@ from scaseg_cli.stages import require
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.recipe.schema import Cat, Recipe
     from scaseg_cli.run_dir import RunDir
 
 KIND = "generator"
+_NETWORKS = {"vae": VariationalGenerator, "gmmn": MomentGenerator, "primitives": PrimitiveGenerator}
 _NOISE = "noise_factor"  # the tensor of `Noisy`, beside the network's
 _MAX_DIM = 2**16  # of a semantic embedding; far above any CLIP's
 _REMEDY = "Run `scaseg train-cat` again: it rebuilds the generator."
@@ -54,7 +56,7 @@ class NoGenerator:
         del embeddings_nC, generator
         raise ScasegError(
             "the recipe needs generated embeddings, but has cat.generator: none",
-            "Set cat.generator to vae, gmmn or ridge, or both union.pseudo_unseen and union.pseudo_seen to 0.",
+            "Set another cat.generator, such as vae, or both union.pseudo_unseen and union.pseudo_seen to 0.",
         )
 
 
@@ -79,6 +81,20 @@ class Noisy:
         return v_nD + torch.randn(v_nD.shape, generator=generator).to(v_nD) @ self.factor_DD.T
 
 
+def build_network(config: Cat, visual_dim: int, embedding_dim: int) -> NoiseGenerator:
+    """The untrained network of ``cat.generator``, one of those that are trained.
+
+    Args:
+        config: the recipe's ``cat`` section.
+        visual_dim: D.
+        embedding_dim: C.
+    """
+    if config.generator == "primitives":
+        return PrimitiveGenerator(visual_dim, embedding_dim, config.hidden, config.primitives)
+    network = VariationalGenerator if config.generator == "vae" else MomentGenerator
+    return network(visual_dim, embedding_dim, config.hidden, config.latent)
+
+
 def save_generator(
     run: RunDir, generator: NoiseGenerator | RidgeGaussian, meta: dict[str, Any], noise: Tensor | None = None
 ) -> None:
@@ -91,7 +107,7 @@ def save_generator(
         }
         save_tensors(run.generator_file, KIND, tensors, {"generator": "ridge", "strength": generator.strength, **meta})
         return
-    kind = next(name for name, network in NETWORKS.items() if type(generator) is network)
+    kind = next(name for name, network in _NETWORKS.items() if type(generator) is network)
     tensors = generator.state_dict() | ({_NOISE: noise} if noise is not None else {})
     save_tensors(run.generator_file, KIND, tensors, {"generator": kind, **meta})
 
@@ -121,7 +137,7 @@ def load_generator(recipe: Recipe, run: RunDir) -> Generator:
             raise ScasegError(f"{run.generator_file} has other shapes for a ridge generator: {shapes}", _REMEDY)
         return RidgeGaussian(tensors["weight"], tensors["intercept"], tensors["factor"], meta["strength"])
     noise = tensors.pop(_NOISE, None)
-    network = NETWORKS[recipe.cat.generator](width, embedding_dim, recipe.cat.hidden, recipe.cat.latent)
+    network = build_network(recipe.cat, width, embedding_dim)
     load_module(network, tensors, run.generator_file, _REMEDY)
     found = None if noise is None else tuple(noise.shape)
     if found != ((width, width) if recipe.cat.noise == "seen_covariance" else None):

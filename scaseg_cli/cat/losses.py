@@ -6,22 +6,28 @@ C embedding width, Z latent width, K number of classes.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MMD_LAMBDAS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 _NOT_A_NEGATIVE = -1e9  # a score whose exponential is 0; with -inf, a row without negatives has NaN gradients
 
 
-def mmd(generated_MD: Tensor, real_KD: Tensor) -> Tensor:
-    """Squared maximum mean discrepancy with Gaussian kernels exp(-d^2 / (2 lambda)), summed over six lambdas.
+def mmd(generated_MD: Tensor, real_KD: Tensor, lambdas: Sequence[float] = MMD_LAMBDAS) -> Tensor:
+    """Squared maximum mean discrepancy with Gaussian kernels exp(-d^2 / (2 lambda)), summed over the lambdas.
 
     Uses the biased estimator (means over all pairs, including a point with itself): a reading. It is never negative,
     and 0 if the two sets are equal. Its gradient is that of the unbiased one up to a factor on the generated pairs.
     """
-    cross = _mean_kernel(generated_MD, real_KD)
-    return _mean_kernel(generated_MD, generated_MD) + _mean_kernel(real_KD, real_KD) - 2.0 * cross
+    cross = _mean_kernel(generated_MD, real_KD, lambdas)
+    within = _mean_kernel(generated_MD, generated_MD, lambdas) + _mean_kernel(real_KD, real_KD, lambdas)
+    return within - 2.0 * cross
 
 
 def mmd_by_class(generated_MD: Tensor, real_MD: Tensor, class_ids_M: Tensor) -> Tensor:
@@ -41,11 +47,11 @@ def mmd_by_class(generated_MD: Tensor, real_MD: Tensor, class_ids_M: Tensor) -> 
     return torch.stack(terms).sum() / len(class_ids_M)
 
 
-def _mean_kernel(x_MD: Tensor, y_KD: Tensor) -> Tensor:
+def _mean_kernel(x_MD: Tensor, y_KD: Tensor, lambdas: Sequence[float]) -> Tensor:
     # |x|^2 + |y|^2 - 2xy: several times faster than cdist, and its gradient is finite at d = 0
     distances_MK = x_MD.square().sum(1)[:, None] + y_KD.square().sum(1) - 2.0 * x_MD @ y_KD.T
     distances_MK = distances_MK.clamp_min(0.0)
-    return sum((torch.exp(distances_MK / (-2.0 * width)).mean() for width in MMD_LAMBDAS), x_MD.new_zeros(()))
+    return sum((torch.exp(distances_MK / (-2.0 * width)).mean() for width in lambdas), x_MD.new_zeros(()))
 
 
 def kl_divergence(mu_MZ: Tensor, log_var_MZ: Tensor) -> Tensor:

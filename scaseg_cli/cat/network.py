@@ -7,6 +7,8 @@ Shapes: M pairs, n samples, D visual width, C embedding width, Z latent width.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -22,29 +24,20 @@ def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
-class NoiseGenerator(nn.Module):
-    """Decoder (z, a) -> v^ with z ~ N(0, I), which alone is trained by moment matching (GMMN; Li et al., ICML 2015).
+class NoiseGenerator(nn.Module, ABC):
+    """A network that turns noise z ~ N(0, I) and a semantic embedding a into a visual embedding v^.
 
     Args:
-        visual_dim: D.
-        embedding_dim: C.
-        hidden: width of the hidden layers.
         latent: Z.
     """
 
-    def __init__(self, visual_dim: int, embedding_dim: int, hidden: int, latent: int) -> None:
+    def __init__(self, latent: int) -> None:
         super().__init__()
         self.latent = latent
-        self._add_encoder(visual_dim, embedding_dim, hidden)
-        self.decoder = _mlp(latent + embedding_dim, hidden, visual_dim)
 
-    def _add_encoder(self, visual_dim: int, embedding_dim: int, hidden: int) -> None:
-        """There is none."""
-
+    @abstractmethod
     def decode(self, z_MZ: Tensor, a_MC: Tensor) -> Tensor:
         """Decode to v^, [M, D]."""
-        v_MD: Tensor = self.decoder(torch.cat([z_MZ, a_MC], dim=1))
-        return v_MD
 
     @torch.no_grad()
     def sample(self, embeddings_nC: Tensor, generator: torch.Generator) -> Tensor:
@@ -58,7 +51,30 @@ class NoiseGenerator(nn.Module):
         return self.decode(z.to(embeddings_nC), embeddings_nC)
 
 
-class VariationalGenerator(NoiseGenerator):
+class MomentGenerator(NoiseGenerator):
+    """An MLP as decoder, trained by moment matching alone (GMMN; Li et al., ICML 2015).
+
+    Args:
+        visual_dim: D.
+        embedding_dim: C.
+        hidden: width of the hidden layers.
+        latent: Z.
+    """
+
+    def __init__(self, visual_dim: int, embedding_dim: int, hidden: int, latent: int) -> None:
+        super().__init__(latent)
+        self._add_encoder(visual_dim, embedding_dim, hidden)
+        self.decoder = _mlp(latent + embedding_dim, hidden, visual_dim)
+
+    def _add_encoder(self, visual_dim: int, embedding_dim: int, hidden: int) -> None:
+        """There is none."""
+
+    def decode(self, z_MZ: Tensor, a_MC: Tensor) -> Tensor:
+        v_MD: Tensor = self.decoder(torch.cat([z_MZ, a_MC], dim=1))
+        return v_MD
+
+
+class VariationalGenerator(MomentGenerator):
     """The VAE: encoder (v, a) -> mu, log var beside the decoder."""
 
     def _add_encoder(self, visual_dim: int, embedding_dim: int, hidden: int) -> None:
@@ -68,6 +84,3 @@ class VariationalGenerator(NoiseGenerator):
         """Encode to mu and log var of q(z | v, a), [M, Z] each."""
         mu, log_var = self.encoder(torch.cat([v_MD, a_MC], dim=1)).chunk(2, dim=1)
         return mu, log_var
-
-
-NETWORKS: dict[str, type[NoiseGenerator]] = {"vae": VariationalGenerator, "gmmn": NoiseGenerator}

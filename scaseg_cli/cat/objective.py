@@ -1,4 +1,4 @@
-"""The loss of a generator for one batch: L_CAT of the VAE, or moment matching alone (docs/method.md, Stage 2).
+"""The loss of a generator for one batch: L_CAT of the VAE, moment matching, or PADing's (docs/method.md, Stage 2).
 
 Shapes: M matched queries, U queries without a segment, W generated unseen, D visual width, C embedding width,
 N classes of which S are seen.
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scaseg_cli.cat.alignment import primitive_terms
 from scaseg_cli.cat.losses import (
     embedding_contrast,
     kl_divergence,
@@ -21,6 +22,7 @@ from scaseg_cli.cat.losses import (
     semantic_cross_entropy,
 )
 from scaseg_cli.cat.network import VariationalGenerator
+from scaseg_cli.cat.primitives import PrimitiveGenerator
 
 if TYPE_CHECKING:
     from scaseg_cli.base.classifier import CosineClassifier
@@ -56,6 +58,7 @@ class CatObjective:
             "reconstruction": config.reconstruction_weight,
             "contrast": config.contrast_weight,
             "semantic": config.semantic_weight,
+            "alignment": config.alignment_weight,
         }
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
@@ -73,12 +76,17 @@ class CatObjective:
         """Compute every term whose weight is not 0.
 
         Args:
-            network: the generator, in training mode; one without an encoder has the term ``mmd`` alone, by class.
+            network: the generator, in training mode. Moment matching has the term ``mmd`` alone, by class; PADing's
+                generator has ``mmd``, ``alignment`` and ``semantic``.
             v_MD: real matched embeddings.
             class_ids_M: their seen classes.
             null_UD: real unmatched embeddings.
             generator: random generator of the iteration, on the CPU.
         """
+        if isinstance(network, PrimitiveGenerator):
+            unseen, parts = self.config.semantic_unseen, (self.classifier, self.num_seen)
+            found = primitive_terms(network, v_MD, class_ids_M, *parts, generator, unseen)
+            return {name: term for name, term in found.items() if self.weights[name] > 0}
         if not isinstance(network, VariationalGenerator):
             z = torch.randn((len(v_MD), network.latent), generator=generator).to(v_MD)
             return {"mmd": mmd_by_class(network.decode(z, self.embeddings_NC[class_ids_M]), v_MD, class_ids_M)}

@@ -106,7 +106,7 @@ def gather(finished: FinishedRun, at_most: int) -> Content:
     content.base = _tried(content, "Curves: base", "base", lambda: read_base_losses(finished.run))
     content.validation = _tried(content, "Curves: base, figures", "base", lambda: read_validation(finished.run))
     if finished.recipe.evaluation.setting != "inductive":
-        if finished.recipe.cat.generator in ("vae", "gmmn"):
+        if finished.recipe.cat.generator not in ("ridge", "none"):
             read = lambda: read_generator_losses(finished.run)  # noqa: E731
             content.generator = _tried(content, "Curves: generator", "cat", read)
         read_choices = lambda: read_snapshots(finished.run)  # noqa: E731

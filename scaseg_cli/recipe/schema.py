@@ -67,7 +67,7 @@ class Queries(Section):
 class Cat(Section):
     """Stage 2, CAT: the generator."""
 
-    generator: Literal["vae", "gmmn", "ridge", "none"] = "vae"
+    generator: Literal["vae", "gmmn", "primitives", "ridge", "none"] = "vae"
     live: bool = Field(False, description="run the segmentor at every step, as published, instead of reading the file")
     iterations: Positive = 36_875
     batch_size: Positive = Field(512, description="matched embeddings per step")
@@ -76,12 +76,14 @@ class Cat(Section):
     weight_decay: NonNegativeReal = 0.05
     hidden: Positive = 512
     latent: Positive = 64
+    primitives: Positive = Field(400, description="learned primitives of generator primitives")
     mmd_weight: NonNegativeReal = 1.0
     kl_weight: NonNegativeReal = 1.0
     reconstruction_weight: NonNegativeReal = Field(0.0, description="of |v - v^|^2; ours, not published")
     contrast_weight: NonNegativeReal = Field(0.1, description="lambda_r")
     semantic_weight: NonNegativeReal = Field(0.01, description="lambda_f")
     semantic_unseen: bool = Field(True, description="the semantic loss on unseen names too")
+    alignment_weight: NonNegativeReal = Field(0.0001, description="of the alignment of generator primitives")
     tau_r: PositiveReal = Field(0.07, description="temperature of the embedding contrast")
     null_negatives: bool = Field(True, description="queries without a segment as negatives of the contrast")
     class_negatives: bool = Field(True, description="queries of other classes as negatives of the contrast")
@@ -99,8 +101,8 @@ class Cat(Section):
         if self.noise != "none" and self.generator in ("ridge", "none"):
             why = "whose samples have this covariance" if self.generator == "ridge" else "which has no samples"
             raise ValueError(f"noise {self.noise} does not apply to generator {self.generator}, {why}; leave it out")
-        if self.generator == "gmmn" and self.mmd_weight == 0:
-            raise ValueError("generator gmmn is trained by the MMD alone; mmd_weight must be above 0")
+        if self.generator in ("gmmn", "primitives") and self.mmd_weight == 0:
+            raise ValueError(f"generator {self.generator} is trained by the MMD; mmd_weight must be above 0")
         return self
 
 

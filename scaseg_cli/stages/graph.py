@@ -56,7 +56,10 @@ NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
     ("evaluation", "evaluation"): ("batch_size",),
 }
 # (stage, section): keys that older versions lacked. At the value that does what they did, they leave the key as it was.
-ADDED: dict[tuple[str, str], dict[str, Any]] = {("base", "base"): {"init": None}}
+ADDED: dict[tuple[str, str], dict[str, Any]] = {
+    ("base", "base"): {"init": None},
+    ("cat", "cat"): {"primitives": 400, "alignment_weight": 0.0001},
+}
 
 
 def needs_of(recipe: Recipe, stage: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import torch
 from query_world import EMBEDDING_DIM, VISUAL_DIM, query_world
 
 from scaseg_cli.cat.losses import embedding_contrast, mmd, reconstruction, semantic_cross_entropy
-from scaseg_cli.cat.network import NoiseGenerator, VariationalGenerator
+from scaseg_cli.cat.network import MomentGenerator, NoiseGenerator, VariationalGenerator
 from scaseg_cli.cat.objective import CatObjective, mixing_weights
 from scaseg_cli.recipe.schema import Cat
 from scaseg_cli.seeds import seeded
@@ -92,13 +92,13 @@ def test_the_contrast_can_be_of_visual_embeddings() -> None:
 def test_moment_matching_alone_compares_each_class_with_itself() -> None:
     world = query_world()
     torch.manual_seed(0)
-    network = NoiseGenerator(VISUAL_DIM, EMBEDDING_DIM, 16, 4)
+    network = MomentGenerator(VISUAL_DIM, EMBEDDING_DIM, 16, 4)
     found = _terms(network, generator="gmmn")
     assert set(found) == {"mmd"}
     picked = torch.arange(0, len(world.store.matched_MD), 17)
     v, ids = world.store.matched_MD[picked], world.store.class_ids_M[picked]
     torch.manual_seed(0)
-    twin = NoiseGenerator(VISUAL_DIM, EMBEDDING_DIM, 16, 4)
+    twin = MomentGenerator(VISUAL_DIM, EMBEDDING_DIM, 16, 4)
     z = torch.randn((len(v), 4), generator=seeded(0, "test"))
     v_hat = twin.decode(z, world.embeddings_NC[ids])
     slow = sum(float(mmd(v_hat[ids == k], v[ids == k]).detach()) * int((ids == k).sum()) for k in ids.unique())

@@ -50,8 +50,11 @@ def test_batches_keep_an_embedding_and_its_class_together() -> None:
     assert bool((null == -1).all())
 
 
-def test_a_killed_run_resumes_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = query_recipe("cat.checkpoint_every=6")
+@pytest.mark.parametrize("generator", ["vae", "primitives"])
+def test_a_killed_run_resumes_to_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generator: str
+) -> None:
+    recipe = query_recipe("cat.checkpoint_every=6", f"cat.generator={generator}", "cat.primitives=20")
     whole, cut = query_run(tmp_path / "whole", recipe), query_run(tmp_path / "cut", recipe)
     train_generator(recipe, whole)
 
@@ -132,17 +135,20 @@ def test_the_trained_vae_generates_each_class_where_it_is(tmp_path: Path) -> Non
     assert float((nearest == ids).float().mean()) > 0.8
 
 
-def test_moment_matching_is_trained_and_loads_as_it_was(tmp_path: Path) -> None:
-    recipe, world = query_recipe("cat.generator=gmmn", "cat.iterations=20"), query_world()
+@pytest.mark.parametrize(("generator", "terms"), [("gmmn", {"mmd"}), ("primitives", {"mmd", "alignment", "semantic"})])
+def test_a_generator_of_earlier_work_is_trained_and_loads_as_it_was(
+    tmp_path: Path, generator: str, terms: set[str]
+) -> None:
+    recipe, world = query_recipe(f"cat.generator={generator}", "cat.iterations=20", "cat.primitives=20"), query_world()
     run = query_run(tmp_path, recipe)
     report = train_generator(recipe, run)
-    assert set(report.tables[0].rows[-1]) == {"iteration", "mmd", "total"}
+    assert set(report.tables[0].rows[-1]) == {"iteration", "total"} | terms
     assert report.tables[0].rows[-1]["mmd"] < report.tables[0].rows[0]["mmd"]
     draws = [
         load_generator(recipe, run).sample(world.embeddings_NC, torch.Generator().manual_seed(0)) for _ in range(2)
     ]
     assert torch.equal(draws[0], draws[1])
-    assert load_tensors(run.generator_file, "generator", "")[1]["generator"] == "gmmn"
+    assert load_tensors(run.generator_file, "generator", "")[1]["generator"] == generator
 
 
 @pytest.mark.parametrize("generator", ["vae", "gmmn"])
