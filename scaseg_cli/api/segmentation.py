@@ -170,6 +170,7 @@ class SegmentationModel:
         *,
         stuff: Sequence[str] | None = ...,
         object_threshold: float | None = ...,
+        increment: float | None = ...,
         batch_size: int | None = ...,
     ) -> Segmentation: ...
 
@@ -181,6 +182,7 @@ class SegmentationModel:
         *,
         stuff: Sequence[str] | None = ...,
         object_threshold: float | None = ...,
+        increment: float | None = ...,
         batch_size: int | None = ...,
     ) -> list[Segmentation]: ...
 
@@ -191,6 +193,7 @@ class SegmentationModel:
         *,
         stuff: Sequence[str] | None = None,
         object_threshold: float | None = None,
+        increment: float | None = None,
         batch_size: int | None = None,
     ) -> Segmentation | list[Segmentation]:
         """Segment an image, or several, as `scaseg predict` does.
@@ -204,6 +207,7 @@ class SegmentationModel:
             stuff: names of stuff, whose instances are not told apart.
             object_threshold: the least class probability of a segment, 0..1; None: the recipe's. Semantic
                 segmentation has none.
+            increment: added to the logits of unseen classes; None: the recipe's for the base model, else 0.
             batch_size: neighboring images of one size that go through the network at once; None: the recipe's.
 
         Returns:
@@ -211,7 +215,7 @@ class SegmentationModel:
 
         Raises:
             ScasegError: a file cannot be read as an image; two names mean one class, no class is named, or a name is
-                too long for the CLIP; the threshold is not in 0..1, or the task has none.
+                too long for the CLIP; the threshold is not in 0..1, or the task has none; the increment is not finite.
             ValueError: an array of another type or shape, an image without pixels, or a batch size below 1.
             TypeError: an image or a name of another type.
         """
@@ -220,19 +224,28 @@ class SegmentationModel:
         many = isinstance(image, (list, tuple))
         images: Sequence[Any] = image if isinstance(image, (list, tuple)) else [image]
         with silent():
-            model = self._model(_names(names, stuff), object_threshold)
+            model = self._model(_names(names, stuff), object_threshold, increment)
             read = read_all(images, many)
             found = model.segment_all(read, batch_size or self.recipe.evaluation.batch_size)
             results = [_segmentation(model, pixels, segments) for _, pixels, segments in found]
         return results if many else results[0]
 
-    def _model(self, names: tuple[tuple[str, ...], tuple[str, ...]] | None, object_threshold: float | None) -> Model:
-        from scaseg_cli.prediction.model import check_threshold
+    def _model(
+        self,
+        names: tuple[tuple[str, ...], tuple[str, ...]] | None,
+        object_threshold: float | None,
+        increment: float | None,
+    ) -> Model:
+        from scaseg_cli.prediction.model import check_increment, check_threshold
 
         if object_threshold is not None:
             check_threshold(self.recipe, object_threshold, "object_threshold")
+        if increment is not None:
+            check_increment(increment, "increment")
         model = self._over(names)
-        return model if object_threshold is None else model.with_threshold(object_threshold)
+        if object_threshold is not None:
+            model = model.with_threshold(object_threshold)
+        return model if increment is None else model.with_increment(increment)
 
 
 def load(

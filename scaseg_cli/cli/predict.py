@@ -70,6 +70,15 @@ def predict(
             "Default: evaluation.object_threshold.",
         ),
     ] = None,
+    increment: Annotated[
+        float | None,
+        typer.Option(
+            "--increment", metavar="NUMBER", show_default=False,
+            help="Added to the logits of unseen classes; higher values find more of them. results.json names the one "
+            "that was best on the selection images. Default: evaluation.inductive_increment for the base model, else "
+            "0.",
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -118,7 +127,7 @@ def predict(
         held.enter_context(quiet(options.debug))
         chosen = setting.value if setting is not None else None
         outcome = predict_images(
-            recipe, run, sources, output, names, chosen, batch_size, object_threshold, overlays, rle
+            recipe, run, sources, output, names, chosen, batch_size, object_threshold, overlays, rle, increment
         )
     if options.json:
         print_json(outcome.document)

@@ -69,6 +69,11 @@ class ClassEmbeddings:
         """Return the embeddings of the first classes, such as the seen ones, and the vectors of their names."""
         return self.vectors_NC[:number], self.synonyms.of(range(number)) if self.synonyms is not None else None
 
+    def nearest_seen(self, num_seen: int) -> list[int]:
+        """Return the nearest seen class of each unseen one, in their order, by the cosine of their vectors."""
+        unseen_UC, seen_SC = self.vectors_NC[num_seen:], self.vectors_NC[:num_seen]
+        return (unseen_UC @ seen_SC.T).argmax(dim=1).tolist()
+
 
 def save_embeddings(path: Path, embeddings: ClassEmbeddings) -> None:
     """Write ``embeddings`` to ``path`` atomically."""

@@ -134,7 +134,7 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
         if "neighbours" in stems:
             neighbours = _neighbours(recipe, run, scored, summaries["base"], summaries["transductive"])
             write(neighbours, folder, "neighbours")
-        save_examples(recipe, run, scored, shown, picture)
+        save_examples(recipe, run, scored, shown, picture, load_embeddings(recipe, run))
         summary.update({row.name: summaries[row.name].as_json_value() for row in rows})
     if nothing is not None:  # not in the file, which is the same as that of an ablation's cell
         table.notes.append(f"All figures are 0: {nothing}")
@@ -161,8 +161,7 @@ def _write_counts(run: RunDir, scored: ScoredSet, counts: dict[str, ImageCounts]
 def _neighbours(recipe: Recipe, run: RunDir, scored: ScoredSet, before: Summary, after: Summary) -> Table:
     """The table of unseen classes and their nearest seen classes, by the class names' vectors."""
     classes = scored.classes
-    vectors_NC = load_embeddings(recipe, run).vectors_NC
-    nearest = (vectors_NC[classes.num_seen :] @ vectors_NC[: classes.num_seen].T).argmax(dim=1).tolist()
+    nearest = load_embeddings(recipe, run).nearest_seen(classes.num_seen)
     pairs = list(enumerate(nearest, start=classes.num_seen))
     return neighbour_table(before, after, classes.names, pairs)
 

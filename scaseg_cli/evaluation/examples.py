@@ -14,7 +14,7 @@ from scaseg_cli.drawing.class_styles import class_styles
 from scaseg_cli.drawing.regions import draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
-from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, prepared_label
+from scaseg_cli.evaluation.regions import labelled_regions, nearest_in_words, predicted_regions, prepared_label
 from scaseg_cli.files import replaced
 from scaseg_cli.split.rules import holds_unseen
 from scaseg_cli.tasks import task_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from scaseg_cli.data.records import ImageId, ImageRecord, LabelledSet
+    from scaseg_cli.embeddings.store import ClassEmbeddings
     from scaseg_cli.evaluation.scored_set import ScoredSet
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
@@ -84,17 +85,26 @@ def draw_rows(
 
 
 def save_examples(
-    recipe: Recipe, run: RunDir, scored: ScoredSet, shown: Sequence[Shown], rows: Sequence[ExampleRow]
+    recipe: Recipe,
+    run: RunDir,
+    scored: ScoredSet,
+    shown: Sequence[Shown],
+    rows: Sequence[ExampleRow],
+    embeddings: ClassEmbeddings,
 ) -> None:
-    """Write `RunDir.examples_file` from a run's columns and rows.
+    """Write `RunDir.examples_file` from a run's columns and rows; ``embeddings`` say which seen classes look alike.
 
     Raises:
         ScasegError: the run folder cannot be written.
     """
     classes = scored.classes
-    title = f"{recipe.name}: {_which(chosen_images(scored.images, classes, len(rows)), classes)}"
+    records = chosen_images(scored.images, classes, len(rows))
+    title = f"{recipe.name}: {_which(records, classes)}"
     columns = [("image", ""), ("label", "the truth"), *((column.title, column.remark) for column in shown)]
-    shown_rows = [SheetRow([row.file_name], row.cells) for row in rows]
+    shown_rows = [
+        SheetRow([row.file_name, nearest_in_words(record, classes, embeddings)], row.cells)
+        for record, row in zip(records, rows, strict=True)
+    ]
     sheet = draw_sheet(Sheet(title, _notes(recipe, classes), columns, shown_rows))
     with replaced(run.examples_file) as temporary:
         sheet.save(temporary, format="PNG")  # optimize takes six times as long for 5 % of the bytes

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.data.records import ImageRecord, LabelledSet
     from scaseg_cli.drawing.class_styles import ClassStyle
+    from scaseg_cli.embeddings.store import ClassEmbeddings
     from scaseg_cli.measures.fusion import Prediction
     from scaseg_cli.split.classes import ClassList
 
@@ -51,6 +52,18 @@ def predicted_regions(found: Prediction, label: PreparedLabel, styles: Sequence[
         mask_HW = found.segment_map_HW == segment_id
         regions.append(Region(mask_HW, styles[class_id], _is_wrong(mask_HW, class_id, label, len(styles))))
     return regions
+
+
+def nearest_in_words(record: ImageRecord, classes: ClassList, embeddings: ClassEmbeddings) -> str:
+    """Say which seen class, by their names, is nearest to each unseen class that the image holds.
+
+    An unseen object is most often taken for that class, and that class loses most where the unseen one gains.
+    """
+    nearest = [classes.names[class_id] for class_id in embeddings.nearest_seen(classes.num_seen)]
+    held = {segment.category_id for segment in record.segments}
+    pairs = zip(classes.classes[classes.num_seen :], nearest, strict=True)
+    said = [f"{item.name}: {name}" for item, name in pairs if item.category_id in held]
+    return f"nearest seen class of {', of '.join(said)}" if said else ""
 
 
 class TakenFor(TypedDict):

@@ -7,6 +7,7 @@ little more memory than the image itself. Shapes: Q queries, K classes, D visual
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -92,6 +93,10 @@ class Model:
         """Return the model with another object threshold; nothing that was trained or chosen changes."""
         evaluation = self.recipe.evaluation.model_copy(update={"object_threshold": object_threshold})
         return dataclasses.replace(self, recipe=self.recipe.model_copy(update={"evaluation": evaluation}))
+
+    def with_increment(self, increment: float) -> Model:
+        """Return the model with another increment of the unseen logits, such as a result table's best one."""
+        return dataclasses.replace(self, candidate=dataclasses.replace(self.candidate, increment=increment))
 
     def segment_all(
         self, images: Iterable[tuple[T, NDArray[np.uint8]]], batch_size: int
@@ -202,6 +207,20 @@ def check_threshold(recipe: Recipe, object_threshold: float, called: str) -> Non
         )
     if not 0 <= object_threshold <= 1:
         raise ScasegError(f"{called} {object_threshold:g} is not in 0..1", "Give a class probability.")
+
+
+def check_increment(increment: float, called: str) -> None:
+    """Check an increment of unseen logits.
+
+    Args:
+        increment: the value.
+        called: name of the option or argument in messages.
+
+    Raises:
+        ScasegError: the value is not a finite number.
+    """
+    if not math.isfinite(increment):
+        raise ScasegError(f"{called} {increment:g} is not a finite number", "Give a number such as 2.5.")
 
 
 def choose_setting(run: RunDir, asked: str | None) -> Setting:

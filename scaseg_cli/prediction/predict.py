@@ -17,6 +17,7 @@ from scaseg_cli.prediction.journal import Entry, Journal
 from scaseg_cli.prediction.model import (
     Model,
     batches,
+    check_increment,
     check_threshold,
     choose_setting,
     load_predictor,
@@ -72,6 +73,7 @@ def predict(
     object_threshold: float | None = None,
     overlays: bool = True,
     rle: bool = False,
+    increment: float | None = None,
 ) -> PredictOutcome:
     """Segment images, and write a map and an overlay for each and one JSON for all.
 
@@ -88,6 +90,7 @@ def predict(
         object_threshold: minimum class probability of a query that becomes a segment; None means the evaluation's.
         overlays: whether to draw an overlay for each image.
         rle: whether to write all masks into one more JSON, in COCO's format of results.
+        increment: added to the logits of unseen classes; None means the recipe's in the inductive setting, else 0.
 
     Raises:
         ScasegError: a stage is missing or was made by another recipe, names are wrong, no image exists, or the folder
@@ -95,6 +98,8 @@ def predict(
     """
     if object_threshold is not None:
         check_threshold(recipe, object_threshold, "--object-threshold")
+    if increment is not None:
+        check_increment(increment, "--increment")
     chosen = choose_setting(run, setting)
     require(recipe, run, *needs_of_setting(chosen))
     # Wrong names, missing images and a folder of others are reported before the network is loaded.
@@ -106,9 +111,12 @@ def predict(
     model = load_predictor(recipe, run, chosen).over(names)
     if object_threshold is not None:
         model = model.with_threshold(object_threshold)
+    if increment is not None:
+        model = model.with_increment(increment)
     vocabulary = model.vocabulary
     unseen = len(vocabulary.classes) - vocabulary.num_seen
-    say(f"{chosen}: images {len(sources)}, classes {len(vocabulary.classes)}, {unseen} of them unseen")
+    raised = f", unseen logits {model.candidate.increment:+g}" if model.candidate.increment else ""
+    say(f"{chosen}: images {len(sources)}, classes {len(vocabulary.classes)}, {unseen} of them unseen{raised}")
     if (known := what_it_knows(recipe, run, sources, vocabulary)) is not None:
         say_plainly(known)
     written = Written(model, folder, chosen, [source.image_id for source in sources], overlays, rle)
@@ -166,7 +174,15 @@ def _key(
 ) -> str:
     """Identifies what a call writes, whichever its images are."""
     stages = [stage_key(recipe, run, stage) for stage in needs_of_setting(setting)]
-    chosen = [written.overlays, written.rle, threshold, batch_size, recipe.evaluation.model_dump(mode="json")]
+    increment = written.model.candidate.increment
+    chosen = [
+        written.overlays,
+        written.rle,
+        threshold,
+        increment,
+        batch_size,
+        recipe.evaluation.model_dump(mode="json"),
+    ]
     return hash_value([__version__, stages, setting, written.document()["categories"], chosen])
 
 

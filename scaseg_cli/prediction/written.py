@@ -157,9 +157,10 @@ class Written:
 
     def document(self) -> dict[str, Any]:
         """Return the content of the JSON, in COCO's panoptic format."""
+        maps = "category ids, grey" if self.semantic else "COCO panoptic, R + 256 G + 65536 B"
         info = {"made_by": MADE_BY, "version": __version__, "recipe": self.model.recipe.name, "setting": self.setting}
         return {
-            "info": {**info, "maps": "category ids, grey" if self.semantic else "COCO panoptic, R + 256 G + 65536 B"},
+            "info": {**info, "increment": self.model.candidate.increment, "maps": maps},
             "images": [entry.image for entry in self.listed()],
             "annotations": [entry.annotation for entry in self.listed()],
             "categories": categories_of(self.model.vocabulary),

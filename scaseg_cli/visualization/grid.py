@@ -12,7 +12,14 @@ from scaseg_cli.data.images import read_image
 from scaseg_cli.drawing.picture_key import KEY, png_key
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
-from scaseg_cli.evaluation.regions import TakenFor, labelled_regions, predicted_regions, prepared_label, taken_for
+from scaseg_cli.evaluation.regions import (
+    TakenFor,
+    labelled_regions,
+    nearest_in_words,
+    predicted_regions,
+    prepared_label,
+    taken_for,
+)
 from scaseg_cli.files import replaced
 from scaseg_cli.results.table import shown as as_text
 
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 
     from scaseg_cli.data.records import ImageRecord
     from scaseg_cli.drawing.class_styles import ClassStyle
+    from scaseg_cli.embeddings.store import ClassEmbeddings
     from scaseg_cli.evaluation.scored_set import ScoredSet
     from scaseg_cli.visualization.columns import Column
     from scaseg_cli.visualization.scored_images import ScoredImage
@@ -75,7 +83,13 @@ class GridRow:
         return {segment["category"] for segments in self.segments.values() for segment in segments}
 
 
-def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Column], style: Style) -> GridRow:
+def draw_row(
+    scored: ScoredSet,
+    scored_image: ScoredImage,
+    columns: Sequence[Column],
+    style: Style,
+    embeddings: ClassEmbeddings,
+) -> GridRow:
     """Draw the cells of one image.
 
     Raises:
@@ -85,7 +99,7 @@ def draw_row(scored: ScoredSet, scored_image: ScoredImage, columns: Sequence[Col
     image_HW3 = read_image(images.image_path(record), record, images.turned)
     label = prepared_label(images, record, classes)
     regions = {"label": labelled_regions(images, record, classes, style.styles)}
-    captions = [_caption(record), ""]
+    captions = [_caption(record), nearest_in_words(record, classes, embeddings)]
     taken: dict[str, list[TakenFor]] = {}
     for column in columns:
         found = scored_image.predictions[column.key]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.drawing.class_styles import class_styles
+from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.external.peer import Peer, check_peer, open_peer, read_peer
@@ -74,7 +75,8 @@ def visualize(
         say("no baseline: with evaluation.inductive_increment=0 it equals our model")
     shown = _shown(scored, choice, records, columns, peer)
     style = Style(class_styles(images, classes), cell, choice.only_unseen, measure.title)
-    rows = [draw_row(scored, item, columns, style) for item in shown]
+    embeddings = load_embeddings(recipe, run)
+    rows = [draw_row(scored, item, columns, style, embeddings) for item in shown]
     title = f"{recipe.name}: {in_words(choice, [item.record for item in shown], classes, measure.title)}"
     notes = _notes(recipe, measure.title, choice.only_unseen)
     save(paths, title, notes, columns, rows, style, stage_key(recipe, run, "evaluation"))

@@ -1,6 +1,7 @@
 """`scaseg_cli` from Python on a finished run: what it finds is what `scaseg predict` writes, from any thread."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -123,6 +124,7 @@ def test_lists_hold_images_of_any_sizes(model: SegmentationModel, images: list[P
         ({"names": ["zebra", "Zebra"]}, scaseg_cli.ScasegError, "names 'Zebra' and 'zebra', which mean the same"),
         ({"names": [" "]}, scaseg_cli.ScasegError, "which is empty in prompts"),
         ({"object_threshold": 1.5}, scaseg_cli.ScasegError, r"object_threshold 1.5 is not in 0\.\.1"),
+        ({"increment": math.nan}, scaseg_cli.ScasegError, "increment nan is not a finite number"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
         ({"image": [np.zeros((4, 4), np.uint8), 3]}, TypeError, r"images\[1\] is of type int"),
     ],

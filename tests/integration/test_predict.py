@@ -180,6 +180,19 @@ def test_a_higher_threshold_finds_less(predict: Call, images: str) -> None:
     assert len(found[1]) < len(found[0])
 
 
+def test_an_increment_of_either_setting_finds_more_unseen_pixels(predict: Call, images: str) -> None:
+    pixels = []
+    for increment in ("-30", "0", "30"):
+        assert predict(images, "-o", f"at{increment}", "--increment", increment).code == 0
+        found = document(f"at{increment}")
+        unseen = {item["id"] for item in found["categories"] if not item["seen"]}
+        segments = [item for annotation in found["annotations"] for item in annotation["segments_info"]]
+        pixels.append(sum(item["area"] for item in segments if item["category_id"] in unseen))
+        assert found["info"]["increment"] == float(increment)
+    assert pixels[0] == 0
+    assert pixels[0] <= pixels[1] < pixels[2]
+
+
 def test_json_alone_goes_to_stdout_and_is_the_file(predict: Call, images: str) -> None:
     outcome = predict(images, "--json", "--batch-size", "3")
     assert json.loads(outcome.out) == document()

@@ -14,10 +14,12 @@ from scaseg_cli.data.images import read_label
 from scaseg_cli.data.records import ImageRecord, LabelledSet, Segment
 from scaseg_cli.drawing.class_styles import ClassStyle, class_styles
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
+from scaseg_cli.embeddings.encoders import VectorSource
+from scaseg_cli.embeddings.store import ClassEmbeddings
 from scaseg_cli.evaluation import examples, scored_set
 from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.examples import Shown, chosen_images, draw_rows, save_examples
-from scaseg_cli.evaluation.regions import labelled_regions, predicted_regions, taken_for
+from scaseg_cli.evaluation.regions import labelled_regions, nearest_in_words, predicted_regions, taken_for
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.semantic_inference import SemanticInference
 from scaseg_cli.measures.fusion import Prediction
@@ -111,6 +113,27 @@ def classifier() -> CosineClassifier:
     return made.requires_grad_(False).eval()
 
 
+def embeddings(*names: str, nearest: dict[str, str]) -> ClassEmbeddings:
+    """Embeddings of classes, the unseen ones last and each nearest to the seen class that is named."""
+    vectors = torch.eye(len(names), len(names))
+    for unseen, seen in nearest.items():
+        vectors[names.index(unseen)] += 2 * vectors[names.index(seen)]
+    return ClassEmbeddings(list(names), F.normalize(vectors, dim=1), "", VectorSource("made up", None), ())
+
+
+EMBEDDINGS = embeddings("cat", "dog", "grass", "sky", "cow", nearest={"cow": "dog"})
+
+
+def test_each_unseen_class_of_an_image_is_named_with_its_nearest_seen_class(data):
+    classes = class_list(data[0].categories, ["cow", "sky"])
+    assert classes.names == ["cat", "dog", "grass", "cow", "sky"]
+    made = embeddings(*classes.names, nearest={"cow": "dog", "sky": "grass"})
+    assert made.nearest_seen(3) == [1, 2]
+    assert nearest_in_words(record(1, SKY, CAT, COW), classes, made) == "nearest seen class of cow: dog, of sky: grass"
+    assert nearest_in_words(record(1, COW, DOG), classes, made) == "nearest seen class of cow: dog"
+    assert nearest_in_words(record(1, DOG), classes, made) == ""
+
+
 @pytest.fixture
 def run(tmp_path, data, monkeypatch):
     images, classes, where = data
@@ -127,7 +150,7 @@ def run(tmp_path, data, monkeypatch):
 def draw(recipe, run_dir, shown, number=6):
     scored = ScoredSet(recipe, run_dir, "validation")
     (rows,) = draw_rows(scored, [(recipe, shown)], number)
-    save_examples(recipe, run_dir, scored, shown, rows)
+    save_examples(recipe, run_dir, scored, shown, rows, EMBEDDINGS)
     return run_dir.examples_file.read_bytes()
 
 

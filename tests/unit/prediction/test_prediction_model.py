@@ -160,6 +160,14 @@ def test_without_a_segment_the_nearest_query_is_told_and_a_threshold_below_it_fi
     assert exact.nearest.num_kept == 0
 
 
+def test_an_increment_raises_the_unseen_logits_alone():
+    plain, raised = (model_of("zps", by, object_threshold=0.2, overlap_threshold=0.1) for by in (0.0, 3.0))
+    (found,), (wanted,) = plain.with_increment(3.0).segment([IMAGE]), raised.segment([IMAGE])
+    assert found.map_HW.tolist() == wanted.map_HW.tolist()
+    assert found.scores.tolist() == wanted.scores.tolist()
+    assert wanted.scores.tolist() != next(plain.segment([IMAGE])).scores.tolist()
+
+
 def test_batches_of_large_images_are_smaller():
     images = [(n, np.zeros((4000, 6000, 3), np.uint8)) for n in range(3)] + [(9, np.zeros((40, 60, 3), np.uint8))] * 5
     assert [[tag for tag, _ in batch] for batch in batches(iter(images), 4)] == [[0], [1], [2], [9] * 4, [9]]
