@@ -55,6 +55,9 @@ def train_base(recipe: Recipe, run: RunDir) -> StageReport:
 
     if not recipe.base.validate_every:
         return train_base(recipe, run)
+    if recipe.evaluation.choose_on != "unseen_labels":
+        say(f"base: not measured while it trains, since evaluation.choose_on is {recipe.evaluation.choose_on}")
+        return train_base(recipe, run)
     from scaseg_cli.evaluation.checks.stage_one import train
 
     return train_base(recipe, run, train)
@@ -65,6 +68,29 @@ def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
     from scaseg_cli.queries.collect import collect_queries
 
     return collect_queries(recipe, run)
+
+
+def train_folds(recipe: Recipe, run: RunDir) -> StageReport:
+    """Train base models without some of the seen classes, on which `choose_on_folds` chooses."""
+    from scaseg_cli.choose.cost import cost_in_words
+    from scaseg_cli.folds.train import train_folds
+
+    say(f"folds: {cost_in_words(recipe, run)}")
+    return train_folds(recipe, run)
+
+
+def choose_on_folds(recipe: Recipe, run: RunDir) -> StageReport:
+    """Choose the recipe's auto values, a snapshot and increments on folds of the seen classes."""
+    from scaseg_cli.choose.choose import choose_on_folds
+
+    return choose_on_folds(recipe, run)
+
+
+def choose(recipe: Recipe, run: RunDir) -> StageReport:
+    """Train the folds, unless they are up to date, and choose on them."""
+    folds, chosen = _step(recipe, run, "folds"), _step(recipe, run, "choose")
+    tables, wrote = [*folds.tables, *chosen.tables], [*folds.wrote, *chosen.wrote]
+    return dataclasses.replace(chosen, tables=tables, wrote=wrote, next_command="scaseg run")
 
 
 def train_generator(recipe: Recipe, run: RunDir) -> StageReport:
@@ -118,6 +144,8 @@ STEPS: dict[str, Callable[[Recipe, RunDir], StageReport]] = {
     "embeddings": embed_classes,
     "base": train_base,
     "queries": collect_queries,
+    "folds": train_folds,
+    "choose": choose_on_folds,
     "cat": train_generator,
     "union": union_finetune,
     "evaluation": evaluate,
@@ -139,23 +167,24 @@ def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
     for stage in stages_for(recipe):  # now, not after the hours that the stages before it may take
         if not is_done(recipe, run, stage):
             run.check_links(stage)
-    reports = []
-    for stage in stages_for(recipe):
-        if stage not in STEPS:
-            continue
-        put_back(recipe, run, *_parts(recipe, stage))
-        if _up_to_date(recipe, run, stage):
-            say(f"{stage}: up to date")
-            report, ran, seconds = _report_of(run, stage), False, (run.record(stage) or {}).get("seconds")
-        else:
-            say(f"{stage}: {STAGES[stage].command}")
-            started = time.monotonic()
-            report, ran = STEPS[stage](recipe, run), True
-            seconds = round(time.monotonic() - started, 2)
-            say(f"{stage}: done in {in_words(seconds)}")
-        reports.append(dataclasses.replace(report, summary={**report.summary, "ran": ran, "seconds": seconds}))
+    reports = [_step(recipe, run, stage) for stage in stages_for(recipe) if stage in STEPS]
     _own(recipe, run)
     return reports
+
+
+def _step(recipe: Recipe, run: RunDir, stage: str) -> StageReport:
+    """Run a stage unless it is up to date or kept; the summary of its report says so."""
+    put_back(recipe, run, *_parts(recipe, stage))
+    if _up_to_date(recipe, run, stage):
+        say(f"{stage}: up to date")
+        report, ran, seconds = _report_of(run, stage), False, (run.record(stage) or {}).get("seconds")
+    else:
+        say(f"{stage}: {STAGES[stage].command}")
+        started = time.monotonic()
+        report, ran = STEPS[stage](recipe, run), True
+        seconds = round(time.monotonic() - started, 2)
+        say(f"{stage}: done in {in_words(seconds)}")
+    return dataclasses.replace(report, summary={**report.summary, "ran": ran, "seconds": seconds})
 
 
 def put_back(recipe: Recipe, run: RunDir, *stages: str) -> None:
@@ -230,6 +259,8 @@ def stage_states(recipe: Recipe, run: RunDir) -> Table:
 
 def run_plan(recipe: Recipe, run: RunDir) -> Table:
     """Table of what `run_all` would do: which stages run, why, and how long they took before. Nothing is written."""
+    from scaseg_cli.choose.cost import cost_in_words
+
     does = {"done": "up to date", "kept": "put back", "begun": "resumes"}
     found = _outlooks_of_steps(recipe, run)
     rows = [
@@ -244,10 +275,13 @@ def run_plan(recipe: Recipe, run: RunDir) -> Table:
         Column("why", "why"),
         Column("runs", "runs", "flag", is_detail=True),
     ]
+    folds = next((one for one in found if one.stage == "folds" and one.runs), None)
     known = [one.seconds for one in found if one.runs and one.seconds is not None]
     notes = [f"{sum(one.runs for one in found)} of {len(found)} stages run."]
     if known:
         notes[0] += f" Those that ran before took {in_words(sum(known))}."
+    if folds is not None:
+        notes.append(f"folds and choose: {cost_in_words(recipe, run)}.")
     if any(one.stage == "split" and one.runs for one in found):
         notes.append("Stages after the split are compared with its new lists, once they are written.")
     return Table(f"{recipe.name} in {run.path}: what scaseg run would do", columns, rows, notes)
@@ -277,6 +311,8 @@ def _report_of(run: RunDir, stage: str) -> StageReport:
     """The report of a finished stage, read from its record and result table."""
     record = run.record(stage) or {}
     tables = []
+    if stage == "choose":
+        tables.append(read_table(run.fold_table_file))
     if stage == "evaluation":
         tables.append(read_table(run.results_file))
         written = {run.path / name for name in record.get("outputs", {})}

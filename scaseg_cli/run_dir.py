@@ -116,6 +116,26 @@ class RunDir:
         """The query embeddings with their labels, on which stages 2 and 3 train."""
         return self.path / "queries" / "queries.safetensors"
 
+    # folds of the seen classes
+    @property
+    def folds_file(self) -> Path:
+        """The seen classes that each fold holds out, and the images of each."""
+        return self.path / "folds" / "folds.json"
+
+    def fold(self, stage: str, number: int) -> Path:
+        """The folder of a fold in that of ``stage``, folds or choose; in folds it is a run folder."""
+        return self.path / stage / f"fold-{number}"
+
+    @property
+    def fold_choice_file(self) -> Path:
+        """The values, the snapshot and the increments chosen on the folds, with all scores compared."""
+        return self.path / "choose" / "choice.json"
+
+    @property
+    def fold_table_file(self) -> Path:
+        """The table of the values tried on the folds as JSON, with CSV and Markdown beside it."""
+        return self.path / "choose" / "table.json"
+
     # cat
     @property
     def generator_file(self) -> Path:

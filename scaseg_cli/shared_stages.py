@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from scaseg_cli.stages.kept import make_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
@@ -64,6 +66,17 @@ def link_stage(stage: str, donor: RunDir, run: RunDir) -> None:
             os.link(path, place)
         except OSError:  # a file system without hard links
             shutil.copy2(path, place)
+
+
+def link_folder(place: Path, target: Path) -> None:
+    """Create a relative link to a folder, so that the run folder can be moved as a whole."""
+    wanted = os.path.relpath(target, place.parent)
+    if place.is_symlink() and os.readlink(place) == wanted:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        place.unlink()
+    place.symlink_to(wanted)
 
 
 def _is_progress(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scaseg_cli.ablations.ablate import make_ablations
 from scaseg_cli.ablations.find import sweep_files
 from scaseg_cli.results.table import Column, Table
-from scaseg_cli.stages import STAGES, recipe_key
+from scaseg_cli.stages import STAGES, recipe_key, stages_for
 
 if TYPE_CHECKING:
     from scaseg_cli.ablations.cells import Ablation
@@ -51,7 +51,8 @@ def _runs_again(ablation: Ablation) -> str | None:
     """The first stage in which any row differs from the unchanged recipe; later stages run again as well."""
     default = next(row for row in ablation.rows if row.is_default)
     (seed,) = ablation.seeds
-    for stage in STAGES:
+    needed = {stage for row in ablation.rows for stage in stages_for(row.recipes[seed])}
+    for stage in (stage for stage in STAGES if stage in needed):
         keys = {recipe_key(row.recipes[seed], stage) for row in ablation.rows}
         if keys != {recipe_key(default.recipes[seed], stage)}:
             return stage

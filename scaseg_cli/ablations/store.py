@@ -13,15 +13,13 @@ one in the work folder has other lists, and what was made from the older lists i
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.files import write_json
 from scaseg_cli.recipe import save_recipe
 from scaseg_cli.run_dir import RunDir
-from scaseg_cli.shared_stages import link_stage
+from scaseg_cli.shared_stages import link_folder, link_stage
 from scaseg_cli.stages import is_done, recipe_key
 
 if TYPE_CHECKING:
@@ -113,7 +111,7 @@ class Store:
             run = self.run(node)
             run.folder(node.stage)
             for earlier in node.earlier:
-                _link(run.path / nodes[earlier].stage, self.run(nodes[earlier]).path / nodes[earlier].stage)
+                link_folder(run.path / nodes[earlier].stage, self.run(nodes[earlier]).path / nodes[earlier].stage)
             if states[node.id] == "shared":
                 self.share(node)
             elif states[node.id] == "missing":
@@ -133,13 +131,3 @@ class Store:
 
 def _lists(run: RunDir | None) -> object:
     return (run.record("split") or {}).get("lists") if run is not None else None
-
-
-def _link(place: Path, target: Path) -> None:
-    """Create a relative link, so that the work folder can be moved as a whole."""
-    wanted = os.path.relpath(target, place.parent)
-    if place.is_symlink() and os.readlink(place) == wanted:
-        return
-    with contextlib.suppress(FileNotFoundError):
-        place.unlink()
-    place.symlink_to(wanted)

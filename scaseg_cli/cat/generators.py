@@ -14,6 +14,7 @@ from scaseg_cli.cat.primitives import PrimitiveGenerator
 from scaseg_cli.cat.ridge import RidgeGaussian
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors, shown
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.fold_choice import values_of
 from scaseg_cli.stages import require
 
 if TYPE_CHECKING:
@@ -140,6 +141,6 @@ def load_generator(recipe: Recipe, run: RunDir) -> Generator:
     network = build_network(recipe.cat, width, embedding_dim)
     load_module(network, tensors, run.generator_file, _REMEDY)
     found = None if noise is None else tuple(noise.shape)
-    if found != ((width, width) if recipe.cat.noise == "seen_covariance" else None):
+    if found != ((width, width) if values_of(recipe, run)["noise"] == "seen_covariance" else None):
         raise ScasegError(f"{run.generator_file} has noise of the shape {found}, not as cat.noise says", _REMEDY)
     return network.eval() if noise is None else Noisy(network.eval(), noise)

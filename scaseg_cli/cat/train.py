@@ -13,11 +13,12 @@ from scaseg_cli.cat.generators import save_generator
 from scaseg_cli.cat.ridge import RidgeGaussian, covariance_factor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json
+from scaseg_cli.fold_choice import values_of
 from scaseg_cli.queries.store import QueryStore, load_queries
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.classes import read_classes
-from scaseg_cli.stages import recording, require, stage_key
+from scaseg_cli.stages import needs_of, recording, require, stage_key
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,7 @@ def train_generator(recipe: Recipe, run: RunDir, live_batches: BatchSource | Non
     Raises:
         ScasegError: an earlier stage is missing, the store is too small, or training diverged.
     """
-    require(recipe, run, "split", "embeddings", "queries")
+    require(recipe, run, "split", "embeddings", *needs_of(recipe, "cat"))
     if recipe.cat.generator == "none":
         with recording(recipe, run, "cat") as summary:
             summary["generator"] = "none"
@@ -110,7 +111,7 @@ def _check_store(store: QueryStore, run: RunDir, least: int) -> None:
 
 def _noise(recipe: Recipe, run: RunDir) -> Tensor | None:
     """The factor of the noise that ``cat.noise`` adds to samples, [D, D]."""
-    if recipe.cat.noise == "none":
+    if values_of(recipe, run)["noise"] == "none":
         return None
     store = load_queries(recipe, run)
     return covariance_factor(store.matched_MD.double(), store.class_ids_M).float()

@@ -25,6 +25,7 @@ _COMMANDS = {
     "visualize": Entry("visualize", _RUNS),
     "report": Entry("report", _RUNS),
     "compare": Entry("compare", _RUNS),
+    "choose": Entry("choose", _RUNS),
     "ablate": Entry("ablate", _RUNS),
     "pack": Entry("pack", _RUNS),
     "ablate-job": Entry("ablate", None),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scaseg_cli.run_dir import RunDir
 
 _OWN = "scaseg evaluate"  # a next command that needs no option but the run folder
+_ALL = "scaseg run"  # a next command with the run folder's own recipe
 Work = Callable[["Recipe", "RunDir"], "StageReport"]
 
 
@@ -63,11 +64,15 @@ def run_stage(
             if node.rank == 0:
                 _put_back(recipe, run, stage)
             report = work(recipe, run)
-    show(report, _of_folder(options, run) if report.next_command == _OWN else options, extra() if extra else {})
+    show(report, _of_next(report, options, run), extra() if extra else {})
 
 
-def _of_folder(options: StageOptions, run: RunDir) -> StageOptions:
-    """The options of a next command that takes the run folder's own recipe."""
+def _of_next(report: StageReport, options: StageOptions, run: RunDir) -> StageOptions:
+    """The options of the next command, which may take the run folder's own recipe."""
+    if report.next_command == _ALL:  # the recipe there is not the one that the options name
+        return type(options)(recipe=str(run.recipe_file), work_dir=run.path, json=options.json, debug=options.debug)
+    if report.next_command != _OWN:
+        return options
     place = None if options.recipe is None and options.work_dir is None else run.path
     return type(options)(work_dir=place, json=options.json, debug=options.debug)
 

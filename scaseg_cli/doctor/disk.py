@@ -8,10 +8,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaseg_cli.choose.cost import cost_in_words
 from scaseg_cli.doctor.data import num_training_images
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 from scaseg_cli.stages.clean import in_units
 from scaseg_cli.stages.kept import all_kept
+from scaseg_cli.stages.outlook import outlooks
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.base_section import Backbone, Base
@@ -58,11 +60,13 @@ def disk_needed(recipe: Recipe, num_images: int) -> int:
     """Estimate the peak number of bytes that a run writes.
 
     They are the segmentor; the training's progress with the optimizer's two moments, twice while a new file replaces
-    the old one; and the query embeddings, in shards and in one file.
+    the old one; and the query embeddings, in shards and in one file. Each fold has a segmentor and embeddings, too.
     """
     weights = 4 * num_parameters(recipe.base)
     vectors = num_images * recipe.queries.views * (_SEGMENTS_AN_IMAGE + recipe.queries.unmatched_per_image)
-    return weights + 2 * 3 * weights + 2 * vectors * recipe.base.channels * 4 + _REST
+    one = weights + 2 * vectors * recipe.base.channels * 4
+    folds = recipe.folds.number if recipe.needs_folds else 0
+    return (1 + folds) * one + 2 * 3 * weights + _REST
 
 
 def num_parameters(base: Base) -> int:
@@ -84,6 +88,16 @@ def _backbone(backbone: Backbone) -> tuple[float, int]:
         return sum(parameter.numel() for parameter in built.parameters()), built.channels[-1]
     deepest = backbone.width * 8 * (4 if backbone.depth >= 50 else 1)
     return _RESNET[backbone.depth] * (backbone.width / 64) ** 2, deepest
+
+
+def fold_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
+    """Say what the folds cost, if the recipe chooses on them: each trains a base model."""
+    if not recipe.needs_folds or recipe.evaluation.setting == "inductive":
+        return []
+    states = {one.stage: one for one in outlooks(recipe, run)}
+    if not any(states[stage].runs for stage in ("folds", "choose")):
+        return [ready("folds", "trained, and chosen on")]
+    return [ready("folds", cost_in_words(recipe, run))]
 
 
 def shared_memory_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from scaseg_cli.doctor.data import data_findings, split_findings
-from scaseg_cli.doctor.disk import disk_findings, run_folder_findings, shared_memory_findings
+from scaseg_cli.doctor.disk import disk_findings, fold_findings, run_folder_findings, shared_memory_findings
 from scaseg_cli.doctor.finding import Finding, missing
 from scaseg_cli.doctor.leaks import leak_findings
 from scaseg_cli.doctor.machine import (
@@ -42,6 +42,7 @@ CHECKS: dict[str, Check] = {
     "leaks": leak_findings,
     "run folder": run_folder_findings,
     "disk": disk_findings,
+    "folds": fold_findings,
     "shared memory": shared_memory_findings,
     "wandb": log_findings,
 }

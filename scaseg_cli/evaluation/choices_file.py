@@ -1,8 +1,8 @@
-"""Reads the snapshot and increments that union-finetune chose on the selection images, from `RunDir.choices_file`."""
+"""Reads the snapshot and increments that union-finetune chose, from `RunDir.choices_file`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -38,6 +38,7 @@ class ChoicesFile(TypedDict):
     """The contents of the file that readers use; ``figures`` are all that were compared."""
 
     measure: Literal["pq", "iou"]
+    chosen_on: NotRequired[Literal["unseen_labels", "seen_folds", "nothing"]]  # older files lack it: unseen_labels
     chosen: Chosen
     figures: list[ChosenFigure]
 

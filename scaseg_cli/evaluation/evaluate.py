@@ -176,29 +176,38 @@ def table_rows(recipe: Recipe, run: RunDir) -> list[ScoredRow]:
     increment, setting = recipe.evaluation.inductive_increment, recipe.evaluation.setting
     rows: list[ScoredRow] = []
 
-    def add(name: str, setting: str, model: str, classifier: CosineClassifier, increment: float = 0.0) -> None:
-        rows.append(ScoredRow(name, setting, model, increment, Candidate(name, classifier, increment)))
+    def add(
+        name: str, setting: str, model: str, classifier: CosineClassifier, increment: float = 0.0, on: str | None = None
+    ) -> None:
+        candidate = Candidate(name, classifier, increment)
+        rows.append(ScoredRow(name, setting, model, increment, candidate, chosen_on=on))
 
     if setting != "transductive":
         add("base", "inductive", "base", base)
         add("inductive", "inductive", "base", base, increment)
     if setting == "inductive":
         return rows
-    chosen = read_choices(run)["chosen"]
+    choices = read_choices(run)
+    chosen, chosen_on = choices["chosen"], choices.get("chosen_on", "unseen_labels")
+    is_fixed = chosen_on == "nothing"
+    with_increment = "published increment" if is_fixed else CHOSEN
+    best = "last snapshot, fixed" if is_fixed else "best snapshot"
     tuned = {
         name: load_projector(recipe, run, path)
         for name, path in (("best", run.projector_file), ("increment", run.best_increment_file))
     }
-    add("base-best-increment", "control", f"base, {CHOSEN}", base, chosen["base"]["increment"])
+    add("base-best-increment", "control", f"base, {with_increment}", base, chosen["base"]["increment"], chosen_on)
     if chosen["control"] is not None:
         control = load_projector(recipe, run, run.control_file)
         model = "no generator"
-        add("control", "control", model, control)
-        add("control-best-increment", "control", f"{model}, {CHOSEN}", control, chosen["control"]["increment"])
+        add("control", "control", model, control, 0.0, chosen_on)
+        increment = chosen["control"]["increment"]
+        add("control-best-increment", "control", f"{model}, {with_increment}", control, increment, chosen_on)
     add("last", "transductive", "last snapshot", load_projector(recipe, run, run.last_projector_file))
     wanted = chosen["method_increment"]["increment"]
-    add("transductive-best-increment", "transductive", "best snapshot and increment", tuned["increment"], wanted)
-    add("transductive", "transductive", "best snapshot", tuned["best"])
+    both = f"{best}, {with_increment}" if is_fixed else "best snapshot and increment"
+    add("transductive-best-increment", "transductive", both, tuned["increment"], wanted, chosen_on)
+    add("transductive", "transductive", best, tuned["best"], 0.0, chosen_on)
     return rows
 
 

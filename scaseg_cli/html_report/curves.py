@@ -116,6 +116,10 @@ def read_snapshots(run: RunDir) -> Snapshots:
         ScasegError: the file is missing, or is not what union-finetune writes.
     """
     content = read_choices(run)
+    if not content["figures"]:
+        raise ScasegError(
+            f"no snapshot was scored on the selection images: evaluation.choose_on is {content.get('chosen_on')}"
+        )
     chosen = content["chosen"]
     figures = {"base": chosen["base"], "method": chosen["method"], "method_increment": chosen["method_increment"]}
     return Snapshots(content["measure"], content["figures"], {**figures, "control": chosen["control"]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.measures.measure import LETTERS, TITLES, Measure
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 MAIN = ("inductive", "transductive")  # the rows that stand for the two settings
 CHOSEN = "best increment"
+# What the best snapshot and increments were chosen on, by the recipe's evaluation.choose_on.
+CHOSEN_ON = {
+    "unseen_labels": "Best: chosen on the selection images, none of which is reported.",
+    "seen_folds": "Best: chosen on folds of the seen classes; no unseen label was read before these figures.",
+    "nothing": "Nothing was chosen: the last snapshot, and the published increments; no unseen label was read before "
+    "these figures.",
+}
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,14 @@ class ResultRow:
         setting: inductive, transductive or control.
         model: description of the model.
         increment: added to the logits of unseen classes.
+        chosen_on: what its snapshot or increment was chosen on, as ``evaluation.choose_on``; None: neither was.
     """
 
     name: str
     setting: str
     model: str
     increment: float
+    chosen_on: str | None = field(default=None, kw_only=True)
 
 
 def columns_of(measure: Measure[Any]) -> list[Column]:
@@ -46,6 +55,7 @@ def columns_of(measure: Measure[Any]) -> list[Column]:
             for place, quantity in enumerate(measure.quantities)
             for letter in LETTERS.values()
         ),
+        Column("chosen_on", "chosen on", is_detail=True),
     ]
 
 
@@ -72,10 +82,11 @@ def result_table(
         style = {"_style": "bold"} if row.name in MAIN else {}
         ends = place + 1 < len(rows) and rows[place + 1].setting != row.setting
         value = {"setting": row.setting, "model": row.model, "increment": row.increment, **cells, **style}
+        value["chosen_on"] = row.chosen_on
         values.append({**value, "_section": True} if ends else value)
     notes = [
         f"{num_images} validation images. s: seen, u: unseen, h: harmonic mean of both. Increment: added to the unseen "
-        "logits. Best: chosen on the selection images, none of which is reported.",
+        f"logits. {CHOSEN_ON[next((row.chosen_on for row in rows if row.chosen_on), 'unseen_labels')]}",
         "Transductive: fine-tuned with generated unseen embeddings. No generator: fine-tuned alike without them.",
     ]
     return Table(f"{name}: {measure.title}", columns_of(measure), values, notes)
@@ -99,11 +110,8 @@ def advice(rows: Sequence[ResultRow], summaries: Mapping[str, Summary], incremen
             f"At the increment {inductive.increment:+.2f} no unseen class was found, and at {other.increment:+.2f} "
             f"({other.model}) some were: the model is too sure of seen classes for evaluation.inductive_increment."
         )
-    at_end = [
-        row
-        for row in rows
-        if row.name.endswith("best-increment") and row.increment == max(increments) and len(increments) > 1
-    ]
+    chosen = [row for row in rows if row.name.endswith("best-increment") and row.chosen_on != "nothing"]
+    at_end = [row for row in chosen if row.increment == max(increments) and len(increments) > 1]
     if at_end:
         models = " and ".join(row.model for row in at_end)
         found.append(

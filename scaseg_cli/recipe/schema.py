@@ -90,8 +90,9 @@ class Cat(Section):
     contrast_space: Literal["projected", "visual"] = Field(
         "projected", description="the space of the contrast: P's, or that of the visual embeddings"
     )
-    noise: Literal["none", "seen_covariance"] = Field(
-        "none", description="noise added to samples, with the pooled covariance of seen queries; ours"
+    noise: Literal["none", "seen_covariance", "auto"] = Field(
+        "none",
+        description="noise added to samples, with the pooled covariance of seen queries; auto: chosen on folds; ours",
     )
     mixup: NonNegativeReal = Field(0.0, description="alpha of Beta(alpha, alpha) for mixing pairs; 0: off; ours")
     checkpoint_every: Positive = 5000
@@ -109,7 +110,9 @@ class Cat(Section):
 class UnseenPull(Section):
     """Pulls generated embeddings towards the nearest seen classes. Ours, not published."""
 
-    beta: Fraction = Field(0.0, description="0: off; 1: all the way to a seen embedding")
+    beta: Fraction | Literal["auto"] = Field(
+        0.0, description="0: off; 1: all the way to a seen embedding; auto: chosen on folds"
+    )
     k: Positive = Field(2, description="number of nearest seen classes, in visual space")
 
 
@@ -127,12 +130,36 @@ class Union(Section):
     unseen_margin: NonNegativeReal = Field(
         0.0, description="subtracted from the unseen logits in the training loss; ours"
     )
-    unseen_weight: NonNegativeReal | None = Field(
-        None, description="weight of an unseen class relative to the mean seen class; null: by count; ours"
+    unseen_weight: NonNegativeReal | Literal["auto"] | None = Field(
+        None,
+        description="weight of an unseen class relative to the mean seen class; null: by count; auto: chosen on folds; "
+        "ours",
     )
     control: bool = Field(True, description="also fine-tune without generated embeddings, as a control")
     candidates: Positive = Field(6, description="snapshots, of which the best on the selection images is chosen")
     checkpoint_every: Positive = 5000
+
+
+class Folds(Section):
+    """Trainings without some of the seen classes, on which choices are made without an unseen label. Ours."""
+
+    number: Positive = Field(2, description="folds; each trains a base model")
+    classes: Positive | None = Field(
+        None, description="seen classes that a fold holds out; null: the fraction of classes that are unseen"
+    )
+    images: Positive = Field(
+        200, description="training images that no fold trains on, at most a fifth; choices are made on them"
+    )
+
+
+class Choose(Section):
+    """The values that are tried on the folds for keys that are set to auto."""
+
+    beta: list[Fraction] = Field([0.0, 0.25, 0.5, 0.75], min_length=1, description="for union.unseen_pull.beta")
+    noise: list[Literal["none", "seen_covariance"]] = Field(
+        ["none", "seen_covariance"], min_length=1, description="for cat.noise"
+    )
+    unseen_weight: list[NonNegativeReal | None] = Field([1.0, 3.0], min_length=1, description="for union.unseen_weight")
 
 
 class Evaluation(Section):
@@ -142,6 +169,11 @@ class Evaluation(Section):
     overlap_threshold: Fraction = 0.8
     setting: Literal["inductive", "transductive", "both"] = Field(
         "both", description="inductive alone does not need stages 2 and 3"
+    )
+    choose_on: Literal["unseen_labels", "seen_folds", "nothing"] = Field(
+        "unseen_labels",
+        description="what snapshots and increments are chosen on: the labels of the selection images, seen classes "
+        "that folds hold out, or nothing (the last snapshot, and the published increments)",
     )
     inductive_increment: float = Field(1.0, description="added to the unseen logits in the inductive setting")
     increments: list[float] = Field(
@@ -187,6 +219,8 @@ class Recipe(Section):
     embeddings: Embeddings = Embeddings()
     base: Base = Base()
     queries: Queries = Queries()
+    folds: Folds = Folds()
+    choose: Choose = Choose()
     cat: Cat = Cat()
     union: Union = Union()
     evaluation: Evaluation = Evaluation()
@@ -217,6 +251,30 @@ class Recipe(Section):
         if (self.data.categories is None) == (self.task == "zss"):
             raise ValueError(f"task {self.task} {'needs' if self.task == 'zss' else 'does not take'} data.categories")
         return self
+
+    @model_validator(mode="after")
+    def _chooses_what_it_says(self) -> Recipe:
+        if self.evaluation.choose_on == "nothing" and self.auto_keys:
+            raise ValueError(
+                f"evaluation.choose_on nothing contradicts {' and '.join(self.auto_keys)}: auto, which is chosen on "
+                "folds; set a value, or evaluation.choose_on: seen_folds"
+            )
+        return self
+
+    @property
+    def auto_keys(self) -> list[str]:
+        """The keys whose value is chosen on folds of the seen classes."""
+        values = {
+            "union.unseen_pull.beta": self.union.unseen_pull.beta,
+            "union.unseen_weight": self.union.unseen_weight,
+            "cat.noise": self.cat.noise,
+        }
+        return [key for key, value in values.items() if value == "auto"]
+
+    @property
+    def needs_folds(self) -> bool:
+        """Whether anything is chosen on folds of the seen classes."""
+        return self.evaluation.choose_on == "seen_folds" or bool(self.auto_keys)
 
     @property
     def folder(self) -> Path:

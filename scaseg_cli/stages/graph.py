@@ -42,6 +42,14 @@ STAGES: dict[str, Stage] = {
             ("classes", "train"),
         ),
         Stage("queries", "train-cat", ("base",), ("seed", "queries"), ("train",)),
+        Stage(
+            "folds",
+            "choose",
+            ("split", "embeddings"),
+            ("seed", "task", "data.exif", "clip", "base", "queries", "folds"),
+            ("classes", "train"),
+        ),
+        Stage("choose", "choose", ("folds",), ("seed", "cat", "union", "choose", "evaluation")),
         Stage("cat", "train-cat", ("queries", "embeddings"), ("seed", "cat")),
         Stage("union", "union-finetune", ("cat",), ("seed", "union", "evaluation"), ("selection",)),
         Stage("evaluation", "evaluate", ("union",), ("evaluation",), ("validation",)),
@@ -50,6 +58,10 @@ STAGES: dict[str, Stage] = {
 # (stage, section): keys that change how the stage runs but not its result.
 NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
     ("base", "base"): ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images"),
+    ("folds", "base"): ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images"),
+    ("choose", "cat"): ("checkpoint_every",),
+    ("choose", "union"): ("checkpoint_every",),
+    ("choose", "evaluation"): ("batch_size", "setting", "inductive_increment", "choose_on"),
     ("cat", "cat"): ("checkpoint_every",),
     ("union", "union"): ("checkpoint_every",),
     ("union", "evaluation"): ("batch_size", "setting", "inductive_increment"),
@@ -59,14 +71,27 @@ NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
 ADDED: dict[tuple[str, str], dict[str, Any]] = {
     ("base", "base"): {"init": None},
     ("cat", "cat"): {"primitives": 400, "alignment_weight": 0.0001},
+    ("union", "evaluation"): {"choose_on": "unseen_labels"},
+    ("evaluation", "evaluation"): {"choose_on": "unseen_labels"},
 }
 
 
 def needs_of(recipe: Recipe, stage: str) -> tuple[str, ...]:
-    """The stages whose results ``stage`` reads; evaluation in the inductive setting does not need stages 2 and 3."""
+    """The stages whose results ``stage`` reads.
+
+    Evaluation in the inductive setting does not need stages 2 and 3. A recipe that chooses on folds needs the choice.
+    """
     if stage == "evaluation" and recipe.evaluation.setting == "inductive":
         return ("base",)
-    return STAGES[stage].needs
+    chooses = (stage == "cat" and recipe.cat.noise == "auto") or (stage == "union" and recipe.needs_folds)
+    return (*STAGES[stage].needs, "choose") if chooses else STAGES[stage].needs
+
+
+def lists_read(recipe: Recipe, stage: str) -> tuple[str, ...]:
+    """The split's lists that ``stage`` reads; stage 3 reads selection images only to choose on their labels."""
+    if stage == "union" and recipe.evaluation.choose_on != "unseen_labels":
+        return ()
+    return STAGES[stage].lists
 
 
 def stages_for(recipe: Recipe) -> list[str]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 FOLDER = "kept"
 _DIGITS = 16  # of a key, in a folder's name
-_PROGRESS = ("progress*.pt", "shard-*.pt")  # what an interrupted stage resumes from
+# What an interrupted stage resumes from; folds have run folders in the stage's own.
+_PROGRESS = ("progress*.pt", "shard-*.pt", "fold-*/**/progress*.pt", "fold-*/**/shard-*.pt", "fold-*/**/record.json")
 _TRIFLES = {BEGUN, "workers.log"}  # files that hold no work
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, hash_value
 from scaseg_cli.packages import existing, is_packaged
-from scaseg_cli.stages.graph import ADDED, NO_EFFECT, STAGES, needs_of
+from scaseg_cli.stages.graph import ADDED, NO_EFFECT, STAGES, lists_read, needs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ def outside_names(recipe: Recipe, stage: str) -> list[Path]:
             named += [str(Path(recipe.data.root) / name) for name in files if name is not None]
     elif stage == "embeddings":
         named += _encoder_files(recipe)
-    elif stage == "base":
+    elif stage in ("base", "folds"):
         weights = recipe.base.backbone.checkpoint
         packaged = existing(weights, "*.pth") if weights is not None and is_packaged(weights) else None
         named += [recipe.clip.checkpoint, str(packaged) if packaged is not None else weights, recipe.base.init]
@@ -121,7 +121,7 @@ def stage_key(recipe: Recipe, run: RunDir, stage: str) -> str:
 
 def key_with(recipe: Recipe, stage: str, lists: Mapping[str, str] | None) -> str:
     """`stage_key` for a split that wrote ``lists``, which are digests by name; None: no split of this recipe."""
-    read = STAGES[stage].lists
+    read = lists_read(recipe, stage)
     earlier = [key_with(recipe, need, lists) for need in needs_of(recipe, stage) if need != "split" or lists is None]
     own = {name: lists.get(name) for name in read} if lists is not None else {}
     return _key(recipe, stage, [hash_once(path) for path in outside_files(recipe, stage)], earlier, own)

@@ -18,7 +18,7 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import hash_file, write_bytes
 from scaseg_cli.recipe import save_recipe
 from scaseg_cli.results.console import say_plainly
-from scaseg_cli.stages.graph import STAGES, needs_of
+from scaseg_cli.stages.graph import STAGES, lists_read, needs_of
 from scaseg_cli.stages.kept import all_kept, find_kept, make_place, undo
 from scaseg_cli.stages.keys import hash_once, is_as_written, is_done, lists_of, outside_files, sections_of, stage_key
 from scaseg_cli.stages.reasons import UNKNOWN, sections_then, what_changed, why_broken, why_other
@@ -134,7 +134,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
     come back, and the stage's progress is kept in turn.
     """
     key = stage_key(recipe, run, stage)
-    lists = lists_of(recipe, run) if STAGES[stage].lists else None
+    lists = lists_of(recipe, run) if lists_read(recipe, stage) else None
     _say_why(recipe, run, stage, key, lists)
     old_recipe = run.recipe_file.read_bytes() if run.recipe_file.is_file() else None
     aside = make_place(run, stage, key)
@@ -153,7 +153,7 @@ def recording(recipe: Recipe, run: RunDir, stage: str, *outputs: Path) -> Iterat
             _end_badly(recipe, run, stage, aside, old_recipe)
         raise
     if lists is not None:
-        summary.lists = {name: lists[name] for name in STAGES[stage].lists if name in lists}
+        summary.lists = {name: lists[name] for name in lists_read(recipe, stage) if name in lists}
     run.write_record(
         stage,
         {

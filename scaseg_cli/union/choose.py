@@ -1,4 +1,7 @@
-"""The choice of a snapshot and of increments on the selection images, by the harmonic mean of the task's measure.
+"""The choice of a snapshot and of increments, by the harmonic mean of the task's measure on the selection images.
+
+``evaluation.choose_on`` can replace it by the choice on folds of the seen classes, or by fixed ones: the last snapshot,
+and the published increments. The selection images are then not read.
 
 No result is reported on selection images. The figures here were used to choose, so they flatter what was chosen: they
 are kept for the record and enter no result table.
@@ -18,10 +21,12 @@ if TYPE_CHECKING:
 
     from scaseg_cli.base.classifier import CosineClassifier
     from scaseg_cli.base.projector import Snapshot
+    from scaseg_cli.fold_choice import FoldChoice
     from scaseg_cli.measures.summary import Quantity, Summary
     from scaseg_cli.recipe.schema import Recipe
 
 Model = Literal["base", "method", "control"]
+ChooseOn = Literal["unseen_labels", "seen_folds", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Choices:
         method: the method's best snapshot at increment 0, as published for the transductive setting.
         method_increment: the method's best pair of snapshot and increment.
         control: the control's best pair of snapshot and increment; None if there is no control.
-        figures: every figure that was compared.
+        figures: every figure that was compared; none unless the choice was made on the selection images.
+        chosen_on: the recipe's ``evaluation.choose_on``.
     """
 
     measure: Quantity
@@ -62,10 +68,15 @@ class Choices:
     method_increment: Figure
     control: Figure | None
     figures: list[Figure]
+    chosen_on: ChooseOn = "unseen_labels"
 
     @property
     def note(self) -> str:
         """The warning that accompanies the figures."""
+        if self.chosen_on == "seen_folds":
+            return "Chosen on folds of the seen classes: no unseen label was read."
+        if self.chosen_on == "nothing":
+            return "Nothing was chosen: the last snapshot, and the published increments. No unseen label was read."
         return (
             f"Chosen on the selection images, by h{self.measure.title}. These figures flatter what was chosen: report "
             "validation figures."
@@ -75,7 +86,8 @@ class Choices:
         """Return the contents of `RunDir.choices_file`."""
         chosen = {name: getattr(self, name) for name in ("base", "method", "method_increment", "control")}
         return {
-            "image_set": "selection",
+            "image_set": "selection" if self.chosen_on == "unseen_labels" else None,
+            "chosen_on": self.chosen_on,
             "measure": self.measure.key,
             "note": self.note,
             "chosen": {name: None if figure is None else asdict(figure) for name, figure in chosen.items()},
@@ -111,6 +123,38 @@ def choose(figures: list[Figure], measure: Quantity) -> Choices:
         method_increment=best(of("method")),
         control=best(of("control")) if of("control") else None,
         figures=figures,
+    )
+
+
+def choose_without_labels(recipe: Recipe, measure: Quantity, on_folds: FoldChoice | None) -> Choices:
+    """Take over what was chosen on folds, or fixed places: the last snapshot, and the published increments.
+
+    The published increments are that of the inductive setting for the base, and for the control, which both never met
+    an unseen embedding, and 0 for the method.
+
+    Args:
+        recipe: the recipe.
+        measure: the task's main measure.
+        on_folds: what was chosen on folds of the seen classes; None: nothing was.
+    """
+
+    def at(model: Model, step: int, increment: float) -> Figure:
+        return Figure(model, step, increment, math.nan, math.nan, math.nan)
+
+    last, published = recipe.union.iterations, recipe.evaluation.inductive_increment
+    if on_folds is None:
+        control = at("control", last, published) if recipe.union.control else None
+        base, method = at("base", 0, published), at("method", last, 0.0)
+        return Choices(measure, base, method, method, control, [], "nothing")
+    place = on_folds["control"]
+    return Choices(
+        measure,
+        at("base", **on_folds["base"]),
+        at("method", **on_folds["method"]),
+        at("method", **on_folds["method_increment"]),
+        at("control", **place) if place is not None else None,
+        [],
+        "seen_folds",
     )
 
 

@@ -16,13 +16,14 @@ from scaseg_cli.evaluation.score import score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
 from scaseg_cli.files import write_json
+from scaseg_cli.fold_choice import read_fold_choice, values_of, with_values
 from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.queries.store import QueryStore, load_queries
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.split.classes import read_classes
-from scaseg_cli.stages import recording, require, stage_key
-from scaseg_cli.union.choose import Choices, Figure, Model, choose, figures_of, tried_of
+from scaseg_cli.stages import needs_of, recording, require, stage_key
+from scaseg_cli.union.choose import Choices, Figure, Model, choose, choose_without_labels, figures_of, tried_of
 from scaseg_cli.union.generated import GeneratedEmbeddings
 from scaseg_cli.union.loss import FinetuneLoss
 from scaseg_cli.union.tuning import FineTuning, tune
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def union_finetune(recipe: Recipe, run: RunDir) -> StageReport:
-    """Fine-tune the class projector and a control, and choose among the snapshots on the selection images.
+    """Fine-tune the class projector and a control, and choose among the snapshots as ``evaluation.choose_on`` says.
 
     Writes the chosen projectors, the last one, and every figure that was compared. The stage counts as finished only
     once every output is written.
@@ -73,6 +74,8 @@ def union_finetune_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
 
     def one_pass(requests: list[tuple[int, list[Candidate]]]) -> list[tuple[Quantity, dict[str, Summary]]]:
         scored = ScoredSet(*cells[requests[0][0]], "selection")
+        if not any(candidates for _, candidates in requests):  # no cell chooses on the labels of the images
+            return [(scored.measure.quantities[0], {}) for _ in requests]
         found = score(scored, [(cells[index][0], candidates) for index, candidates in requests])
         return [(scored.measure.quantities[0], scores.summaries) for scores in found]
 
@@ -81,7 +84,7 @@ def union_finetune_all(cells: Sequence[RecipeRun]) -> list[ReportOrError]:
 
 def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity, dict[str, Summary]]]:
     """One run's fine-tuning and choice; it yields its candidates to the shared pass."""
-    require(recipe, run, "split", "embeddings", "base", "queries", "cat")
+    require(recipe, run, "split", "embeddings", "base", "queries", *needs_of(recipe, "union"))
     outputs = [run.projector_file, run.last_projector_file, run.best_increment_file, run.choices_file]
     if recipe.union.control:
         outputs.append(run.control_file)
@@ -89,13 +92,19 @@ def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity,
     progress: list[Path] = []
     with recording(recipe, run, "union", *outputs) as summary:
         snapshots = _finetune(recipe, run, base, progress)
-        tried = tried_of(recipe, base, snapshots)
+        on_labels = recipe.evaluation.choose_on == "unseen_labels"
+        tried = tried_of(recipe, base, snapshots) if on_labels else []
         (measure, summaries), summary.waited = yield [one.candidate for one in tried]
-        choices = choose(figures_of(tried, summaries), measure)
+        if on_labels:
+            choices = choose(figures_of(tried, summaries), measure)
+        else:
+            on_folds = read_fold_choice(run) if recipe.evaluation.choose_on == "seen_folds" else None
+            choices = choose_without_labels(recipe, measure, on_folds)
         _write(recipe, run, snapshots, choices)
         _log(recipe, run, choices)
-        chosen = choices.as_json_value()["chosen"]
-        summary["selection_harmonic"] = {name: figure["harmonic"] for name, figure in chosen.items() if figure}
+        if on_labels:
+            chosen = choices.as_json_value()["chosen"]
+            summary["selection_harmonic"] = {name: figure["harmonic"] for name, figure in chosen.items() if figure}
     for path in progress:
         path.unlink(missing_ok=True)
     return StageReport("union", [_table(choices)], outputs, "scaseg evaluate", dict(summary))
@@ -103,7 +112,7 @@ def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity,
 
 def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: list[Path]) -> dict[Model, list[Snapshot]]:
     """Snapshots of the method and of the control; the progress files are appended to ``progress``."""
-    config, device = recipe.union, choose_device(recipe)
+    config, device = with_values(recipe, values_of(recipe, run)).union, choose_device(recipe)
     num_seen = read_classes(run).num_seen
     store = _store(recipe, run, device)
     classifier = copy.deepcopy(base).to(device)
@@ -178,6 +187,9 @@ def _table(choices: Choices) -> Table:
     groups: dict[tuple[str, int], list[Figure]] = {}
     for figure in choices.figures:
         groups.setdefault((figure.model, figure.step), []).append(figure)
+    if not choices.figures:
+        rows = [{**vars(figure), "chosen": ", ".join(mark)} for figure, mark in chosen.items()]
+        return Table("Snapshots", columns, rows, [choices.note])
     rows = []
     for group in groups.values():
         plain = next(figure for figure in group if figure.increment == 0.0)

@@ -82,7 +82,10 @@ class GeneratedEmbeddings:
         self.unseen_ids = classes[num_seen:].repeat_interleave(config.pseudo_unseen)
         self.class_ids = torch.cat([self.unseen_ids, classes[:num_seen].repeat_interleave(config.pseudo_seen)])
         self.neighbours: Neighbours | None = None
-        if config.unseen_pull.beta > 0 and len(self.unseen_ids):
+        beta = config.unseen_pull.beta
+        assert beta != "auto", "the values chosen on folds come first"
+        self.beta = beta
+        if beta > 0 and len(self.unseen_ids):
             self.neighbours = Neighbours(self._unseen_means(), store, config.unseen_pull.k)
 
     def _unseen_means(self) -> Tensor:
@@ -98,7 +101,7 @@ class GeneratedEmbeddings:
         random = seeded(self.seed, "union-pseudo", step)
         v_PD = self.generator.sample(self.embeddings_NC[self.class_ids], random)
         if self.neighbours is not None:
-            beta, num_unseen = self.config.unseen_pull.beta, len(self.unseen_ids)
+            beta, num_unseen = self.beta, len(self.unseen_ids)
             near = self.neighbours.draw(self.unseen_ids - self.num_seen, random)
             v_PD = torch.cat([(1.0 - beta) * v_PD[:num_unseen] + beta * near, v_PD[num_unseen:]])
         return v_PD, self.class_ids

@@ -43,6 +43,7 @@ class FinetuneLoss:
         it, every embedding weighs the same, as published.
         """
         weight = 1.0
+        assert config.unseen_weight != "auto", "the values chosen on folds come first"
         if config.unseen_weight is not None and config.pseudo_unseen:
             mean_seen = config.batch_size / num_seen + config.pseudo_seen
             weight = config.unseen_weight * mean_seen / config.pseudo_unseen

@@ -50,6 +50,9 @@ def test_a_stage_that_was_cut_short_has_begun(tmp_path: Path) -> None:
     assert states(run)["base"] == "begun"
 
 
+ONE_RUN = set(stages_for(load_recipe("shapes-zps")))  # folds are for recipes that choose on them
+
+
 def finished(run: RunDir) -> Table:
     """Records of all stages, as if they had run, with a result table."""
     recipe = load_recipe("shapes-zps")
@@ -69,7 +72,7 @@ def test_a_run_that_is_up_to_date_does_nothing_and_has_its_result(tmp_path: Path
     table = finished(run)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     reports = pipeline.run_all(load_recipe("shapes-zps"), run)
-    assert [report.stage for report in reports] == list(pipeline.STEPS)
+    assert [report.stage for report in reports] == [stage for stage in pipeline.STEPS if stage in ONE_RUN]
     assert {report.summary["ran"] for report in reports} == {False}
     assert {type(report.summary["seconds"]) for report in reports} == {float}
     assert reports[2].summary["of"] == "base"

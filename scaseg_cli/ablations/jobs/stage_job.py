@@ -108,7 +108,7 @@ def _evaluate(cells: Sequence[RecipeRun]) -> Sequence[StageReport | Exception]:
 
 _STEPS: dict[str, Step] = {
     "data": _make_world,
-    **{stage: _alone(stage) for stage in ("split", "embeddings", "base", "queries", "cat")},
+    **{stage: _alone(stage) for stage in ("split", "embeddings", "base", "queries", "folds", "choose", "cat")},
     "union": _finetune,
     "evaluation": _evaluate,
 }

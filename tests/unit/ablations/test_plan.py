@@ -165,3 +165,14 @@ def test_the_list_names_the_first_stage_that_runs_again(recipe):
     }
     assert (rows["bank-size"]["table"], rows["bank-size"]["cells"]) == ("Table 1", 4)
     assert rows["components"]["table"] is None
+
+
+def test_rows_that_choose_on_folds_share_the_folds(own, tmp_path):
+    found = make_plan([own(varies=["union.pseudo_unseen"], values=[10, 20])], Store(RunDir(tmp_path / "work")))
+    assert not {"folds", "choose"} & set(stages(found))
+    auto = {"evaluation.choose_on": "seen_folds", "union.unseen_pull.beta": "auto"}
+    rows = [{"label": str(count), "set": {"union.pseudo_unseen": count, **auto}} for count in (10, 20)]
+    found = make_plan([own(rows=rows, settings=["transductive"])], Store(RunDir(tmp_path / "work")))
+    assert (stages(found)["folds"], stages(found)["choose"], stages(found)["union"]) == (1, 2, 3)
+    folds = next(node for node in found.nodes.values() if node.stage == "folds")
+    assert all(folds.id in node.earlier for node in found.nodes.values() if node.stage == "choose")

@@ -253,3 +253,10 @@ def test_a_recipe_of_version_0_1_is_read() -> None:
     recipe = load_recipe(str(Path(__file__).with_name("recipe-0.1.yaml")))
     assert (recipe.name, recipe.base.iterations) == ("shapes-zps", 400)
     assert recipe.base.validate_every == Base().validate_every  # a key of later versions has its default
+
+
+def test_nothing_can_be_auto_where_nothing_is_chosen() -> None:
+    with pytest.raises(ScasegError, match=r"choose_on nothing contradicts union\.unseen_pull\.beta: auto"):
+        load_recipe("shapes-zps", ("evaluation.choose_on=nothing", "union.unseen_pull.beta=auto"))
+    with pytest.raises(ScasegError, match="noise auto does not apply to generator ridge"):
+        load_recipe("shapes-zps", ("cat.generator=ridge", "cat.noise=auto"))
