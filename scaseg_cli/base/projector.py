@@ -6,8 +6,13 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+import torch.nn.functional as F
+
 from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.checkpoints import load_module, load_tensors, save_tensors
+from scaseg_cli.seeds import seeded
+from scaseg_cli.split.classes import read_classes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,13 +50,26 @@ def save_projector(path: Path, snapshot: Snapshot, meta: dict[str, Any]) -> None
     save_tensors(path, KIND, snapshot.tensors, {"step": snapshot.step, **meta})
 
 
+def with_codes(recipe: Recipe, classifier: CosineClassifier, num_seen: int) -> CosineClassifier:
+    """The classifier with the vectors of unseen classes that ``union.unseen_codes`` says; random ones are unit vectors.
+
+    What the fine-tuned projectors classify by. Random vectors show whether it matters that the classifier reads names.
+    """
+    if recipe.union.unseen_codes == "text":
+        return classifier
+    vectors_NC = classifier.embeddings.clone()
+    drawn_UC = torch.randn(vectors_NC[num_seen:].shape, generator=seeded(recipe.seed, "unseen-codes"))
+    vectors_NC[num_seen:] = F.normalize(drawn_UC, dim=1).to(vectors_NC)
+    return classifier.over(vectors_NC)
+
+
 def load_projector(recipe: Recipe, run: RunDir, path: Path) -> CosineClassifier:
     """Load the classifier over all classes with the fine-tuned P and a_0 of ``path``, for inference.
 
     Raises:
         ScasegError: the file is missing, damaged or not a projector, or does not match the base model.
     """
-    classifier = load_classifier(recipe, run)
+    classifier = with_codes(recipe, load_classifier(recipe, run), read_classes(run).num_seen)
     tensors, _ = load_tensors(path, KIND, _REMEDY)
     load_module(classifier, tensors, path, _REMEDY)
     return classifier.requires_grad_(False).eval()

@@ -279,6 +279,11 @@ def load_predictor(recipe: Recipe, run: RunDir, setting: Setting, named: str | t
         ScasegError: a stage that it needs is missing or was made by another recipe, or its files are damaged.
     """
     require(recipe, run, *needs_of_setting(setting))
+    if setting == "transductive" and recipe.union.unseen_codes == "random":
+        raise ScasegError(
+            "this run's classifier has random vectors for unseen classes (union.unseen_codes), so it reads no name",
+            "It is a control. Predict with a run that has union.unseen_codes: text.",
+        )
     with torch.random.fork_rng(devices=[]):  # modules draw random weights before theirs are loaded
         classifier = (
             load_classifier(recipe, run) if setting == "inductive" else load_projector(recipe, run, run.projector_file)

@@ -135,6 +135,16 @@ class Union(Section):
         description="weight of an unseen class relative to the mean seen class; null: by count; auto: chosen on folds; "
         "ours",
     )
+    unseen_text: Literal["own", "permuted", "random"] = Field(
+        "own", description="the name that the generator reads for an unseen class; the others are controls; ours"
+    )
+    unseen_codes: Literal["text", "random"] = Field(
+        "text", description="the classifier's vectors of unseen classes: of their names, or random; a control; ours"
+    )
+    projector: Literal["trained", "fresh"] = Field(
+        "trained",
+        description="where the fine-tuning starts: at the base model's, or at a random one; a control; ours",
+    )
     control: bool = Field(True, description="also fine-tune without generated embeddings, as a control")
     candidates: Positive = Field(6, description="snapshots, of which the best on the selection images is chosen")
     checkpoint_every: Positive = 5000

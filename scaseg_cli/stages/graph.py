@@ -71,6 +71,7 @@ NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
 ADDED: dict[tuple[str, str], dict[str, Any]] = {
     ("base", "base"): {"init": None},
     ("cat", "cat"): {"primitives": 400, "alignment_weight": 0.0001},
+    ("union", "union"): {"unseen_text": "own", "unseen_codes": "text", "projector": "trained"},
     ("union", "evaluation"): {"choose_on": "unseen_labels"},
     ("evaluation", "evaluation"): {"choose_on": "unseen_labels"},
 }

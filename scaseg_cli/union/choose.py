@@ -167,16 +167,19 @@ class Tried:
     candidate: Candidate
 
 
-def tried_of(recipe: Recipe, base: CosineClassifier, snapshots: dict[Model, list[Snapshot]]) -> list[Tried]:
+def tried_of(
+    recipe: Recipe, base: CosineClassifier, tuned: CosineClassifier, snapshots: dict[Model, list[Snapshot]]
+) -> list[Tried]:
     """List the base and every snapshot, each at every increment.
 
     Args:
         recipe: gives the increments; 0 is always added.
         base: the base's classifier over all classes, on the CPU.
+        tuned: the same with the vectors by which the fine-tuned projectors classify.
         snapshots: of the method, and of the control if there is one.
     """
     models: list[tuple[Model, int, CosineClassifier]] = [("base", 0, base)]
-    models += [(name, snap.step, snap.classifier(base)) for name, snaps in snapshots.items() for snap in snaps]
+    models += [(name, snap.step, snap.classifier(tuned)) for name, snaps in snapshots.items() for snap in snaps]
     return [
         Tried(name, step, Candidate(f"{name} {step} {increment!r}", classifier, increment))
         for name, step, classifier in models

@@ -6,9 +6,11 @@ import contextlib
 import copy
 from typing import TYPE_CHECKING
 
-from scaseg_cli.base.classifier import CosineClassifier, load_classifier
+import torch
+
+from scaseg_cli.base.classifier import ClassProjector, CosineClassifier, load_classifier
 from scaseg_cli.base.device import choose_device
-from scaseg_cli.base.projector import Snapshot, save_projector
+from scaseg_cli.base.projector import Snapshot, save_projector, with_codes
 from scaseg_cli.base.scalar_log import ScalarLog
 from scaseg_cli.cat.generators import load_generator
 from scaseg_cli.errors import ScasegError
@@ -21,10 +23,11 @@ from scaseg_cli.measures.measure import LETTERS
 from scaseg_cli.queries.store import QueryStore, load_queries
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table
+from scaseg_cli.seeds import drawn_seed
 from scaseg_cli.split.classes import read_classes
 from scaseg_cli.stages import needs_of, recording, require, stage_key
 from scaseg_cli.union.choose import Choices, Figure, Model, choose, choose_without_labels, figures_of, tried_of
-from scaseg_cli.union.generated import GeneratedEmbeddings
+from scaseg_cli.union.generated import GeneratedEmbeddings, text_read
 from scaseg_cli.union.loss import FinetuneLoss
 from scaseg_cli.union.tuning import FineTuning, tune
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import torch
+    from torch import Tensor
 
     from scaseg_cli.evaluation.candidates import Candidate
     from scaseg_cli.measures.summary import Quantity, Summary
@@ -89,11 +92,12 @@ def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity,
     if recipe.union.control:
         outputs.append(run.control_file)
     base = load_classifier(recipe, run).requires_grad_(False).eval()
+    coded = with_codes(recipe, base, read_classes(run).num_seen)
     progress: list[Path] = []
     with recording(recipe, run, "union", *outputs) as summary:
-        snapshots = _finetune(recipe, run, base, progress)
+        snapshots = _finetune(recipe, run, coded, base.embeddings, progress)
         on_labels = recipe.evaluation.choose_on == "unseen_labels"
-        tried = tried_of(recipe, base, snapshots) if on_labels else []
+        tried = tried_of(recipe, base, coded, snapshots) if on_labels else []
         (measure, summaries), summary.waited = yield [one.candidate for one in tried]
         if on_labels:
             choices = choose(figures_of(tried, summaries), measure)
@@ -110,15 +114,21 @@ def _union(recipe: Recipe, run: RunDir) -> Work[list[Candidate], tuple[Quantity,
     return StageReport("union", [_table(choices)], outputs, "scaseg evaluate", dict(summary))
 
 
-def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: list[Path]) -> dict[Model, list[Snapshot]]:
-    """Snapshots of the method and of the control; the progress files are appended to ``progress``."""
+def _finetune(
+    recipe: Recipe, run: RunDir, base: CosineClassifier, text_NC: Tensor, progress: list[Path]
+) -> dict[Model, list[Snapshot]]:
+    """Snapshots of the method and of the control; the progress files are appended to ``progress``.
+
+    The fine-tuning starts from ``base``, and the generator reads ``text_NC``, the vectors of the class names.
+    """
     config, device = with_values(recipe, values_of(recipe, run)).union, choose_device(recipe)
     num_seen = read_classes(run).num_seen
     store = _store(recipe, run, device)
-    classifier = copy.deepcopy(base).to(device)
+    classifier = (copy.deepcopy(base) if config.projector == "trained" else _fresh(base, recipe.seed)).to(device)
     loss = FinetuneLoss.of(config, num_seen, len(base.embeddings), recipe.base.no_object_weight)
     generator = load_generator(recipe, run).to(device)
-    generated = GeneratedEmbeddings(config, generator, classifier.embeddings, num_seen, store, recipe.seed)
+    read_NC = text_read(config, text_NC, num_seen, recipe.seed).to(device)
+    generated = GeneratedEmbeddings(config, generator, read_NC, num_seen, store, recipe.seed)
     kinds: dict[Model, GeneratedEmbeddings | None] = {"method": generated}
     if config.control:
         kinds["control"] = None
@@ -129,6 +139,15 @@ def _finetune(recipe: Recipe, run: RunDir, base: CosineClassifier, progress: lis
         key, log = stage_key(recipe, run, "union"), ScalarLog(_events(recipe, run, name))
         snapshots[name] = tune(tuning, f"fine-tuning, {name}", progress[-1], key, log)
     return snapshots
+
+
+def _fresh(base: CosineClassifier, seed: int) -> CosineClassifier:
+    """The base's classifier with a random projector."""
+    fresh, device = copy.deepcopy(base), base.no_object.device
+    with torch.random.fork_rng():
+        torch.manual_seed(drawn_seed(seed, "fresh-projector"))
+        fresh.projector = ClassProjector(base.projector.visual_dim, base.projector.embedding_dim).to(device)
+    return fresh
 
 
 def _events(recipe: Recipe, run: RunDir, model: Model) -> Path | None:

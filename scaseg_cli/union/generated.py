@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from scaseg_cli.cat.ridge import class_means
@@ -57,6 +58,23 @@ class Neighbours:
         counts = self.counts_Uk[unseen, column]
         member = (part * counts).long().clamp_max(counts - 1)
         return self.matched_MD[self.order_M[self.starts_Uk[unseen, column] + member]]
+
+
+def text_read(config: Union, text_NC: Tensor, num_seen: int, seed: int) -> Tensor:
+    """What the generator reads for each class [N, C], by ``union.unseen_text``.
+
+    Permuted: each unseen class has the vector of the next unseen one, in a circle. Random: a unit vector. Both are
+    controls: generated embeddings then belong to other classes, or to none, and no unseen class may be found by them.
+    """
+    if config.unseen_text == "own":
+        return text_NC
+    read_NC = text_NC.clone()
+    if config.unseen_text == "permuted":
+        read_NC[num_seen:] = text_NC[num_seen:].roll(1, 0)
+        return read_NC
+    drawn_UC = torch.randn(text_NC[num_seen:].shape, generator=seeded(seed, "unseen-text"))
+    read_NC[num_seen:] = F.normalize(drawn_UC, dim=1).to(text_NC)
+    return read_NC
 
 
 class GeneratedEmbeddings:

@@ -55,7 +55,7 @@ def test_values_choose_rows_or_add_new_ones(ablation):
 def test_rows_with_settings_of_their_own_each_have_a_default(ablation):
     found = ablation("components")
     assert default(found) == ["with V2C", "all"]
-    assert [row.settings for row in found.rows] == [("inductive",)] * 2 + [("transductive",)] * 2
+    assert [row.settings for row in found.rows] == [("inductive",)] * 2 + [("transductive",)] * 6
     assert labels(ablation("components", settings=("inductive",))) == ["base model without V2C", "with V2C"]
 
 

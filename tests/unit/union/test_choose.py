@@ -63,7 +63,7 @@ def test_every_snapshot_is_tried_at_every_increment_and_at_none() -> None:
         "method": [Snapshot(5, tensors), Snapshot(10, dict(world.classifier.state_dict()))],
         "control": [Snapshot(5, tensors)],
     }
-    tried = tried_of(query_recipe("evaluation.increments=[1.0, 2.0]"), world.classifier, snapshots)
+    tried = tried_of(query_recipe("evaluation.increments=[1.0, 2.0]"), world.classifier, world.classifier, snapshots)
     figures = figures_of(tried, world.summaries([one.candidate for one in tried]))
     assert {(f.model, f.step, f.increment) for f in figures} == {
         (model, step, increment)

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from scaseg_cli.base.classifier import CosineClassifier
     from scaseg_cli.evaluation.candidates import Candidate
     from scaseg_cli.evaluation.scored_set import ScoredSet
     from scaseg_cli.recipe.schema import Recipe
 
 passes: list[int] = []
+TEXTS = ("own", "permuted", "random")
 _OTHER = ("record.json", "tensorboard")  # which have times in them
 
 
@@ -218,3 +220,44 @@ def test_a_projector_of_other_keys_or_kind_is_refused(tmp_path: Path) -> None:
         load_projector(recipe, run, run.generator_file)
     with pytest.raises(ScasegError, match="does not exist"):
         load_projector(recipe, run, tmp_path / "none.safetensors")
+
+
+LEARNS = ("union.learning_rate=0.003", "union.iterations=60", "union.candidates=1", "union.control=false")
+
+
+def _last(folder: Path, *assignments: str) -> tuple[CosineClassifier, RunDir]:
+    recipe, run = _run(folder, *LEARNS, *assignments)
+    union_finetune(recipe, run)
+    return load_projector(recipe, run, run.last_projector_file), run
+
+
+def test_random_codes_are_the_same_in_training_and_in_every_load(tmp_path: Path) -> None:
+    world, num_seen = query_world(), query_world().num_seen
+    coded, run = _last(tmp_path, "union.unseen_codes=random")
+    text = world.classifier.embeddings
+    assert torch.equal(coded.embeddings[:num_seen], text[:num_seen])
+    assert torch.allclose(coded.embeddings[num_seen:].norm(dim=1), torch.ones(len(text) - num_seen))
+    assert (coded.embeddings[num_seen:] * text[num_seen:]).sum(1).abs().max() < 0.9
+    figure = read_json(run.choices_file, "choices")["chosen"]["method"]
+    assert world.harmonic(coded, 0.0) == figure["harmonic"]
+    base = next(one for one in read_json(run.choices_file, "choices")["figures"] if one["model"] == "base")
+    assert base["harmonic"] == world.harmonic(world.classifier, base["increment"])
+
+
+def test_unseen_classes_collapse_if_the_generator_reads_other_names(tmp_path: Path) -> None:
+    world = query_world()
+    found = {text: world.harmonic(_last(tmp_path / text, f"union.unseen_text={text}")[0], 0.0) for text in TEXTS}
+    assert found["own"] > 0.3
+    assert found["permuted"] < 0.5 * found["own"]
+    assert found["random"] < 0.7 * found["own"]
+
+
+def test_a_fresh_projector_is_another_one_for_each_seed(tmp_path: Path) -> None:
+    start = ("union.projector=fresh", "union.learning_rate=1e-30")
+    one, two, other = (
+        _last(tmp_path / name, *start, f"seed={seed}")[0] for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    weights = [classifier.projector.state_dict()["0.weight"] for classifier in (one, two, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], query_world().classifier.projector.state_dict()["0.weight"])
