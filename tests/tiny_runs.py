@@ -38,6 +38,12 @@ SMALL_SEMANTIC = (
     "base.iterations=10", "base.batch_size=4", "base.warmup=0", "evaluation.setting=inductive",
     "evaluation.batch_size=4",
 )  # fmt: skip
+# Two steps of a network of timm, named by base.backbone.timm.
+TIMM_STEPS = (
+    "base.iterations=2", "base.batch_size=2", "base.log_every=1", "base.warmup=0", "base.checkpoint_every=1",
+    "base.crop=32", "base.backbone.checkpoint=null", "base.backbone.width=64", "base.backbone.depth=50",
+    "base.backbone.max_pool=true", "base.v2c.enabled=false", "evaluation.setting=inductive",
+)  # fmt: skip
 TRAIN_IN_TWO = ("train-base", "-r", "tiny.yaml", "--processes", "2")
 STAGES = ("split", "embeddings", "base", "queries", "cat", "union", "evaluation")
 _LIMIT = 240.0  # seconds that one command may take here

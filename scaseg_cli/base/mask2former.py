@@ -65,7 +65,7 @@ def head_config(base: Base, maps: FeatureMaps, num_seen: int) -> dict[str, Any]:
         "num_queries": base.num_queries,
         "num_transformer_feat_level": 3,
         "pixel_decoder": {
-            "type": "MSDeformAttnPixelDecoder",
+            "type": "mmdet.MSDeformAttnPixelDecoder",
             "num_outs": 3,
             "norm_cfg": {"type": "GN", "num_groups": min(32, width // 4)},
             "act_cfg": {"type": "ReLU"},
@@ -88,15 +88,15 @@ def head_config(base: Base, maps: FeatureMaps, num_seen: int) -> dict[str, Any]:
             "init_cfg": None,
         },
         "loss_cls": {
-            "type": "CrossEntropyLoss",
+            "type": "mmdet.CrossEntropyLoss",
             "use_sigmoid": False,
             "loss_weight": 2.0,
             "reduction": "mean",
             "class_weight": [1.0] * num_seen + [base.no_object_weight],
         },
-        "loss_mask": {"type": "CrossEntropyLoss", "use_sigmoid": True, "reduction": "mean", "loss_weight": 5.0},
+        "loss_mask": {"type": "mmdet.CrossEntropyLoss", "use_sigmoid": True, "reduction": "mean", "loss_weight": 5.0},
         "loss_dice": {
-            "type": "DiceLoss",
+            "type": "mmdet.DiceLoss",
             "use_sigmoid": True,
             "activate": True,
             "reduction": "mean",
@@ -114,12 +114,12 @@ def matching_config(base: Base) -> dict[str, Any]:
         "oversample_ratio": 3.0,
         "importance_sample_ratio": 0.75,
         "assigner": {
-            "type": "HungarianAssigner",
+            "type": "mmdet.HungarianAssigner",
             "match_costs": [
-                {"type": "ClassificationCost", "weight": 2.0},
-                {"type": "CrossEntropyLossCost", "weight": 5.0, "use_sigmoid": True},
-                {"type": "DiceCost", "weight": 5.0, "pred_act": True, "eps": 1.0},
+                {"type": "mmdet.ClassificationCost", "weight": 2.0},
+                {"type": "mmdet.CrossEntropyLossCost", "weight": 5.0, "use_sigmoid": True},
+                {"type": "mmdet.DiceCost", "weight": 5.0, "pred_act": True, "eps": 1.0},
             ],
         },
-        "sampler": {"type": "MaskPseudoSampler"},
+        "sampler": {"type": "mmdet.MaskPseudoSampler"},
     }

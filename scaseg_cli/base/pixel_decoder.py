@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.attention_operators import MMCV, operator_for
-from scaseg_cli.base.deformable_attention import compiled_attention, deformable_attention
+from scaseg_cli.base.deformable_attention import compiled_attention, deformable_attention, plain_attention
 
 mmcv_ops.install()  # before any import of mmdet's models
 
@@ -53,6 +53,8 @@ class SizedAttention(MultiScaleDeformableAttention):
         width_height_L2 = given["spatial_shapes"].flip(-1)[:, None]
         places = given["reference_points"][:, :, None, :, None] + offsets / width_height_L2
         attend = compiled_attention() if self.is_compiled else deformable_attention
+        if torch.onnx.is_in_onnx_export():  # for a graph that other programs run (`scaseg export`)
+            attend = plain_attention
         found = attend(values, sizes, places, weights.unflatten(-1, per_head))
         return self.dropout(self.output_proj(found)) + query
 

@@ -27,6 +27,7 @@ class TimmBackbone(nn.Module):
     Attributes:
         name: its name in timm.
         channels: channels of the four feature maps.
+        indices: their places among those that timm numbers.
         plain_names: the names of all tensors of timm's whole network, in their order.
     """
 
@@ -55,9 +56,9 @@ class TimmBackbone(nn.Module):
             raise ScasegError(
                 f"timm's {name} has no feature maps at the strides 4, 8, 16 and 32 (it has {has})", _REMEDY
             )
-        self._indices = [stages[stride][0] for stride in STRIDES]
+        self.indices = [stages[stride][0] for stride in STRIDES]
         frozen = list(_parameters_up_to(self.body, [stages[stride][1] for stride in STRIDES], frozen_stages))
-        body.prune_intermediate_layers(self._indices, prune_norm=True, prune_head=True)
+        body.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         for parameter in frozen:
             parameter.requires_grad_(False)
         self._still: list[nn.Module] = [module for module in self.body.modules() if _stays(module, frozen_norm)]
@@ -72,7 +73,7 @@ class TimmBackbone(nn.Module):
         """Compute the feature maps [B, C, H/s, W/s] at the strides 4, 8, 16 and 32, as timm gives them."""
         return tuple(
             self.body.forward_intermediates(
-                images_B3HW, indices=self._indices, norm=False, output_fmt="NCHW", intermediates_only=True
+                images_B3HW, indices=self.indices, norm=False, output_fmt="NCHW", intermediates_only=True
             )
         )
 

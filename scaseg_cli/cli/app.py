@@ -28,6 +28,7 @@ _COMMANDS = {
     "choose": Entry("choose", _RUNS),
     "ablate": Entry("ablate", _RUNS),
     "pack": Entry("pack", _RUNS),
+    "export": Entry("export", _RUNS),
     "ablate-job": Entry("ablate", None),
     "clean": Entry("clean", _RUNS),
     "doctor": Entry("doctor", _RUNS),

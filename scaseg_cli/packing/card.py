@@ -45,8 +45,15 @@ def card_facts(recipe: Recipe, run: RunDir, classes: ClassList) -> dict[str, Any
     }
 
 
-def card_text(recipe: Recipe, run: RunDir, classes: ClassList) -> str:
-    """Write the model card as Markdown with a YAML header."""
+def card_text(recipe: Recipe, run: RunDir, classes: ClassList, use: str = "") -> str:
+    """Write the model card as Markdown with a YAML header.
+
+    Args:
+        recipe: the run's recipe.
+        run: the run folder.
+        classes: the run's classes.
+        use: Markdown on how the file is used, as a section of its own.
+    """
     facts = card_facts(recipe, run, classes)
     table = result_table(recipe, run)
     parts = [f"---\n{write_yaml(facts)}---\n", f"# {recipe.name}: {task_of(recipe).title}\n"]
@@ -55,6 +62,8 @@ def card_text(recipe: Recipe, run: RunDir, classes: ClassList) -> str:
         "classes by their names. It was trained on the seen classes; no training image showed the unseen ones.\n"
     )
     parts.append(table.to_markdown() if table is not None else "The run has not been evaluated with this recipe.\n")
+    if use:
+        parts.append(f"## Use\n\n{use}\n")
     names = classes.names
     parts.append(f"## Classes\n\nSeen: {', '.join(names[: classes.num_seen])}.\n")
     parts.append(f"Unseen: {', '.join(names[classes.num_seen :])}.\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from outside_data import needs_outside, outside
 from safetensors import safe_open
+from tiny_runs import TIMM_STEPS
 
 from scaseg_cli import pipeline
 from scaseg_cli.base.hooks import Progress
@@ -19,12 +20,6 @@ from scaseg_cli.run_dir import RunDir
 
 if TYPE_CHECKING:
     from damaged_world import World
-
-SHORT = (
-    "base.iterations=2", "base.batch_size=2", "base.log_every=1", "base.warmup=0", "base.checkpoint_every=1",
-    "base.crop=32", "base.backbone.checkpoint=null", "base.backbone.width=64", "base.backbone.depth=50",
-    "base.backbone.max_pool=true", "base.v2c.enabled=false", "evaluation.setting=inductive",
-)  # fmt: skip
 
 
 class Cut(Exception):
@@ -43,7 +38,7 @@ class Cut(Exception):
 def test_two_steps_that_were_cut_end_alike_and_predict(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    changes = (*SHORT, f"base.backbone.timm={name}", "base.backbone.frozen_norm=false")
+    changes = (*TIMM_STEPS, f"base.backbone.timm={name}", "base.backbone.frozen_norm=false")
     recipe, run = load_recipe("tiny.yaml", changes), RunDir(Path("run"))
     shutil.rmtree(run.path / "base")
     train_base(recipe, run)

@@ -40,7 +40,7 @@ def build(base: Base, backbone: nn.Module, classifier: CosineClassifier, num_see
             **head,
         },
         panoptic_fusion_head={
-            "type": "MaskFormerFusionHead",
+            "type": "mmdet.MaskFormerFusionHead",
             "num_things_classes": num_seen,
             "num_stuff_classes": 0,
             "loss_panoptic": None,

@@ -24,7 +24,7 @@ def test_each_command_parses(line: str) -> None:
 
 
 def test_the_page_shows_its_commands() -> None:
-    assert {line.split()[1] for line in COMMANDS} == {"predict", "pack", "evaluate"}
+    assert {line.split()[1] for line in COMMANDS} == {"predict", "pack", "export", "evaluate"}
 
 
 def test_the_picture_has_an_overlays_size() -> None:
