@@ -195,6 +195,11 @@ class RunDir:
         return self.path / "evaluation" / "neighbours.json"
 
     @property
+    def clip_weights_file(self) -> Path:
+        """CLIP's exponents by row, where they were tuned."""
+        return self.path / "evaluation" / "clip-weights.json"
+
+    @property
     def examples_file(self) -> Path:
         """A picture of a few validation images, their labels and their predictions."""
         return self.path / "evaluation" / "examples.png"

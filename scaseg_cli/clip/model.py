@@ -1,20 +1,25 @@
-"""A frozen CLIP with three operations: encode text, encode images, and identify its weights.
+"""A frozen CLIP: it encodes texts, images and means of its feature map, and identifies its weights.
 
 Shapes: B images, n texts, C embedding width, H W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scaseg_cli.checkpoints import fingerprint_of
+from scaseg_cli.clip.dense import DenseTower, dense_tower
 from scaseg_cli.errors import ScasegError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # As in open_clip: maps texts to token ids [n, context]; `encode` returns the ids of one text without start and end.
 Tokenizer = Callable[[list[str]], Tensor]
@@ -69,6 +74,11 @@ class ClipModel:
         """Let `encode_image` compute in 16 bits; None: in float32. The weights, and the embeddings, stay in float32."""
         self._half = half
 
+    @property
+    def scale(self) -> float:
+        """The factor of cosines in CLIP's own logits, at most 100, as CLIP was trained."""
+        return min(100.0, float(self._module.logit_scale.detach().exp()))  # type: ignore[operator]
+
     @cached_property
     def fingerprint(self) -> str:
         """The `fingerprint_of` the weights, by which embeddings identify the CLIP that made them."""
@@ -94,16 +104,36 @@ class ClipModel:
             images_B3HW: float RGB, 0..1, of any size. Resized to CLIP's square without cropping, so that the whole
                 image is encoded at any aspect ratio (a reading; method.md, V2C).
         """
-        if images_B3HW.ndim != 4 or images_B3HW.shape[1] != 3 or not images_B3HW.is_floating_point():
-            raise ValueError(f"images must be float [B, 3, H, W], not {images_B3HW.dtype} {tuple(images_B3HW.shape)}")
         with torch.autocast(self.device.type, enabled=False):
-            images = self.resized(images_B3HW)
-            images = (images - self._mean.to(self.device)) / self._std.to(self.device)
-            if self._fast_layout:
-                images = images.contiguous(memory_format=torch.channels_last)
+            images = self._input(images_B3HW)
             with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
                 encoded = self._module.encode_image(images)  # type: ignore[operator]
             return F.normalize(encoded.float(), dim=-1)
+
+    @torch.no_grad()
+    def feature_map(self, images_B3HW: Tensor) -> Tensor:
+        """Compute the image tower's feature map of whole images (`DenseTower`), [B, D', h, w].
+
+        Raises:
+            ScasegError: the tower has none that fits.
+        """
+        return self._dense.features(self._input(images_B3HW))
+
+    @torch.no_grad()
+    def embed_features(self, features_nD: Tensor) -> Tensor:
+        """Put means of `feature_map` into CLIP's space: unit embeddings [n, C]."""
+        return F.normalize(self._dense.embed(features_nD).float(), dim=-1)
+
+    @cached_property
+    def _dense(self) -> DenseTower:
+        return dense_tower(self._module.visual, self.name)  # type: ignore[arg-type]
+
+    def _input(self, images_B3HW: Tensor) -> Tensor:
+        """Resize and normalise images to the image tower's input, [B, 3, S, S]."""
+        if images_B3HW.ndim != 4 or images_B3HW.shape[1] != 3 or not images_B3HW.is_floating_point():
+            raise ValueError(f"images must be float [B, 3, H, W], not {images_B3HW.dtype} {tuple(images_B3HW.shape)}")
+        images = (self.resized(images_B3HW) - self._mean.to(self.device)) / self._std.to(self.device)
+        return images.contiguous(memory_format=torch.channels_last) if self._fast_layout else images
 
     def resized(self, images_B3HW: Tensor) -> Tensor:
         """Resize whole images to CLIP's square, float32 [B, 3, S, S] on its device, unless they have that size."""
@@ -112,6 +142,10 @@ class ClipModel:
             return images
         images = F.interpolate(images, side, mode="bicubic", antialias=True, align_corners=False)
         return images.clamp(0.0, 1.0)  # bicubic overshoots at edges, which 8-bit images cannot
+
+    def resized_each(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Resize images of any sizes, uint8 RGB [H, W, 3], to CLIP's square, float32 [B, 3, S, S] in 0..1."""
+        return torch.cat([self.resized(torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0) for image in images])
 
     def _check_lengths(self, texts: list[str]) -> None:
         """Check the lengths: open_clip's tokenizers truncate silently, which may drop the class name."""

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
+from scaseg_cli.evaluation.clip_use import ClipUse, with_clip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
+    from scaseg_cli.evaluation.clip_use import Regions
     from scaseg_cli.evaluation.inference import Rule
 
 
@@ -27,20 +29,23 @@ class Candidate:
         name: unique within its run.
         classifier: over all N classes, seen first.
         increment: added to every unseen logit.
+        clip: how CLIP on masks takes part; None: not at all.
     """
 
     name: str
     classifier: CosineClassifier
     increment: float = 0.0
+    clip: ClipUse | None = None
 
 
 @dataclass(frozen=True)
 class ScoredEntry:
-    """What is scored: the index of a classifier in the `CandidateSet`, an increment of unseen logits, and a rule."""
+    """What is scored: a classifier's index in the `CandidateSet`, unseen logits' increment, rule, and use of CLIP."""
 
     classifier: int
     increment: float
     rule: Rule
+    clip: ClipUse | None = None
 
 
 @dataclass
@@ -68,7 +73,7 @@ class CandidateSet:
         classifiers = {id(candidate.classifier): candidate.classifier for candidate in candidates}  # hash each one once
         place_of = {key: self._place_of(classifier) for key, classifier in classifiers.items()}
         for candidate in candidates:
-            entry = ScoredEntry(place_of[id(candidate.classifier)], candidate.increment, rule)
+            entry = ScoredEntry(place_of[id(candidate.classifier)], candidate.increment, rule, candidate.clip)
             if entry not in self._places:
                 self._places[entry] = len(self.entries)
                 self.entries.append(entry)
@@ -87,37 +92,52 @@ class CandidateSet:
         """The rule of each entry."""
         return [entry.rule for entry in self.entries]
 
-    def probabilities(self, visual_BQD: Tensor, num_seen: int) -> list[Tensor]:
-        """Return the class probabilities [B, Q, N + 1] of each entry, no-object last."""
+    def probabilities(self, visual_BQD: Tensor, num_seen: int, regions: Regions | None = None) -> list[Tensor]:
+        """Return the class probabilities [B, Q, N + 1] of each entry, no-object last.
+
+        Args:
+            visual_BQD: visual embeddings.
+            num_seen: number of seen classes.
+            regions: the batch's masks; needed by entries that use CLIP.
+        """
         logits = [classifier(visual_BQD) for classifier in self.classifiers]
-        return [_probabilities(logits[entry.classifier], entry.increment, num_seen) for entry in self.entries]
+        own = [_probabilities(logits[entry.classifier], entry.increment, num_seen) for entry in self.entries]
+        members = [(self.classifiers[entry.classifier], entry.clip) for entry in self.entries]
+        return with_clip(members, own, regions, num_seen)
 
     def as_state(self) -> dict[str, Any]:
         """Return tensors, numbers and lists only, from which `from_state` rebuilds the set in another process."""
         classifiers = [
             {"tensors": dict(c.state_dict()), "classes": dict(c.classes()), "tau": c.tau} for c in self.classifiers
         ]
-        entries = [[entry.classifier, entry.increment, list(entry.rule)] for entry in self.entries]
+        entries = [[entry.classifier, entry.increment, list(entry.rule), _listed(entry.clip)] for entry in self.entries]
         return {"classifiers": classifiers, "entries": entries}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> CandidateSet:
         """Rebuild the set from the return value of `as_state`."""
         classifiers = [_classifier(**item) for item in state["classifiers"]]
-        return cls(
-            classifiers, [ScoredEntry(place, increment, tuple(rule)) for place, increment, rule in state["entries"]]
-        )
+        entries = [
+            ScoredEntry(place, increment, tuple(rule), ClipUse.from_state(clip))
+            for place, increment, rule, clip in state["entries"]
+        ]
+        return cls(classifiers, entries)
 
 
-def probabilities_of(candidate: Candidate, visual_BQD: Tensor, num_seen: int) -> Tensor:
-    """Return the class probabilities [B, Q, N + 1] of one candidate, no-object last."""
-    return _probabilities(candidate.classifier(visual_BQD), candidate.increment, num_seen)
+def probabilities_of(candidate: Candidate, visual_BQD: Tensor, num_seen: int, regions: Regions | None = None) -> Tensor:
+    """Return the class probabilities [B, Q, N + 1] of one candidate, no-object last; see `CandidateSet`."""
+    own = _probabilities(candidate.classifier(visual_BQD), candidate.increment, num_seen)
+    return with_clip([(candidate.classifier, candidate.clip)], [own], regions, num_seen)[0]
 
 
 def _probabilities(logits_BQN1: Tensor, increment: float, num_seen: int) -> Tensor:
     raised = logits_BQN1.clone()
     raised[..., num_seen:-1] += increment
     return raised.softmax(-1)
+
+
+def _listed(use: ClipUse | None) -> list[object] | None:
+    return None if use is None else [list(use.look), use.seen, use.unseen]
 
 
 def _digest(classifier: CosineClassifier) -> str:

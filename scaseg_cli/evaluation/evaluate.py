@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from scaseg_cli.base.classifier import CosineClassifier, load_classifier
-from scaseg_cli.base.projector import load_projector
 from scaseg_cli.embeddings.store import load_embeddings
-from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.checks.nothing_found import why_nothing
-from scaseg_cli.evaluation.choices_file import read_choices
+from scaseg_cli.evaluation.clip_tuning import tune_weights
 from scaseg_cli.evaluation.examples import ExampleRow, Shown, draw_rows, save_examples
+from scaseg_cli.evaluation.rows import ScoredRow, table_rows
 from scaseg_cli.evaluation.score import Scores, score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.shared_pass import RecipeRun, ReportOrError, Work, check_cells, only, share_pass
 from scaseg_cli.files import write_bytes
 from scaseg_cli.measures.bootstrap import Bootstrap
 from scaseg_cli.measures.result_table import (
-    CHOSEN,
+    CLIP_MAIN,
     MAIN,
     ResultRow,
     advice,
@@ -41,13 +38,6 @@ if TYPE_CHECKING:
     from scaseg_cli.measures.summary import Summary
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
-
-
-@dataclass(frozen=True)
-class ScoredRow(ResultRow):
-    """A row of the result table, with the candidate whose figures it shows."""
-
-    candidate: Candidate
 
 
 class _Request(NamedTuple):
@@ -113,14 +103,17 @@ def _evaluation(recipe: Recipe, run: RunDir) -> Work[_Request, _Answer]:
     """One run's evaluation; it yields its request to the shared pass."""
     require(recipe, run, "split", "embeddings", *needs_of(recipe, "evaluation"))
     rows = table_rows(recipe, run)
-    shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in MAIN]
+    tunes = recipe.evaluation.clip_weights == "tuned" and any(row.image_tower for row in rows)
     folder = run.results_file.parent
     stems, neighbours = ["results", "per-class", "intervals"], None
     if {"base", "transductive"} <= {row.name for row in rows}:
         stems.append("neighbours")
     outputs = [path for stem in stems for path in paths_of(folder, stem)]
-    outputs += [run.examples_file, run.image_counts_file]
+    outputs += [run.examples_file, run.image_counts_file, *([run.clip_weights_file] if tunes else [])]
     with recording(recipe, run, "evaluation", *outputs) as summary:
+        if tunes:
+            rows = table_rows(recipe, run, tune_weights(recipe, run, rows))
+        shown = [Shown(row.setting, _in_brief(row), row.candidate) for row in rows if row.name in (*MAIN, CLIP_MAIN)]
         (scored, (summaries, counts), picture, nothing), summary.waited = yield _Request(rows, shown)
         table = result_table(recipe.name, scored.measure, len(scored.images.images), rows, summaries)
         main = next(row for row in reversed(rows) if row.setting != "control" and row.name != "last")
@@ -166,53 +159,10 @@ def _neighbours(recipe: Recipe, run: RunDir, scored: ScoredSet, before: Summary,
     return neighbour_table(before, after, classes.names, pairs)
 
 
-def table_rows(recipe: Recipe, run: RunDir) -> list[ScoredRow]:
-    """Return the rows of the recipe's settings, in the order of the table.
-
-    Raises:
-        ScasegError: a stage that a row needs is missing or was made by another recipe, or its files are damaged.
-    """
-    base = load_classifier(recipe, run).requires_grad_(False).eval()
-    increment, setting = recipe.evaluation.inductive_increment, recipe.evaluation.setting
-    rows: list[ScoredRow] = []
-
-    def add(
-        name: str, setting: str, model: str, classifier: CosineClassifier, increment: float = 0.0, on: str | None = None
-    ) -> None:
-        candidate = Candidate(name, classifier, increment)
-        rows.append(ScoredRow(name, setting, model, increment, candidate, chosen_on=on))
-
-    if setting != "transductive":
-        add("base", "inductive", "base", base)
-        add("inductive", "inductive", "base", base, increment)
-    if setting == "inductive":
-        return rows
-    choices = read_choices(run)
-    chosen, chosen_on = choices["chosen"], choices.get("chosen_on", "unseen_labels")
-    is_fixed = chosen_on == "nothing"
-    with_increment = "published increment" if is_fixed else CHOSEN
-    best = "last snapshot, fixed" if is_fixed else "best snapshot"
-    tuned = {
-        name: load_projector(recipe, run, path)
-        for name, path in (("best", run.projector_file), ("increment", run.best_increment_file))
-    }
-    add("base-best-increment", "control", f"base, {with_increment}", base, chosen["base"]["increment"], chosen_on)
-    if chosen["control"] is not None:
-        control = load_projector(recipe, run, run.control_file)
-        model = "no generator"
-        add("control", "control", model, control, 0.0, chosen_on)
-        increment = chosen["control"]["increment"]
-        add("control-best-increment", "control", f"{model}, {with_increment}", control, increment, chosen_on)
-    add("last", "transductive", "last snapshot", load_projector(recipe, run, run.last_projector_file))
-    wanted = chosen["method_increment"]["increment"]
-    both = f"{best}, {with_increment}" if is_fixed else "best snapshot and increment"
-    add("transductive-best-increment", "transductive", both, tuned["increment"], wanted, chosen_on)
-    add("transductive", "transductive", best, tuned["best"], 0.0, chosen_on)
-    return rows
-
-
 def _in_brief(row: ResultRow) -> str:
     """A description of a row of `MAIN` that fits above a column of the picture."""
+    if row.name == CLIP_MAIN:
+        return "the same, with CLIP on masks"
     if row.name == "transductive":
         return "fine-tuned with generated unseen queries"
     return f"base model, unseen logits {row.increment:+g}"

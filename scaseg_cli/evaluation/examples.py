@@ -72,12 +72,12 @@ def draw_rows(
             read_image(images.image_path(record), record, images.turned),
             prepared_label(images, record, classes),
         )
-        visual_1QD, (prepared,) = scored.segment(scored.read([record]))
+        visual_1QD, (prepared,), regions = scored.segment(scored.read([record]))
         both = [draw_image(image), draw_regions(image, labelled_regions(images, record, classes, styles))]
         for (recipe, columns), rows in zip(wanted, pictures, strict=True):
             cells = list(both)
             for column in columns:
-                probabilities_1QN1 = probabilities_of(column.candidate, visual_1QD, classes.num_seen)
+                probabilities_1QN1 = probabilities_of(column.candidate, visual_1QD, classes.num_seen, regions)
                 found = prepared.predict(probabilities_1QN1[0], inference.rule_of(recipe.evaluation))
                 cells.append(draw_regions(image, predicted_regions(found, label, styles)))
             rows.append(ExampleRow(record.file_name, cells))

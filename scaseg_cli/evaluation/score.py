@@ -141,8 +141,8 @@ def _count_batch(
     scored: ScoredSet, candidate_set: CandidateSet, batch: Sequence[Labelled], found: Found, first: int
 ) -> None:
     """Count a batch, ``first`` being the index of its first image; its masks are freed on return."""
-    visual_BQD, prepared = scored.segment(batch)
-    probabilities = candidate_set.probabilities(visual_BQD, scored.classes.num_seen)
+    visual_BQD, prepared, regions = scored.segment(batch)
+    probabilities = candidate_set.probabilities(visual_BQD, scored.classes.num_seen, regions)
     for b, image in enumerate(prepared):
         of_image = [of_entry[b] for of_entry in probabilities]
         if not found.by_image:

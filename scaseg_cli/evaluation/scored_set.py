@@ -17,6 +17,7 @@ from scaseg_cli.base.segmentor import Encoded, Segmentor, load_segmentor
 from scaseg_cli.data.images import ReadLabel, read_image, read_segments
 from scaseg_cli.data.label_tally import LabelTally
 from scaseg_cli.data.prefetch import prefetched
+from scaseg_cli.evaluation.clip_use import ClipOnMasks, Regions
 from scaseg_cli.evaluation.inference import Inference, PreparedImage, inference_of
 from scaseg_cli.results.console import meter
 from scaseg_cli.split.classes import ClassList, read_classes
@@ -126,11 +127,26 @@ class ScoredSet:
             found.append(Labelled(image_HW3, read_segments(self.images, record)))
         return found
 
-    def segment(self, batch: Sequence[Labelled]) -> tuple[Tensor, list[PreparedImage[Any]]]:
-        """Segment a batch: its visual embeddings v [B, Q, D], and each image's label and masks, ready to be scored."""
+    @cached_property
+    def on_masks(self) -> ClipOnMasks:
+        """The run's CLIP for masks; it is loaded only if a candidate uses it."""
+        return ClipOnMasks(self.recipe, self.run, choose_device(self.recipe))
+
+    def regions(self, batch: Sequence[Labelled], encoded: Sequence[Encoded]) -> Regions:
+        """The masks of a segmented batch, for candidates that use CLIP."""
+        return Regions(self.on_masks, [item.image_HW3 for item in batch], encoded)
+
+    def segment(self, batch: Sequence[Labelled]) -> tuple[Tensor, list[PreparedImage[Any]], Regions]:
+        """Segment a batch.
+
+        Returns:
+            Its visual embeddings v [B, Q, D]; each image's label and masks, ready to be scored; and the masks again,
+            for candidates that use CLIP.
+        """
         encoded = self.segmentor.encode([item.image_HW3 for item in batch])
         visual_BQD = torch.stack([one.visual_QD for one in encoded])
-        return visual_BQD, [self.prepared(item, one) for item, one in zip(batch, encoded, strict=True)]
+        prepared = [self.prepared(item, one) for item, one in zip(batch, encoded, strict=True)]
+        return visual_BQD, prepared, self.regions(batch, encoded)
 
     def prepared(self, item: Labelled, encoded: Encoded) -> PreparedImage[Any]:
         """Prepare an image's label and its masks, as `Segmentor.encode` returns them, to be scored."""

@@ -16,7 +16,7 @@ from scaseg_cli.cat.generators import NoGenerator, load_generator
 from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
-from scaseg_cli.evaluation.evaluate import table_rows
+from scaseg_cli.evaluation.rows import table_rows
 from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
 from scaseg_cli.html_report.embedding_map import choose, laid_out
 from scaseg_cli.html_report.segment_votes import Parts, labelled_parts, queries_of, votes_of
@@ -107,8 +107,10 @@ class _Collected:
         """Collect the votes and embeddings of a batch of images."""
         encoded = self.scored.segmentor.encode([item.image_HW3 for item in batch])
         visual_BQD = torch.stack([one.visual_QD for one in encoded])
-        num_seen = self.scored.classes.num_seen
-        probabilities = {name: probabilities_of(one, visual_BQD, num_seen) for name, one in self.candidates.items()}
+        num_seen, regions = self.scored.classes.num_seen, self.scored.regions(batch, encoded)
+        probabilities = {
+            name: probabilities_of(one, visual_BQD, num_seen, regions) for name, one in self.candidates.items()
+        }
         for b, (item, one) in enumerate(zip(batch, encoded, strict=True)):
             parts = self._parts(item)
             self._vote(

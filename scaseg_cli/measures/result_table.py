@@ -23,6 +23,7 @@ CHOSEN_ON = {
     "nothing": "Nothing was chosen: the last snapshot, and the published increments; no unseen label was read before "
     "these figures.",
 }
+CLIP_ALONE, CLIP_MAIN = "clip", "clip-transductive"  # rows in which CLIP's image tower sees the masks
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class ResultRow:
     model: str
     increment: float
     chosen_on: str | None = field(default=None, kw_only=True)
+
+    @property
+    def image_tower(self) -> bool:
+        """Whether CLIP's image tower runs at test."""
+        return False
 
 
 def columns_of(measure: Measure[Any]) -> list[Column]:
@@ -72,6 +78,7 @@ def result_table(
         summaries: the results by row name.
     """
     values: list[dict[str, Any]] = []
+    with_tower = any(row.image_tower for row in rows)
     for place, row in enumerate(rows):
         groups = summaries[row.name].groups
         cells = {
@@ -80,16 +87,27 @@ def result_table(
             for quantity in measure.quantities
         }
         style = {"_style": "bold"} if row.name in MAIN else {}
-        ends = place + 1 < len(rows) and rows[place + 1].setting != row.setting
+        ends = place + 1 < len(rows) and _section_of(rows[place + 1]) != _section_of(row)
         value = {"setting": row.setting, "model": row.model, "increment": row.increment, **cells, **style}
         value["chosen_on"] = row.chosen_on
+        if with_tower:
+            value["image_tower"] = "yes" if row.image_tower else "no"
         values.append({**value, "_section": True} if ends else value)
     notes = [
         f"{num_images} validation images. s: seen, u: unseen, h: harmonic mean of both. Increment: added to the unseen "
         f"logits. {CHOSEN_ON[next((row.chosen_on for row in rows if row.chosen_on), 'unseen_labels')]}",
         "Transductive: fine-tuned with generated unseen embeddings. No generator: fine-tuned alike without them.",
     ]
-    return Table(f"{name}: {measure.title}", columns_of(measure), values, notes)
+    columns = columns_of(measure)
+    if with_tower:
+        columns.insert(3, Column("image_tower", "image tower at test"))
+        notes.append("Image tower at test: CLIP's image tower runs on the masks of each image that is segmented.")
+    return Table(f"{name}: {measure.title}", columns, values, notes)
+
+
+def _section_of(row: ResultRow) -> str:
+    """What the lines of a section of the table have in common."""
+    return "image tower" if row.image_tower else row.setting
 
 
 def advice(rows: Sequence[ResultRow], summaries: Mapping[str, Summary], increments: Sequence[float]) -> list[str]:

@@ -20,6 +20,8 @@ from scaseg_cli.base.projector import load_projector
 from scaseg_cli.base.segmentor import Encoded, Segmentor, enlarged, load_segmentor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
+from scaseg_cli.evaluation.clip_tuning import use_in
+from scaseg_cli.evaluation.clip_use import ClipOnMasks, ClipUse, Regions
 from scaseg_cli.evaluation.semantic.pixel_classes import pixel_classes
 from scaseg_cli.measures.fusion import FusionRule, fuse_in_blocks, kept_queries
 from scaseg_cli.prediction.vocabulary import NameVectors, Vocabulary, vocabulary_among
@@ -82,12 +84,14 @@ class Model:
         segmentor: the frozen network.
         candidate: the classifier over the vocabulary, with the increment of unseen logits.
         vocabulary: the classes.
+        on_masks: the CLIP that sees the masks, if the candidate uses it.
     """
 
     recipe: Recipe
     segmentor: Segmentor
     candidate: Candidate
     vocabulary: Vocabulary
+    on_masks: ClipOnMasks | None = None
 
     def with_threshold(self, object_threshold: float) -> Model:
         """Return the model with another object threshold; nothing that was trained or chosen changes."""
@@ -117,7 +121,8 @@ class Model:
         semantic = task_of(self.recipe).labels == "semantic"
         encoded = self.segmentor.encode(images)
         visual_BQD = torch.stack([one.visual_QD for one in encoded])
-        probabilities_BQK1 = probabilities_of(self.candidate, visual_BQD, self.vocabulary.num_seen)
+        regions = Regions(self.on_masks, images, encoded) if self.on_masks is not None else None
+        probabilities_BQK1 = probabilities_of(self.candidate, visual_BQD, self.vocabulary.num_seen, regions)
         for one, probabilities_QK1, image in zip(encoded, probabilities_BQK1, images, strict=True):
             found = self._semantic if semantic else self._panoptic
             yield found(one, probabilities_QK1, (image.shape[0], image.shape[1]))
@@ -241,6 +246,8 @@ class Predictor:
         segmentor: the frozen network.
         classifier: the setting's P and a_0, over the run's classes.
         vectors: the semantic embeddings of class names.
+        clip: how CLIP on masks takes part; None: not at all.
+        on_masks: the CLIP for it.
     """
 
     recipe: Recipe
@@ -249,6 +256,8 @@ class Predictor:
     segmentor: Segmentor
     classifier: CosineClassifier
     vectors: NameVectors
+    clip: ClipUse | None
+    on_masks: ClipOnMasks
 
     def over(self, names: Names | None) -> Model:
         """Create the model over the given classes.
@@ -262,8 +271,10 @@ class Predictor:
         """
         vocabulary = vocabulary_among(self.known, names, together=task_of(self.recipe).labels == "semantic")
         over = self.classifier.over(*self.vectors.of(vocabulary))
-        increment = self.recipe.evaluation.inductive_increment if self.setting == "inductive" else 0.0
-        return Model(self.recipe, self.segmentor, Candidate(self.setting, over, increment), vocabulary)
+        raised = self.setting == "inductive" and self.clip is None  # CLIP's exponents do what the increment does
+        increment = self.recipe.evaluation.inductive_increment if raised else 0.0
+        candidate = Candidate(self.setting, over, increment, self.clip)
+        return Model(self.recipe, self.segmentor, candidate, vocabulary, self.on_masks)
 
 
 def load_predictor(recipe: Recipe, run: RunDir, setting: Setting, named: str | torch.device | None = None) -> Predictor:
@@ -290,7 +301,9 @@ def load_predictor(recipe: Recipe, run: RunDir, setting: Setting, named: str | t
         )
         segmentor = load_segmentor(recipe, run, named)
     classifier.requires_grad_(False).eval()
-    return Predictor(recipe, setting, read_classes(run), segmentor, classifier, NameVectors(recipe, run))
+    use, on_masks = use_in(recipe, run, setting), ClipOnMasks(recipe, run, segmentor.device)
+    vectors = NameVectors(recipe, run)
+    return Predictor(recipe, setting, read_classes(run), segmentor, classifier, vectors, use, on_masks)
 
 
 def needs_of_setting(setting: Setting) -> tuple[str, ...]:

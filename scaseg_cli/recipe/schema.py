@@ -190,6 +190,20 @@ class Evaluation(Section):
         [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0],
         description="increments, of which the best on the selection images is chosen",
     )
+    clip_on_masks: Literal["none", "crops", "pooled"] = Field(
+        "none", description="CLIP's image tower classifies masks at test, from crops or from its feature map; ours"
+    )
+    clip_weights: Literal["fixed", "tuned"] = Field(
+        "fixed", description="CLIP's exponents: the two keys below, or the best on the selection images"
+    )
+    clip_seen_weight: Fraction = Field(0.4, description="CLIP's exponent for seen classes in the geometric mean")
+    clip_unseen_weight: Fraction = Field(0.8, description="CLIP's exponent for unseen classes")
+    clip_fill: Literal["mean", "none"] = Field(
+        "mean", description="crops: what is outside the mask, CLIP's mean colour or the image"
+    )
+    clip_box: Annotated[PositiveReal, Field(ge=1.0, le=10.0)] = Field(
+        1.25, description="crops: side of the square relative to the longer side of the mask's box"
+    )
     batch_size: Positive = 1
 
 
@@ -258,12 +272,20 @@ class Recipe(Section):
             )
         if self.base.v2c.enabled and (self.embeddings.vectors is not None or self.embeddings.encoder != "clip"):
             raise ValueError("base.v2c needs CLIP's class embeddings; switch it off with base.v2c.enabled: false")
+        other = self.embeddings.vectors is not None or self.embeddings.encoder != "clip"
+        if self.evaluation.clip_on_masks != "none" and other:
+            raise ValueError("evaluation.clip_on_masks needs CLIP's class embeddings; set it to none")
         if (self.data.categories is None) == (self.task == "zss"):
             raise ValueError(f"task {self.task} {'needs' if self.task == 'zss' else 'does not take'} data.categories")
         return self
 
     @model_validator(mode="after")
     def _chooses_what_it_says(self) -> Recipe:
+        if self.evaluation.choose_on != "unseen_labels" and self.evaluation.clip_weights == "tuned":
+            raise ValueError(
+                "evaluation.clip_weights tuned reads labels of unseen classes on the selection images, which "
+                f"evaluation.choose_on {self.evaluation.choose_on} rules out; set clip_weights to fixed"
+            )
         if self.evaluation.choose_on == "nothing" and self.auto_keys:
             raise ValueError(
                 f"evaluation.choose_on nothing contradicts {' and '.join(self.auto_keys)}: auto, which is chosen on "

@@ -55,16 +55,24 @@ STAGES: dict[str, Stage] = {
         Stage("evaluation", "evaluate", ("union",), ("evaluation",), ("validation",)),
     )
 }
+_CLIP_ON_MASKS = {
+    "clip_on_masks": "none",
+    "clip_weights": "fixed",
+    "clip_seen_weight": 0.4,
+    "clip_unseen_weight": 0.8,
+    "clip_fill": "mean",
+    "clip_box": 1.25,
+}
 # (stage, section): keys that change how the stage runs but not its result.
 NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
     ("base", "base"): ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images"),
     ("folds", "base"): ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images"),
     ("choose", "cat"): ("checkpoint_every",),
     ("choose", "union"): ("checkpoint_every",),
-    ("choose", "evaluation"): ("batch_size", "setting", "inductive_increment", "choose_on"),
+    ("choose", "evaluation"): ("batch_size", "setting", "inductive_increment", "choose_on", *_CLIP_ON_MASKS),
     ("cat", "cat"): ("checkpoint_every",),
     ("union", "union"): ("checkpoint_every",),
-    ("union", "evaluation"): ("batch_size", "setting", "inductive_increment"),
+    ("union", "evaluation"): ("batch_size", "setting", "inductive_increment", *_CLIP_ON_MASKS),
     ("evaluation", "evaluation"): ("batch_size",),
 }
 # (stage, section): keys that older versions lacked. At the value that does what they did, they leave the key as it was.
@@ -73,7 +81,7 @@ ADDED: dict[tuple[str, str], dict[str, Any]] = {
     ("cat", "cat"): {"primitives": 400, "alignment_weight": 0.0001},
     ("union", "union"): {"unseen_text": "own", "unseen_codes": "text", "projector": "trained"},
     ("union", "evaluation"): {"choose_on": "unseen_labels"},
-    ("evaluation", "evaluation"): {"choose_on": "unseen_labels"},
+    ("evaluation", "evaluation"): {"choose_on": "unseen_labels", **_CLIP_ON_MASKS},
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from scaseg_cli.base.classifier import load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.evaluation.candidates import Candidate
+from scaseg_cli.evaluation.clip_tuning import use_in
 
 if TYPE_CHECKING:
     from scaseg_cli.external.peer import Peer
@@ -52,16 +53,19 @@ def columns_of(recipe: Recipe, run: RunDir, setting: Setting, peer: Peer | None,
         ScasegError: files of a stage are damaged.
     """
     base = load_classifier(recipe, run).requires_grad_(False).eval()
-    increment = recipe.evaluation.inductive_increment
+    increment, use = recipe.evaluation.inductive_increment, use_in(recipe, run, setting)
+    seen_by_clip = ", with CLIP on masks" if use is not None else ""
     if setting == "transductive":
-        ours = Column("ours", "ours", _TUNED, Candidate("ours", load_projector(recipe, run, run.projector_file)))
+        tuned = load_projector(recipe, run, run.projector_file)
+        ours = Column("ours", "ours", _TUNED + seen_by_clip, Candidate("ours", tuned, clip=use))
     else:
-        ours = Column("ours", "ours", _base(increment), Candidate("ours", base, increment))
-        increment = 0.0
+        raised = increment if use is None else 0.0  # as in `predict`
+        ours = Column("ours", "ours", _base(raised) + seen_by_clip, Candidate("ours", base, raised, use))
+        increment = 0.0 if use is None else increment
     if peer is not None:
         title = name or peer.folder.resolve().name
         return [Column("baseline", title, f"predictions in {peer.folder}", peer), ours]
-    if setting == "inductive" and recipe.evaluation.inductive_increment == increment:
+    if setting == "inductive" and use is None and recipe.evaluation.inductive_increment == increment:
         return [ours]
     own = Column("baseline", name or "baseline", _base(increment), Candidate("baseline", base, increment))
     return [own, ours]

@@ -64,8 +64,9 @@ def score_images(
     ]
     rule = scored.inference.rule_of(scored.recipe.evaluation)
     for batch in scored.batches(records, "scoring images"):
-        visual_BQD, prepared = scored.segment(batch)
-        by_key = {key: probabilities_of(candidate, visual_BQD, scored.classes.num_seen) for key, candidate in own}
+        visual_BQD, prepared, regions = scored.segment(batch)
+        num_seen = scored.classes.num_seen
+        by_key = {key: probabilities_of(candidate, visual_BQD, num_seen, regions) for key, candidate in own}
         for place, (item, image) in enumerate(zip(batch, prepared, strict=True)):
             found = {key: image.predict(of_batch[place], rule) for key, of_batch in by_key.items()}
             scores = {

@@ -31,7 +31,8 @@ def why_nothing(scored: ScoredSet, candidate: Candidate, records: Sequence[Image
     for batch in scored.batches(records, "why nothing was found"):
         encoded = scored.segmentor.encode([item.image_HW3 for item in batch])
         visual_BQD = torch.stack([one.visual_QD for one in encoded])
-        probabilities = probabilities_of(candidate, visual_BQD, scored.classes.num_seen)
+        regions = scored.regions(batch, encoded)
+        probabilities = probabilities_of(candidate, visual_BQD, scored.classes.num_seen, regions)
         best, labels = probabilities.max(-1)
         is_object = labels < len(scored.classes)
         num_queries += best.numel()

@@ -10,6 +10,13 @@ from scaseg_cli.recipe.schema import Clip
 _TEXT = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 _VISION = {
     "tiny-vit": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+    "tiny-convnext": {
+        "image_size": 64,
+        "timm_model_name": "convnext_atto",
+        "timm_model_pretrained": False,
+        "timm_pool": "",
+        "timm_proj": "linear",
+    },
     "tiny-resnet": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
 }
 

@@ -127,6 +127,8 @@ def test_nothing_that_changes_results_is_left_to_a_default(name: str) -> None:
     # Keys of panoptic inference, label maps and the embedded world have no effect on the other task.
     elsewhere = {"data.shapes"} | MACHINE
     elsewhere |= {"cat.primitives", "cat.alignment_weight"}  # of another generator
+    elsewhere |= {f"evaluation.clip_{key}" for key in ("on_masks", "weights", "seen_weight", "unseen_weight")}
+    elsewhere |= {"evaluation.clip_fill", "evaluation.clip_box"}  # none of them is published
     # COCO's files are named as the defaults say.
     elsewhere |= {"data.ignored", "data.colours", "data.things", "data.exif"}
     elsewhere |= {
