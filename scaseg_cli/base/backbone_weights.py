@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.checkpoints import load_tensors, plain_state, read_state_dict
-from scaseg_cli.downloads import by_hand, limited_waits, unreachable
+from scaseg_cli.downloads import by_hand
 from scaseg_cli.errors import DOCTOR, ScasegError
+from scaseg_cli.hub import cached, downloading, fetched, hub_by_hand
 from scaseg_cli.packages import is_packaged, packaged_file
-from scaseg_cli.results.console import say
 
 SHIPPED_BACKBONE = "shapes-backbone"
 SHIPPED_FILE = Path(__file__).parents[1] / "shapes" / "backbone.safetensors"
@@ -68,37 +68,22 @@ def torchvision_file(checkpoint: str) -> tuple[Path, str]:
 
 def _fetched(name: str, path: Path, url: str) -> dict[str, Tensor]:
     hint = f"With a network: {by_hand(url, path)}\n{REMEDY}\n{DOCTOR}"
-    problem = f"the weights of torchvision's {name} are not on this machine ({path}), and"
-    if (reason := unreachable(url)) is not None:
-        raise ScasegError(f"{problem} {url} cannot be reached: {reason}", hint)
-    say(f"downloading the weights of torchvision's {name}")
-    try:
-        with limited_waits():
-            state = torch.hub.load_state_dict_from_url(
-                url, map_location="cpu", progress=False, check_hash=True, weights_only=True
-            )
-    except (OSError, RuntimeError) as error:
-        raise ScasegError(f"{problem} downloading them failed: {error}", hint) from error
+    with downloading(url, f"the weights of torchvision's {name}", hint, path):
+        state = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
     return plain_state(state, path, REMEDY)
 
 
 def timm_file(network: str) -> Path | None:
     """The weights of timm's ``network`` in the hub's cache on this machine, or None; does not use the network."""
-    from huggingface_hub import try_to_load_from_cache
-
-    for name in _HUB_FILES:
-        found = try_to_load_from_cache(_timm_repository(network), name)
-        if isinstance(found, str):
-            return Path(found)
-    return None
+    return cached(_timm_repository(network), _HUB_FILES)
 
 
 def timm_by_hand(network: str) -> str:
     """The shell command that downloads the weights of timm's ``network``, and the setting that takes them."""
-    from huggingface_hub import hf_hub_url
-
     name = f"{network}.safetensors"
-    fetch = by_hand(hf_hub_url(_timm_repository(network), _HUB_FILES[0]), Path(name))
+    fetch = hub_by_hand(_timm_repository(network), _HUB_FILES[0], Path(name))
     return f"{fetch}  then set the file: --set base.backbone.checkpoint={name}"
 
 
@@ -120,20 +105,6 @@ def _timm_repository(network: str) -> str:
 
 
 def _fetched_timm(network: str) -> Path:
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
     repository = _timm_repository(network)
     hint = f"With a network: {timm_by_hand(network)}\n{TIMM_REMEDY}\n{DOCTOR}"
-    problem = f"the weights of timm's {network} are not on this machine, and"
-    if (reason := unreachable(constants.ENDPOINT)) is not None:
-        raise ScasegError(f"{problem} {constants.ENDPOINT} cannot be reached: {reason}", hint)
-    say(f"downloading the weights of timm's {network} ({repository})")
-    try:
-        with limited_waits():
-            try:
-                return Path(hf_hub_download(repository, _HUB_FILES[0]))
-            except EntryNotFoundError:
-                return Path(hf_hub_download(repository, _HUB_FILES[1]))
-    except Exception as error:  # the hub client's exception types differ between versions
-        raise ScasegError(f"{problem} downloading them failed: {error}", hint) from error
+    return fetched(repository, _HUB_FILES, f"the weights of timm's {network} ({repository})", hint)

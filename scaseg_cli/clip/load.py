@@ -7,11 +7,21 @@ import importlib
 import logging
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from scaseg_cli.clip.folders import (
+    CONFIG,
+    LOCAL,
+    OWN,
+    brings_configuration,
+    check_packages,
+    folder_of,
+    model_config,
+    weights_of,
+)
 from scaseg_cli.clip.model import ClipModel, Tokenizer
 from scaseg_cli.clip.tags import read_tag
 from scaseg_cli.clip.weights import Weights, put_weights, read_weights
@@ -30,8 +40,9 @@ def load_clip(clip: Clip) -> ClipModel:
     """Load the CLIP that a recipe names, on the CPU.
 
     Args:
-        clip: the model (an open_clip name, or shapes-clip) and its checkpoint (a file, an open_clip tag, or
-            shapes-clip's own; null: random weights, the same ones each time).
+        clip: the model (an open_clip name, hf-hub:OWNER/NAME, local-dir:FOLDER, or shapes-clip) and its checkpoint
+            (a file, an open_clip tag, ``own`` for the weights beside a configuration, or shapes-clip's own; null:
+            random weights, the same ones each time).
 
     Raises:
         ScasegError: the model or tag does not exist, the weights are missing and cannot be downloaded, or the file is
@@ -50,18 +61,23 @@ def load_clip(clip: Clip) -> ClipModel:
 
 
 def model_name(clip: Clip) -> str:
-    """The model's name in open_clip, or shapes-clip.
+    """The model's name in open_clip, with hf-hub: or local-dir: if it has them, or shapes-clip.
 
     Raises:
         ScasegError: there is no such model; names similar ones.
     """
-    if clip.model == SHAPES_CLIP:
-        return SHAPES_CLIP
+    if clip.model == SHAPES_CLIP or brings_configuration(clip.model):
+        return clip.model
     prepare_open_clip()
     import open_clip
 
     name = clip.model.replace("/", "-")  # OpenAI writes ViT-B/16
     if name not in open_clip.list_models():
+        if Path(clip.model, CONFIG).is_file():
+            raise ScasegError(
+                f"open_clip has no model {clip.model!r}, but it is a folder with a configuration",
+                f"--set clip.model={LOCAL}{clip.model} --set clip.checkpoint={OWN}",
+            )
         near = difflib.get_close_matches(name, [*open_clip.list_models(), SHAPES_CLIP], n=3, cutoff=0.4)
         raise ScasegError(
             f"open_clip has no model {clip.model!r}",
@@ -74,7 +90,21 @@ def _find_weights(name: str, checkpoint: str | None) -> Weights | None:
     if checkpoint is None:
         return None
     path = Path(checkpoint)
-    return read_weights(path) if path.is_file() else read_tag(name, checkpoint)
+    if path.is_file():
+        return read_weights(path)
+    if not brings_configuration(name):
+        return read_tag(name, checkpoint)
+    if checkpoint != OWN:
+        raise not_own(name, checkpoint)
+    return read_weights(weights_of(name))
+
+
+def not_own(name: str, checkpoint: str) -> ScasegError:
+    """The error for a tag of a model that brings its weights."""
+    return ScasegError(
+        f"clip.checkpoint {checkpoint!r} is no file, and {name} has no tags",
+        f"For the weights that come with it: --set clip.checkpoint={OWN}",
+    )
 
 
 def _build(name: str, weights: Weights | None) -> tuple[nn.Module, Tokenizer]:
@@ -83,9 +113,18 @@ def _build(name: str, weights: Weights | None) -> tuple[nn.Module, Tokenizer]:
     Raises:
         ScasegError: a part of the model needs a package that is not installed.
     """
+    prepare_open_clip()
     import open_clip
 
-    _take_transformers(name)
+    called = name
+    if brings_configuration(name):
+        folder = folder_of(name)
+        config = model_config(folder)
+        name = f"{LOCAL}{folder}"
+    else:
+        folder, config = None, open_clip.get_model_config(name) or {}
+    check_packages(called, config, folder)
+    _take_transformers(config)
     try:
         with _fixed_weights(), _silent_log():
             module = open_clip.create_model(
@@ -99,17 +138,16 @@ def _build(name: str, weights: Weights | None) -> tuple[nn.Module, Tokenizer]:
     except Exception as error:  # other libraries (timm, transformers) raise their own types
         reason = str(error).strip() or type(error).__name__
         raise ScasegError(
-            f"open_clip cannot build the model {name!r}: {reason.splitlines()[0]}",
+            f"open_clip cannot build the model {called!r}: {reason.splitlines()[0]}",
             "Install the package that it needs or connect to the network, or use ViT-B-16, which needs neither.",
         ) from error
 
 
-def _take_transformers(name: str) -> None:
+def _take_transformers(config: dict[str, Any]) -> None:
     """Let open_clip import transformers, if it is installed, for a model whose text tower is of that package."""
     import open_clip
 
-    text = (open_clip.get_model_config(name) or {}).get("text_cfg", {})
-    if "hf_model_name" in text and open_clip.hf_model.transformers is None:
+    if "hf_model_name" in config.get("text_cfg", {}) and open_clip.hf_model.transformers is None:
         open_clip.model.HFTextEncoder = importlib.reload(open_clip.hf_model).HFTextEncoder
 
 

@@ -149,17 +149,22 @@ class ClipModel:
 
     def _check_lengths(self, texts: list[str]) -> None:
         """Check the lengths: open_clip's tokenizers truncate silently, which may drop the class name."""
-        encode = getattr(self._tokenizer, "encode", None)
         context = getattr(self._tokenizer, "context_length", None)
-        if encode is None or context is None:
-            return
         for text in texts:
-            num_tokens = len(encode(text)) + 2  # plus start and end
-            if num_tokens > context:
+            num_tokens = self._length(text)
+            if num_tokens is not None and context is not None and num_tokens > context:
                 raise ScasegError(
                     f"the prompt {text!r} has {num_tokens} tokens, and the text encoder of {self.name} reads {context}",
                     "Shorten the class name or the template.",
                 )
+
+    def _length(self, text: str) -> int | None:
+        """The number of a text's tokens, with those that mark its start and end; None if the tokenizer cannot say."""
+        if (encode := getattr(self._tokenizer, "encode", None)) is not None:
+            return len(encode(text)) + 2
+        inner = getattr(self._tokenizer, "tokenizer", None)  # of transformers, which marks what it marks
+        clean = getattr(self._tokenizer, "clean_fn", None)
+        return None if inner is None or clean is None else len(inner(clean(text))["input_ids"])
 
 
 def _is_convolutional(module: nn.Module) -> bool:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from scaseg_cli.clip.weights import Weights, read_weights
-from scaseg_cli.downloads import by_hand, unreachable
+from scaseg_cli.downloads import by_hand
 from scaseg_cli.errors import DOCTOR, ScasegError
+from scaseg_cli.hub import cached, downloading, fetched, hub_by_hand
 from scaseg_cli.packages import prepare_open_clip
-from scaseg_cli.results.console import say
 
 
 def read_tag(model: str, tag: str) -> Weights:
@@ -74,38 +74,27 @@ def _old_cache(config: dict[str, Any]) -> Path:
 
 def _cached(config: dict[str, Any]) -> Path | None:
     """The weight file of a tag in the cache of an earlier run or of OpenAI's package."""
-    from huggingface_hub import try_to_load_from_cache
-
-    repository, names = _hub_names(config)
-    for name in names if repository else ():
-        found = try_to_load_from_cache(repository, name)
-        if isinstance(found, str):
-            return Path(found)
+    if (found := cached(*_hub_names(config))) is not None:
+        return found
     old = _old_cache(config)
     return old if old.is_file() else None
 
 
 def _by_hand(config: dict[str, Any]) -> str:
-    from huggingface_hub import hf_hub_url
-
     if config.get("url"):
         return by_hand(config["url"], _old_cache(config))
     repository, names = _hub_names(config)
-    fetch = by_hand(hf_hub_url(repository, names[0]), Path(names[0]))
+    fetch = hub_by_hand(repository, names[0], Path(names[0]))
     return f"{fetch}  then set the file: --set clip.checkpoint={names[0]}"
 
 
 def _fetched(config: dict[str, Any], model: str, tag: str) -> Path:
-    from huggingface_hub import constants
+    hint = f"With a network: {_by_hand(config)}\nOr set a file: --set clip.checkpoint=PATH\n{DOCTOR}"
+    what = f"the weights {tag!r} of {model}"
+    repository, names = _hub_names(config)
+    if repository:
+        return fetched(repository, names, what, hint)
     from open_clip import download_pretrained
 
-    hint = f"With a network: {_by_hand(config)}\nOr set a file: --set clip.checkpoint=PATH\n{DOCTOR}"
-    problem = f"the weights {tag!r} of {model} are not on this machine, and"
-    # The hub's client retries for 46 s before it reports a missing network.
-    if (reason := unreachable(constants.ENDPOINT)) is not None:
-        raise ScasegError(f"{problem} {constants.ENDPOINT} cannot be reached: {reason}", hint)
-    say(f"downloading the weights {tag!r} of {model}")
-    try:
+    with downloading(str(config["url"]), what, hint):
         return Path(download_pretrained(config))
-    except Exception as error:  # the hub client's exception types differ between versions
-        raise ScasegError(f"{problem} downloading them failed: {error}", hint) from error

@@ -40,11 +40,14 @@ def clip_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     """Check that the CLIP model is known and its weights are on this machine, if the recipe uses it."""
     if recipe.embeddings.vectors is not None or recipe.embeddings.encoder != "clip":
         return []
+    from scaseg_cli.clip.folders import brings_configuration
     from scaseg_cli.clip.load import SHAPES_CLIP, model_name
     from scaseg_cli.clip.tags import cached_tag, tag_by_hand
 
     what, checkpoint = "CLIP weights", recipe.clip.checkpoint
     name = model_name(recipe.clip)
+    if brings_configuration(name):
+        return _folder_findings(what, name, checkpoint)
     if checkpoint is None:
         return [warning(what, f"{name} with random weights", "For trained weights: --set clip.checkpoint=openai")]
     if name == SHAPES_CLIP and checkpoint == SHAPES_CLIP:
@@ -58,6 +61,42 @@ def clip_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
         return [file_finding(what, found, f"Delete it, then {tag_by_hand(name, checkpoint)}", f"{name} {checkpoint}")]
     fix = f"{tag_by_hand(name, checkpoint)}\nor name a file: --set clip.checkpoint=PATH"
     return [missing(what, f"{name} {checkpoint!r} is not on this machine; {_DOWNLOADED}", fix)]
+
+
+def _folder_findings(what: str, name: str, checkpoint: str | None) -> list[Finding]:
+    """Check a CLIP that brings its configuration: that and its packages, and its weights."""
+    from scaseg_cli.clip.folders import (
+        EXTRA,
+        OWN,
+        cached_folder,
+        check_packages,
+        fetch_command,
+        model_config,
+        own_weights,
+    )
+    from scaseg_cli.clip.load import not_own
+
+    folder = cached_folder(name)
+    if folder is None:
+        return [missing(what, f"{name} is not on this machine; {_DOWNLOADED}", fetch_command(name))]
+    findings = []
+    try:
+        check_packages(name, model_config(folder), folder)
+    except ScasegError as error:
+        findings.append(missing("CLIP tokenizer", error.message, error.hint or EXTRA))
+    if checkpoint is None:
+        return [*findings, warning(what, f"{name} with random weights", f"--set clip.checkpoint={OWN}")]
+    if checkpoint != OWN:
+        if not Path(checkpoint).is_file():
+            raise not_own(name, checkpoint)
+        return [*findings, file_finding(what, Path(checkpoint), "Name the file: --set clip.checkpoint=PATH")]
+    weights = own_weights(name)
+    if weights is None:
+        return [
+            *findings,
+            missing(what, f"those of {name} are not on this machine; {_DOWNLOADED}", fetch_command(name)),
+        ]
+    return [*findings, file_finding(what, weights, f"Delete it, and copy it again, or {fetch_command(name)}", name)]
 
 
 def prompt_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:

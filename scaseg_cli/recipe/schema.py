@@ -28,8 +28,14 @@ class Split(Section):
 class Clip(Section):
     """The CLIP model, from open_clip."""
 
-    model: str = Field("ViT-B-16", description="an open_clip model name, or shapes-clip")
-    checkpoint: FilePath | None = Field("openai", description="an open_clip tag or a file; null: random weights")
+    model: FilePath = Field(
+        "ViT-B-16",
+        description="an open_clip model name, hf-hub:OWNER/NAME, local-dir:FOLDER in open_clip's form, or shapes-clip",
+    )
+    checkpoint: FilePath | None = Field(
+        "openai",
+        description="an open_clip tag or a file; own: the weights of hf-hub: or local-dir:; null: random weights",
+    )
 
 
 class Embeddings(Section):

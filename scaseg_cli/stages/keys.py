@@ -64,8 +64,17 @@ def outside_names(recipe: Recipe, stage: str) -> list[Path]:
     elif stage in ("base", "folds"):
         weights = recipe.base.backbone.checkpoint
         packaged = existing(weights, "*.pth") if weights is not None and is_packaged(weights) else None
-        named += [recipe.clip.checkpoint, str(packaged) if packaged is not None else weights, recipe.base.init]
+        named += [*_clip_files(recipe), str(packaged) if packaged is not None else weights, recipe.base.init]
     return [Path(name) for name in named if name is not None]
+
+
+def _clip_files(recipe: Recipe) -> list[str | None]:
+    """CLIP's checkpoint, or the files of its folder."""
+    if not recipe.clip.model.startswith("local-dir:"):
+        return [recipe.clip.checkpoint]
+    folder = Path(recipe.clip.model.removeprefix("local-dir:")).expanduser()
+    kinds = (".json", ".safetensors", ".bin", ".model", ".txt")
+    return [recipe.clip.checkpoint, *sorted(str(path) for path in folder.glob("*") if path.suffix in kinds)]
 
 
 def _encoder_files(recipe: Recipe) -> list[str | None]:
@@ -74,7 +83,7 @@ def _encoder_files(recipe: Recipe) -> list[str | None]:
     if embeddings.vectors is not None:
         return [embeddings.vectors]
     if embeddings.encoder == "clip":
-        return [recipe.clip.checkpoint, embeddings.templates]
+        return [*_clip_files(recipe), embeddings.templates]
     reference = embeddings.encoder.removeprefix("sentence:")
     modules = existing(reference, "modules.json") if is_packaged(reference) else Path(reference, "modules.json")
     if modules is None:

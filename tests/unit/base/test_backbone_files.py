@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaseg_cli.base import backbone_weights
+from scaseg_cli import hub
 from scaseg_cli.base.backbone_weights import read_backbone, torchvision_file
 from scaseg_cli.base.backbones import build_backbone
 from scaseg_cli.base.network import load_backbone
@@ -56,7 +56,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of torchvision's, on a machine without a network."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(backbone_weights, "unreachable", lambda _: "there is no network")
+    monkeypatch.setattr(hub, "unreachable", lambda _: "there is no network")
     return tmp_path / "hub" / "checkpoints"
 
 

@@ -13,7 +13,7 @@ from outside_data import needs_outside, outside
 from PIL import Image
 from safetensors.torch import save_file
 
-from scaseg_cli.base import backbone_weights
+from scaseg_cli import hub
 from scaseg_cli.base.backbones import IMAGENET_MEAN, build_backbone, feature_maps, pixel_statistics
 from scaseg_cli.base.network import build_network, load_backbone
 from scaseg_cli.base.timm_backbone import STRIDES, TimmBackbone
@@ -159,7 +159,7 @@ def test_older_swin_weights_have_tables_that_are_left_out(tmp_path: Path) -> Non
 
 def test_timms_own_weights_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(backbone_weights, "unreachable", lambda _: "there is no network")
+    monkeypatch.setattr(hub, "unreachable", lambda _: "there is no network")
     found = _built("mobilenetv3_small_050")
     with pytest.raises(ScasegError, match=r"cannot be reached: there is no network(.|\n)*curl .*model\.safetensors"):
         load_backbone(found, "timm")
