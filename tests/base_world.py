@@ -59,7 +59,9 @@ def fresh_network(task: Task, section: Base | None = None, aligned: bool = True)
     return build_network(section or base(), vectors_NC()[:NUM_SEEN], clip() if aligned else None, task).train()
 
 
-def stripes(task: Task, image_id: int, *class_ids: int, size: tuple[int, int] = (SIDE, SIDE)) -> dict[str, Any]:
+def stripes(
+    task: Task, image_id: int, *class_ids: int, size: tuple[int, int] = (SIDE, SIDE), side: int = SIDE
+) -> dict[str, Any]:
     """A training view of vertical stripes, one segment of each class; without classes, an image of void alone."""
     height, width = size
     label = np.zeros(size, np.int32)
@@ -71,7 +73,7 @@ def stripes(task: Task, image_id: int, *class_ids: int, size: tuple[int, int] = 
     record = ImageRecord(image_id, f"{image_id}.png", f"{image_id}.png", width, height, segments)
     make = panoptic_segments if task is ZPS else semantic_segments
     found = make(record, label, {class_id: class_id for class_id in range(len(NAMES))}, NUM_SEEN)
-    return training_view(image, found, SIDE, image_id, list_labelled=task is ZSS)
+    return training_view(image, found, side, image_id, list_labelled=task is ZSS)
 
 
 def losses_of(network: AlignedNetwork, *views: dict[str, Any]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.base import mmcv_ops
+from scaseg_cli.base.query_head import View
 from scaseg_cli.base.v2c import SegmentMap
 
 mmcv_ops.install()  # before mmengine, which would import transformers for its optimizers
@@ -19,13 +20,15 @@ mmcv_ops.install()  # before mmengine, which would import transformers for its o
 from mmengine.model import BaseModel  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scaseg_cli.base.augmentation import Annotated
-    from scaseg_cli.base.head import CosineHead
+    from scaseg_cli.base.query_head import QueryHead
     from scaseg_cli.base.v2c import V2CAlignment
 
 
 class AlignedNetwork(BaseModel):
-    """The host's Mask2Former + V2C; ``v2c`` is None if the alignment is off."""
+    """The host's Mask2Former or MaskFormer + V2C; ``v2c`` is None if the alignment is off."""
 
     def __init__(self, **mask2former: Any) -> None:
         super().__init__(**mask2former)
@@ -33,14 +36,14 @@ class AlignedNetwork(BaseModel):
 
     @property
     @abstractmethod
-    def head(self) -> CosineHead:
+    def head(self) -> QueryHead:
         """The head, which each host keeps under its own name."""
 
     def init_weights(self) -> None:
         """Do nothing: `build_network` has drawn the weights, and the Runner must not draw them again."""
 
     def loss(self, inputs: Tensor, data_samples: list[Annotated]) -> dict[str, Tensor]:
-        """Compute Mask2Former's losses and, if the alignment is on, ``loss_v2c``."""
+        """Compute the host's losses and, if the alignment is on, ``loss_v2c``."""
         losses = super().loss(inputs, data_samples)
         if self.v2c is not None:
             images, numbers = self._unpadded(inputs, data_samples)
@@ -60,9 +63,16 @@ class AlignedNetwork(BaseModel):
             maps.append(SegmentMap(sample.numbers[:height, :width], len(sample.labels)))
         return images, maps
 
-    def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode a normalised batch to visual embeddings v [B, Q, D] and mask logits [B, Q, h, w]."""
-        _, mask_logits = self.head(self.extract_feat(inputs), [])
+    def encode(self, inputs: Tensor, inside: Sequence[tuple[int, int]] | None = None) -> tuple[Tensor, Tensor]:
+        """Encode a normalised batch to visual embeddings v [B, Q, D] and mask logits [B, Q, h, w].
+
+        Args:
+            inputs: the padded batch.
+            inside: height and width of each image without padding; None: there is none.
+        """
+        padded = inputs.shape[-2], inputs.shape[-1]
+        views = [View(size, padded) for size in (inside or [padded] * len(inputs))]
+        _, mask_logits = self.head(self.extract_feat(inputs), views)
         return self.head.last_visual(), mask_logits[-1]
 
 

@@ -54,6 +54,11 @@ class Annotated(NamedTuple):
     image_id: int | str
     labelled: Tensor | None = None
 
+    @property
+    def padded_shape(self) -> tuple[int, int]:
+        """Height and width of the view with padding."""
+        return self.numbers.shape[0], self.numbers.shape[1]
+
     def to(self, device: torch.device) -> Annotated:
         """Move the tensors to ``device``; the host does not wait for those in pinned memory."""
         labels, numbers = (tensor.to(device, non_blocking=True) for tensor in (self.labels, self.numbers))

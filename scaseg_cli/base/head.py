@@ -22,6 +22,7 @@ from scaseg_cli.base.deformable_attention import deformable_attention
 from scaseg_cli.base.mask_points import AnyPoints, MaskPoints
 from scaseg_cli.base.matching import CostWeights, Pairs, assigned, costs
 from scaseg_cli.base.pixel_decoder import PixelDecoder
+from scaseg_cli.base.query_head import Matches, QueryHead
 
 mmcv_ops.install()  # before any import of mmdet's models
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
     from scaseg_cli.base.augmentation import Annotated
     from scaseg_cli.base.classifier import CosineClassifier
-
-Matches = list[tuple[Tensor, Tensor]]  # per image, indices of matched queries and of their segments, on the CPU
 
 
 class _Draws(NamedTuple):
@@ -54,11 +53,8 @@ class _Draws(NamedTuple):
     others: Tensor
 
 
-class CosineHead(Mask2FormerHead):
+class CosineHead(QueryHead, Mask2FormerHead):
     """A Mask2Former head that classifies by semantic embeddings.
-
-    It stores the visual embeddings v of the last forward pass, and the matched and unmatched queries of the last loss
-    or `match`.
 
     Args:
         classifier: the classifier over the seen classes.
@@ -71,9 +67,6 @@ class CosineHead(Mask2FormerHead):
         mask2former["pixel_decoder"]["type"] = PixelDecoder
         super().__init__(**mask2former)
         self.cls_embed = classifier
-        self._pairs: Pairs | None = None
-        self._hidden_BQ: Tensor | None = None
-        self._visual: Tensor | None = None
 
     def _forward_head(self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: Any) -> Any:
         self._visual = self.transformer_decoder.post_norm(decoder_out)
@@ -83,8 +76,7 @@ class CosineHead(Mask2FormerHead):
         """Compile the deformable attention, the mask head and the class projector (`base.compile`)."""
         for layer in self.pixel_decoder.encoder.layers:
             layer.self_attn.is_compiled = True
-        self.mask_embed.compile()
-        self.cls_embed.projector.compile()
+        super().compile_parts()
 
     def loss(self, features: Any, samples: Sequence[Annotated], *_train_cfg: Any) -> dict[str, Tensor]:
         """Compute Mask2Former's losses of all decoder layers, from the arguments of the host's head.
@@ -229,29 +221,6 @@ class CosineHead(Mask2FormerHead):
         dice_N = (2 * (inside_NP * covered_NP).sum(1) + eps) / (inside_NP.sum(1) + covered_NP.sum(1) + eps)
         of_dice_L = (1 - dice_N).view(layers, -1).sum(1) / total
         return self.loss_mask.loss_weight * of_mask_L, self.loss_dice.loss_weight * of_dice_L
-
-    def last_visual(self) -> Tensor:
-        """v of the last forward pass, after the decoder's last norm, [B, Q, D]."""
-        assert self._visual is not None, "no forward pass has run"
-        return self._visual
-
-    def last_matches(self, num_images: int) -> Matches:
-        """Per image, (query indices, segment indices) of the last decoder layer's matching."""
-        assert self._pairs is not None, "nothing was matched"
-        pairs = [self._pairs.of_image(image) for image in range(num_images)]
-        return [(torch.from_numpy(query), torch.from_numpy(segment)) for query, segment in pairs]
-
-    def last_null(self, num_images: int) -> list[Tensor]:
-        """Per image, the unmatched queries of the last decoder layer's matching, ascending.
-
-        Queries on ignored pixels are in neither this list nor `last_matches`.
-        """
-        is_left_out = torch.zeros(num_images, self.num_queries, dtype=torch.bool)
-        if self._hidden_BQ is not None:
-            is_left_out |= self._hidden_BQ.cpu()
-        for own, (query, _) in zip(is_left_out, self.last_matches(num_images), strict=True):
-            own[query] = True
-        return [(~own).nonzero()[:, 0] for own in is_left_out]
 
     def match(self, x: tuple[Tensor, ...], samples: Sequence[Annotated]) -> Matches:
         """Match queries to segments without losses: forward pass, then Hungarian matching of the last layer.

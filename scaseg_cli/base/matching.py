@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # What SciPy says of costs with NaN, and of rows that are infinite throughout.
-_NO_MATCHING = {"matrix contains invalid numeric entries", "cost matrix is infeasible"}
+NO_MATCHING = {"matrix contains invalid numeric entries", "cost matrix is infeasible"}
 
 
 class CostWeights(NamedTuple):
@@ -89,7 +89,7 @@ def assigned(costs_LBQG: Tensor, num_segments: Sequence[int]) -> list[Pairs]:
             try:
                 query, segment = linear_sum_assignment(costs_QG[:, :number])
             except ValueError as error:
-                if str(error) not in _NO_MATCHING:
+                if str(error) not in NO_MATCHING:
                     raise
                 raise FloatingPointError("the matching costs have infinite or NaN values") from error
             rows.append((np.full(len(query), image), query, segment))

@@ -113,7 +113,9 @@ class Segmentor:
         resized = [self._resized(image) for image in images]
         batch = _padded(resized)
         with self.lock:
-            visual, masks = self.network.encode(normalised(self.network, batch))
+            visual, masks = self.network.encode(
+                normalised(self.network, batch), [(image.shape[0], image.shape[1]) for image in resized]
+            )
         if not bool(visual.isfinite().all()):
             raise _not_finite()
         padded = batch.shape[-2], batch.shape[-1]

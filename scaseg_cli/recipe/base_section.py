@@ -70,8 +70,11 @@ class V2C(Section):
 
 
 class Base(Section):
-    """Stage 1: Mask2Former with the class projector, the cosine classifier and V2C."""
+    """Stage 1: Mask2Former or MaskFormer with the class projector, the cosine classifier and V2C."""
 
+    segmentor: Literal["mask2former", "maskformer"] = Field(
+        "mask2former", description="the segmentor of MMDetection (zps) or MMSegmentation (zss)"
+    )
     backbone: Backbone = Backbone()
     init: FilePath | None = Field(
         None,
@@ -127,6 +130,21 @@ class Base(Section):
         5000, description="iterations between two measurements on selection images while it trains; 0: none"
     )
     validate_images: Positive = Field(50, description="maximum number of selection images of such a measurement")
+
+    @model_validator(mode="after")
+    def _segmentor_has_these(self) -> Base:
+        if self.segmentor == "maskformer":
+            default = type(self).model_fields
+            for key, why in (
+                ("num_points", "which compares whole masks"),
+                ("init", "and starts from a Mask2Former"),
+            ):
+                if getattr(self, key) != default[key].default:
+                    raise ValueError(
+                        f"{key} does not apply to segmentor maskformer, {why}; leave it out or set its default, "
+                        f"{'null' if default[key].default is None else default[key].default}"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Base:

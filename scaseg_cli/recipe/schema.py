@@ -276,6 +276,14 @@ class Recipe(Section):
             raise ValueError(
                 "data.ignored has no meaning with data.colours, where a colour of no class is ignored: set it to []"
             )
+        if self.task == "zss" and self.base.segmentor == "maskformer":
+            for key in ("pixel_decoder_layers", "pixel_feedforward"):
+                default = type(self.base).model_fields[key].default
+                if getattr(self.base, key) != default:
+                    raise ValueError(
+                        f"base.{key} does not apply to MMSegmentation's MaskFormer, whose pixel decoder has no "
+                        f"transformer; leave it out or set its default, {default}"
+                    )
         if self.base.v2c.enabled and (self.embeddings.vectors is not None or self.embeddings.encoder != "clip"):
             raise ValueError("base.v2c needs CLIP's class embeddings; switch it off with base.v2c.enabled: false")
         other = self.embeddings.vectors is not None or self.embeddings.encoder != "clip"

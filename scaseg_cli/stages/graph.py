@@ -77,7 +77,7 @@ NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
 }
 # (stage, section): keys that older versions lacked. At the value that does what they did, they leave the key as it was.
 ADDED: dict[tuple[str, str], dict[str, Any]] = {
-    ("base", "base"): {"init": None},
+    ("base", "base"): {"init": None, "segmentor": "mask2former"},
     ("cat", "cat"): {"primitives": 400, "alignment_weight": 0.0001},
     ("union", "union"): {"unseen_text": "own", "unseen_codes": "text", "projector": "trained"},
     ("union", "evaluation"): {"choose_on": "unseen_labels"},
