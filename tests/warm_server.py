@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -12,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from typing import Any
 
 _PRELOADED = (
@@ -99,7 +101,30 @@ def _become(request: dict[str, Any], files: list[int]) -> None:
     sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in sys.path]
     if death := os.environ.pop("WARM_DEATH", None):
         sys.addaudithook(_Death(*json.loads(death)))
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    _end(_run(request["module"]))
+
+
+def _run(module: str) -> int | str | None:
+    """Run the program; return what it ends with."""
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        return ended.code
+    return None
+
+
+def _end(code: int | str | None) -> None:
+    """End as Python does, but leave the modules: to take them down would copy all that is shared with the server."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except (OSError, ValueError):  # Python says what it says
+        sys.exit(code)
+    if isinstance(code, str):
+        sys.exit(code)
+    os._exit(code or 0)
 
 
 class _Death:
