@@ -15,11 +15,11 @@ from scaseg_cli.recipe import recipe_of, save_recipe
 from scaseg_cli.results.console import in_words, say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table, read_table
-from scaseg_cli.stages import STAGES, bring_back, is_done, needs_of, stage_key, stages_for
+from scaseg_cli.stages import STAGES, bring_back, is_done, needs_of, recipe_key, stage_key, stages_for
 from scaseg_cli.stages.outlook import Outlook, outlooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
@@ -152,22 +152,29 @@ STEPS: dict[str, Callable[[Recipe, RunDir], StageReport]] = {
 }
 
 
-def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
+def run_all(recipe: Recipe, run: RunDir, last: str = "evaluation") -> list[StageReport]:
     """Run every stage that is not up to date, in order; a node other than node 0 only helps to train the base.
 
     A result of this recipe that the run folder keeps is put back in its place instead, and the recipe becomes the run
     folder's own.
 
+    Args:
+        recipe: the recipe.
+        run: the run folder.
+        last: the stage to end with.
+
     Returns:
-        One report for each stage, the evaluation's last. Its summary says whether the stage ``ran`` now, and the
+        One report for each stage. Its summary says whether the stage ``ran`` now, and the
         ``seconds`` that it took, now or earlier. The report of an up-to-date stage is read from the run folder.
     """
     if this_node().rank:
         return [help_train_base(recipe, run)]
-    for stage in stages_for(recipe):  # now, not after the hours that the stages before it may take
+    stages = stages_for(recipe)
+    stages = stages[: stages.index(last) + 1]
+    for stage in stages:  # now, not after the hours that the stages before it may take
         if not is_done(recipe, run, stage):
             run.check_links(stage)
-    reports = [_step(recipe, run, stage) for stage in stages_for(recipe) if stage in STEPS]
+    reports = [_step(recipe, run, stage) for stage in stages if stage in STEPS]
     _own(recipe, run)
     return reports
 
@@ -285,6 +292,37 @@ def run_plan(recipe: Recipe, run: RunDir) -> Table:
     if any(one.stage == "split" and one.runs for one in found):
         notes.append("Stages after the split are compared with its new lists, once they are written.")
     return Table(f"{recipe.name} in {run.path}: what scaseg run would do", columns, rows, notes)
+
+
+def seeds_plan(recipes: Mapping[int, Recipe], run: RunDir) -> Table:
+    """Table of what `scaseg run --seeds` would do: the plan of each seed, with the stages that seeds share.
+
+    Args:
+        recipes: the recipe of each seed.
+        run: the run folder that the seeds' folders are in.
+    """
+    folders = {seed: run.of_seed(seed) for seed in recipes}
+    made: dict[str, int] = {}  # by key: the seed that a later one shares a stage with
+    rows: list[dict[str, Any]] = []
+    columns: list[Column] = []
+    for seed, recipe in recipes.items():
+        plan = run_plan(recipe, folders[seed])
+        columns = plan.columns
+        donors = [run, *(folder for other, folder in folders.items() if other != seed)]
+        for row in plan.rows:
+            stage, key = row["stage"], recipe_key(recipe, row["stage"])
+            donor = next((other for other in donors if _up_to_date(recipe, other, stage)), None)
+            if row["runs"] and (donor is not None or key in made):
+                source = f"with {donor.path}" if donor is not None else f"with seed {made[key]}"
+                row = {**row, "does": "shared", "runs": False, "why": source}
+            made.setdefault(key, seed)
+            rows.append({"seed": str(seed), **row})
+    known = [row["seconds"] for row in rows if row["runs"] and row["seconds"] is not None]
+    notes = [f"{sum(row['runs'] for row in rows)} of {len(rows)} stages run."]
+    if known:
+        notes[0] += f" Those that ran before took {in_words(sum(known))}."
+    title = f"{next(iter(recipes.values())).name} in {run.seeds}: what scaseg run --seeds would do"
+    return Table(title, [Column("seed", "seed"), *columns], rows, notes)
 
 
 def _outlooks_of_steps(recipe: Recipe, run: RunDir) -> list[Outlook]:

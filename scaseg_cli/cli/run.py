@@ -41,7 +41,8 @@ def run(
 
     With `--seeds`, each seed has a run folder of its own below the run folder, which any command takes. Seeds share the
     stages whose result does not depend on the seed, such as the data, and with the run folder what it has finished. The
-    table has each seed, the mean and the sample standard deviation.
+    table has each seed, the mean and the sample standard deviation. On several machines the bases of all seeds are
+    trained first; the other machines are then free.
 
     Reads the recipe and its data. Writes everything into the run folder: split/, embeddings/, base/, queries/, cat/,
     union/ and evaluation/. The result table is evaluation/results.md, .csv, .json and .tex; of several seeds,
@@ -61,12 +62,7 @@ def run(
     from scaseg_cli.cli.running import run_stage
 
     if dry_run:
-        if seeds is not None:
-            raise ScasegError(
-                f"--dry-run shows one run, and --seeds {seeds} are several",
-                "Take one: --seed N --work-dir RUN/seeds/N --dry-run",
-            )
-        _show_plan(options)
+        _show_plan(options, parsed_seeds(seeds) if seeds is not None else None)
         return
     stages: list[dict[str, Any]] = []
 
@@ -91,43 +87,74 @@ def _in_brief(reports: list[StageReport]) -> list[dict[str, Any]]:
 def _run_seeds(options: NodeOptions, seeds: list[int]) -> None:
     """Run the recipe with each seed in a run folder of its own, and show the table of all."""
     from scaseg_cli import pipeline, shared_stages
-    from scaseg_cli.cli.running import load, logged, occupied, run_stage
+    from scaseg_cli.cli.running import logged, occupied, run_stage
     from scaseg_cli.comparison import seed_runs
+    from scaseg_cli.launch import this_node
     from scaseg_cli.results.console import say
+    from scaseg_cli.results.stage_report import StageReport
+    from scaseg_cli.stages import is_done
 
-    if options.seed is not None:
-        raise ScasegError("--seed and --seeds both set the seed", "Leave out --seed.")
-    recipes = {seed: load(dataclasses.replace(options, seed=seed))[0] for seed in seeds}
-    if any(recipe.nodes > 1 for recipe in recipes.values()):
-        raise ScasegError(
-            "--seeds runs one seed after another on one machine",
-            "For several machines, start `scaseg run --seed N --work-dir RUN/seeds/N` for each seed.",
-        )
+    recipes = _recipes_of(options, seeds)
     ran: list[dict[str, Any]] = []
 
-    def work(_: Recipe, folder: RunDir) -> StageReport:
+    def work(recipe: Recipe, folder: RunDir) -> StageReport:
         folders = {seed: folder.of_seed(seed) for seed in seeds}
         folder.check_links(folder.seeds.name)
-        for place, (seed, own) in enumerate(folders.items(), start=1):
-            say(f"seed {seed} ({place} of {len(seeds)}): {own.path}")
-            with occupied(own), logged(own):
-                others = [folder, *(other for other in folders.values() if other != own)]
-                if taken := shared_stages.take_over(recipes[seed], own, others):
-                    say(f"seed {seed}: shares {', '.join(taken)}")
-                reports = pipeline.run_all(recipes[seed], own)
-            ran.append({"seed": seed, "folder": str(own.path), "stages": _in_brief(reports)})
+        if this_node().rank:
+            help_with(folder, folders)
+            return StageReport("base", summary={"node": this_node().rank})
+        before: dict[int, list[StageReport]] = {}
+        if recipe.nodes > 1:  # the other nodes are then free
+            before = {seed: run_one(seed, folder, folders, "base") for seed in seeds}
+        for seed in seeds:
+            reports = before.get(seed, [])
+            reports += run_one(seed, folder, folders, "evaluation")[len(reports) :]
+            ran.append({"seed": seed, "folder": str(folders[seed].path), "stages": _in_brief(reports)})
         return seed_runs.report_seeds(seed_runs.open_seeds(recipes, folders), folder)
+
+    def run_one(seed: int, folder: RunDir, folders: dict[int, RunDir], last: str) -> list[StageReport]:
+        own = folders[seed]
+        say(f"seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}): {own.path}")
+        with occupied(own), logged(own):
+            if taken := shared_stages.take_over(recipes[seed], own, _others(seed, folder, folders)):
+                say(f"seed {seed}: shares {', '.join(taken)}")
+            return pipeline.run_all(recipes[seed], own, last)
+
+    def help_with(folder: RunDir, folders: dict[int, RunDir]) -> None:
+        for seed, own in folders.items():
+            donors = [own, *_others(seed, folder, folders)]
+            if any(is_done(recipes[seed], other, "base") for other in donors):  # node 0 trains none
+                say(f"seed {seed}: the base is up to date")
+                continue
+            say(f"seed {seed}: {own.path}")
+            reports = pipeline.run_all(recipes[seed], own)
+            ran.append({"seed": seed, "folder": str(own.path), "stages": _in_brief(reports)})
 
     run_stage(options, "split", work, lambda: {"seeds": ran})
 
 
-def _show_plan(options: NodeOptions) -> None:
+def _recipes_of(options: NodeOptions, seeds: list[int]) -> dict[int, Recipe]:
+    """The recipe of each seed."""
+    from scaseg_cli.cli.running import load
+
+    if options.seed is not None:
+        raise ScasegError("--seed and --seeds both set the seed", "Leave out --seed.")
+    return {seed: load(dataclasses.replace(options, seed=seed))[0] for seed in seeds}
+
+
+def _others(seed: int, folder: RunDir, folders: dict[int, RunDir]) -> list[RunDir]:
+    """The run folders with which a seed may share stages."""
+    return [folder, *(other for name, other in folders.items() if name != seed)]
+
+
+def _show_plan(options: NodeOptions, seeds: list[int] | None) -> None:
     from scaseg_cli.cli.output import print_json
     from scaseg_cli.cli.running import load
-    from scaseg_cli.pipeline import run_plan
+    from scaseg_cli.pipeline import run_plan, seeds_plan
     from scaseg_cli.results.console import print_table
 
-    table = run_plan(*load(options))
+    recipe, run = load(options)
+    table = run_plan(recipe, run) if seeds is None else seeds_plan(_recipes_of(options, seeds), run)
     if options.json:
         print_json(table.as_json_value())
     else:

@@ -65,6 +65,26 @@ def test_two_nodes_train_what_two_processes_do_and_the_first_one_keeps_the_books
     assert (run / "base" / "base.safetensors").read_bytes() == undisturbed
 
 
+def test_two_nodes_train_the_bases_of_all_seeds_and_the_first_one_does_the_rest(
+    before_base: Path, undisturbed: bytes
+) -> None:
+    run, port = before_base / "runs" / "tiny", _free_port()
+    short = ("-r", "tiny.yaml", "--json", "--seeds", "0,1", "--set", "evaluation.setting=inductive")
+    helper = start(before_base, "run", *short, *_node(1, port))
+    first = start(before_base, "run", *short, *_node(0, port))
+    told = [json.loads(text) for text in _end(first, helper)]
+    ran = [
+        {one["seed"]: [stage["stage"] for stage in one["stages"] if stage["ran"]] for one in t["seeds"]} for t in told
+    ]
+    assert ran == [
+        {0: ["embeddings", "base", "evaluation"], 1: ["base", "evaluation"]},
+        {0: ["base"], 1: ["base"]},
+    ]
+    assert (run / "seeds" / "0" / "base" / "base.safetensors").read_bytes() == undisturbed
+    assert (run / "seeds" / "1" / "base" / "base.safetensors").read_bytes() != undisturbed
+    assert (run / "seeds" / "results.json").is_file()
+
+
 def test_nodes_that_were_started_differently_are_told(world: World) -> None:
     command, port = ("train-base", "-r", "tiny.yaml", "-w", "run"), _free_port()
     first = start(world.folder, *command, *_node(0, port))

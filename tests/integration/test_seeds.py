@@ -30,11 +30,18 @@ def folder(tiny_run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_seeds_and_their_comparison(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    planned = json.loads(scaseg(capfd, *RUN, "--dry-run", "--json").out)["rows"]
+    assert not (folder / "runs" / "tiny" / "seeds").exists()
     first = scaseg(capfd, *RUN, "--json")
     assert first.code == 0, first.err
     found = json.loads(first.out)
     ran = {one["seed"]: [stage["stage"] for stage in one["stages"] if stage["ran"]] for one in found["seeds"]}
     assert ran == {0: ["evaluation"], 1: ["base", "evaluation"]}
+    assert [(row["seed"], row["stage"]) for row in planned if row["runs"]] == [
+        (str(seed), stage) for seed, stages in ran.items() for stage in stages
+    ]
+    shared = {(row["seed"], row["stage"]): row["why"] for row in planned if row["does"] == "shared"}
+    assert shared["0", "base"] == "with runs/tiny"
     assert "seed 0: shares data, split, embeddings, base\n" in first.err
     assert "seed 1: shares data, split, embeddings\n" in first.err
     image = "data/train/000000000001.png"
@@ -92,7 +99,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     [
         (("run", "--seeds", "0,0"), "--seeds '0,0' is not a list of distinct whole numbers"),
         (("run", "--seeds", "0,1", "--seed", "3"), "--seed and --seeds both set the seed"),
-        (("run", "--seeds", "0,1", "--nodes", "2"), "--seeds runs one seed after another on one machine"),
+        (("run", "--seeds", "0,1", "--nodes", "2"), "nodes is 2, and --node-rank is missing"),
+        (("run", "--seeds", "0,1", "--dry-run", "--seed", "3"), "--seed and --seeds both set the seed"),
         (("compare", "runs/tiny"), "only one run is named: runs/tiny"),
         (("compare", "runs/tiny", "runs/none"), "runs/none is not a run folder"),
         (("compare", "runs/tiny", "runs/tiny"), "runs/tiny is given twice"),
