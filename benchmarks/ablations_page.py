@@ -1,9 +1,12 @@
 """Run `scaseg ablate` and put its tables, pictures and counts into docs/ablations.md.
 
-    python benchmarks/ablations_page.py "all --seeds 0,1,2 --jobs 2"
+    python benchmarks/ablations_page.py "all --jobs 2" "gamma -r shapes-zps-published --seeds 0,1,2"
 
 Each argument is the command line of one `scaseg ablate`. Existing results are not computed again, so the same command
-writes the same page. The text above the page's mark is kept.
+writes the same page, and resumes. Seeds are run one after another: after each, the reports so far are in
+docs/ablations.json, of which the page is made, so that it can be made in several goes. ``--page-only`` makes the page
+of the reports that there are. An ablation of another recipe than the default one has a section of its own. The text above
+the page's mark is kept.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.ablations.ablation_table import mark_best
-from scaseg_cli.files import replaced, write_text
+from scaseg_cli.files import read_json, replaced, write_json, write_text
 from scaseg_cli.results.console import in_words, say_plainly
 from scaseg_cli.results.table import Column, Table
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PAGE = Path(__file__).parents[1] / "docs" / "ablations.md"
+REPORTS = PAGE.with_suffix(".json")
 MARK = "<!-- results: written by benchmarks/ablations_page.py -->\n"
 _SOME_FAILED = 3  # exit code of `scaseg ablate` when some cells failed
 
@@ -41,6 +45,37 @@ def run(words: str) -> AblationReport:
         raise SystemExit(done.returncode)
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
+
+
+def by_seed(words: str) -> list[str]:
+    """The command with its first seed, then with the first two, and so on to all."""
+    parts = shlex.split(words)
+    if "--seeds" not in parts:
+        return [words]
+    place = parts.index("--seeds") + 1
+    seeds = parts[place].split(",")
+    return [
+        shlex.join([*parts[:place], ",".join(seeds[: number + 1]), *parts[place + 1 :]]) for number in range(len(seeds))
+    ]
+
+
+def without_paths(report: AblationReport) -> AblationReport:
+    """The report without what names this machine: folders, logs and written files."""
+    ablations = []
+    for ablation in report["ablations"]:
+        cells = [{key: value for key, value in cell.items() if key != "folder"} for cell in ablation["cells"]]
+        failures = [{key: value for key, value in one.items() if key != "log"} for one in ablation["failures"]]
+        ablations.append({**ablation, "cells": cells, "failures": failures, "wrote": []})
+    return {**report, "ablations": ablations}
+
+
+def recipe_of(words: str) -> str | None:
+    """The recipe that a command names; None: the default one."""
+    parts = shlex.split(words)
+    for option in ("-r", "--recipe"):
+        if option in parts[:-1]:
+            return Path(parts[parts.index(option) + 1]).stem
+    return None
 
 
 def page(text: str, commands: Sequence[str], reports: Sequence[AblationReport], pictures: dict[str, str]) -> str:
@@ -58,19 +93,24 @@ def page(text: str, commands: Sequence[str], reports: Sequence[AblationReport], 
         f"{os.cpu_count()} CPU cores and no GPU, after `make demo`:\n",
         "```sh\n" + "\n".join(f"scaseg ablate {words}" for words in commands) + "\n```\n",
         counts_table(commands, reports).to_markdown(),
-        directions_table(reports).to_markdown(),
+        directions_table(commands, reports).to_markdown(),
     ]
-    for ablation in latest(reports):
-        parts.append(f"## {ablation['name']}\n")
-        if ablation["name"] in pictures:
-            parts.append(f"![{ablation['title']}]({pictures[ablation['name']]})\n")
+    for name, ablation in latest(commands, reports).items():
+        parts.append(f"## {name}\n")
+        if name in pictures:
+            parts.append(f"![{ablation['title']}]({pictures[name]})\n")
         parts += [as_table(table).to_markdown() for table in ablation["tables"]]
     return above + "\n" + "\n".join(parts)
 
 
-def latest(reports: Iterable[AblationReport]) -> list[dict[str, Any]]:
-    """Each ablation once, as reported by the last command that ran it."""
-    return list({ablation["name"]: ablation for report in reports for ablation in report["ablations"]}.values())
+def latest(commands: Sequence[str], reports: Iterable[AblationReport]) -> dict[str, dict[str, Any]]:
+    """Each ablation of each recipe once, as reported by the last command that ran it, by its name on the page."""
+    found = {}
+    for words, report in zip(commands, reports, strict=True):
+        recipe = recipe_of(words)
+        for ablation in report["ablations"]:
+            found[ablation["name"] + (f", {recipe}" if recipe is not None else "")] = ablation
+    return found
 
 
 def as_table(value: dict[str, Any]) -> Table:
@@ -109,14 +149,14 @@ def counts_table(commands: Sequence[str], reports: Sequence[AblationReport]) -> 
     return Table("Stages that were run", columns, rows, notes)
 
 
-def directions_table(reports: Iterable[AblationReport]) -> Table:
+def directions_table(commands: Sequence[str], reports: Iterable[AblationReport]) -> Table:
     """Table of the number of effects in each direction, for each ablation with published figures."""
     rows: list[dict[str, Any]] = []
-    for ablation in latest(reports):
+    for name, ablation in latest(commands, reports).items():
         if len(ablation["tables"]) < 2:
             continue
         verdicts = Counter(row["verdict"] for row in ablation["tables"][1]["rows"])
-        rows.append({"name": ablation["name"], "all": verdicts.total(), **verdicts})
+        rows.append({"name": name, "all": verdicts.total(), **verdicts})
     words = ("agrees", "opposite", "seeds differ", "no difference", "not known")
     known = [word for word in words if any(word in row for row in rows)]
     rows = [{"name": row["name"], "all": row["all"], **{word: row.get(word, 0) for word in known}} for row in rows]
@@ -127,28 +167,40 @@ def directions_table(reports: Iterable[AblationReport]) -> Table:
     return Table("Direction of the published effects", columns, rows, [])
 
 
-def copy_pictures(reports: Iterable[AblationReport], folder: Path) -> dict[str, str]:
-    """Copy each ablation's picture into ``folder``; return its path relative to the page, by ablation."""
+def copy_pictures(words: str, report: AblationReport, folder: Path) -> dict[str, str]:
+    """Copy each ablation's picture into ``folder``; return its path relative to the page, by its name there."""
     found = {}
-    for ablation in latest(reports):
+    for name, ablation in latest([words], [report]).items():
         for path in (Path(name) for name in ablation["wrote"] if name.endswith("plot.svg")):
-            place = folder / f"{ablation['name']}.svg"
+            place = folder / f"{name.replace(', ', '-')}.svg"
             with replaced(place) as temporary:
                 temporary.write_bytes(path.read_bytes())
-            found[ablation["name"]] = f"images/ablations/{place.name}"
+            found[name] = f"images/ablations/{place.name}"
     return found
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the commands, then write the page; return the exit code."""
+    """Run the commands seed by seed, keep their reports, and write the page; return the exit code."""
     parser = argparse.ArgumentParser(description="Write the results in docs/ablations.md.")
-    parser.add_argument("commands", nargs="+", metavar="WORDS", help="arguments of one `scaseg ablate`, in quotes")
+    parser.add_argument("commands", nargs="*", metavar="WORDS", help="arguments of one `scaseg ablate`, in quotes")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
+    parser.add_argument("--reports", type=Path, default=REPORTS, help="the file of reports, which is added to")
+    parser.add_argument("--page-only", action="store_true", help="make the page of the reports that there are")
     options = parser.parse_args(arguments)
-    reports = [run(words) for words in options.commands]
-    pictures = copy_pictures(reports, options.page.parent / "images" / "ablations")
-    text = page(options.page.read_text(encoding="utf-8"), options.commands, reports, pictures)
-    write_text(options.page, text)
+    if bool(options.commands) == options.page_only:
+        parser.error("name commands, or --page-only")
+    there: Any = read_json(options.reports, "the reports") if options.reports.is_file() else []
+    kept: dict[str, dict[str, Any]] = {one["command"]: one for one in there}
+    for words in options.commands:
+        for part in by_seed(words):
+            report = run(part)
+            pictures = copy_pictures(words, report, options.page.parent / "images" / "ablations")
+            kept.pop(words, None)  # the latest last, which counts
+            kept[words] = {"command": words, "report": without_paths(report), "pictures": pictures}
+            write_json(options.reports, list(kept.values()))
+    reports = [one["report"] for one in kept.values()]
+    pictures = {name: picture for one in kept.values() for name, picture in one["pictures"].items()}
+    write_text(options.page, page(options.page.read_text(encoding="utf-8"), list(kept), reports, pictures))
     say_plainly(f"wrote {options.page}")
     return 0
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scaseg_cli.base.backbones import pixel_statistics
 from scaseg_cli.base.mmcv_ops import compiled
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import write_json, write_text
 from scaseg_cli.packing.card import card_text
 from scaseg_cli.packing.export_folder import FACTS, MADE_BY, check_place, exported_folder
@@ -98,6 +99,11 @@ def export_host(
         ScasegError: a stage is missing, or the folder may not be written.
     """
     check_place(output, overwrite)
+    if recipe.base.segmentor != "mask2former":
+        raise ScasegError(
+            f"this run's segmentor is {recipe.base.segmentor}, and --format mmdet writes a Mask2Former",
+            "Use --format onnx, which takes any segmentor.",
+        )
     model = _model(recipe, run, wanted or Wanted())
     host = host_of(recipe)
     facts = _facts(model, host.scope, class_order(model))

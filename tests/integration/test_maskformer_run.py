@@ -38,5 +38,7 @@ def test_a_run_on_maskformer(
     images = sorted((tmp_path / "run" / "data" / "validation").glob("*.png"))[:2]
     outcome = scaseg(capfd, "predict", *map(str, images), "-w", "run", "-o", "found", "--json")
     assert outcome.code == 0, outcome.err
+    outcome = scaseg(capfd, "export", "run", "--format", "mmdet", "-o", "exported")
+    assert (outcome.code, "writes a Mask2Former" in outcome.err) == (2, True)
     assert scaseg(capfd, "report", "run", "--images", "4").code == 0
     assert (tmp_path / "run" / "report.html").is_file()

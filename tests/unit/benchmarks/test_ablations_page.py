@@ -71,8 +71,37 @@ def test_pictures_are_copied_beside_the_page(module, tmp_path):
     (tmp_path / "plot.svg").write_text("<svg/>")
     report = _report("gamma", None)
     report["ablations"][0]["wrote"] = [str(tmp_path / "results.json"), str(tmp_path / "plot.svg")]
-    assert module.copy_pictures([report], tmp_path / "images") == {"gamma": "images/ablations/gamma.svg"}
+    assert module.copy_pictures("gamma", report, tmp_path / "images") == {"gamma": "images/ablations/gamma.svg"}
     assert (tmp_path / "images" / "gamma.svg").read_text() == "<svg/>"
+    found = module.copy_pictures("gamma -r shapes-zps-published", report, tmp_path / "images")
+    assert found == {"gamma, shapes-zps-published": "images/ablations/gamma-shapes-zps-published.svg"}
+
+
+def test_seeds_come_one_by_one_and_are_kept(module, monkeypatch, tmp_path):
+    page, reports = tmp_path / "page.md", tmp_path / "reports.json"
+    page.write_text(module.MARK)
+    ran = []
+
+    def run(words: str) -> dict[str, Any]:
+        ran.append(words)
+        if len(ran) == 3:
+            raise SystemExit(2)
+        report = _report("gamma", ["agrees"])
+        report["ablations"][0] |= {"cells": [{"row": "1", "seed": 0, "folder": str(tmp_path)}], "failures": []}
+        return report
+
+    monkeypatch.setattr(module, "run", run)
+    words = ["gamma -r mine.yaml --seeds 4,5 --jobs 2", "gamma"]
+    with pytest.raises(SystemExit):
+        module.main([*words, "--page", str(page), "--reports", str(reports)])
+    assert ran == ["gamma -r mine.yaml --seeds 4 --jobs 2", words[0], "gamma"]
+    assert str(tmp_path) not in reports.read_text()
+    assert module.main(["--page-only", "--page", str(page), "--reports", str(reports)]) == 0
+    assert "## gamma, mine\n" in page.read_text()
+    assert module.main([words[1], "--page", str(page), "--reports", str(reports)]) == 0
+    text = page.read_text()
+    assert text.count("## gamma\n") == text.count("## gamma, mine\n") == 1
+    assert "| gamma, mine | 1 | 1 |" in text
 
 
 def test_a_command_that_ends_with_a_mistake_ends_this_too(module, monkeypatch, tmp_path):
