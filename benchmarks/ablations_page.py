@@ -5,8 +5,8 @@
 Each argument is the command line of one `scaseg ablate`. Existing results are not computed again, so the same command
 writes the same page, and resumes. Seeds are run one after another: after each, the reports so far are in
 docs/ablations.json, of which the page is made, so that it can be made in several goes. ``--page-only`` makes the page
-of the reports that there are. An ablation of another recipe than the default one has a section of its own. The text above
-the page's mark is kept.
+of the reports that there are. An ablation of another recipe than the default one has a section of its own. The text
+above the page's mark is kept.
 """
 
 from __future__ import annotations

@@ -19,8 +19,10 @@ from scaseg_cli.folds.fold import fold_recipe, fold_run, split_fold
 from scaseg_cli.queries.store import load_queries
 from scaseg_cli.recipe import load_recipe, recipe_of
 from scaseg_cli.run_dir import RunDir
+from scaseg_cli.shared_stages import take_over
 from scaseg_cli.split.classes import read_classes
 from scaseg_cli.split.lists import open_set, read_image_ids
+from scaseg_cli.stages import is_done
 from scaseg_cli.union import finetune
 
 if TYPE_CHECKING:
@@ -124,6 +126,15 @@ def test_a_second_run_finds_all_of_it_up_to_date(own: World) -> None:
     states = {row["stage"]: row["state"] for row in json.loads(outcome.out)["rows"]}
     assert states["folds"] == states["choose"] == "done"
     assert scaseg(own.capfd, "report", "run", "--images", "0").code == 0
+
+
+def test_another_run_folder_shares_folds_and_choice(own: World) -> None:
+    run, recipe, other = RunDir(own.folder / "run"), recipe_of(own.folder / "run"), RunDir(own.folder / "other")
+    assert {"folds", "choose", "union"} <= set(take_over(recipe, other, [run]))
+    for fold_recipe_, fold in folds_stage.open_folds(recipe, other):
+        assert len(load_queries(fold_recipe_, fold).matched_MD)
+        assert open_set(fold_recipe_, fold, "selection").images
+    assert is_done(recipe, other, "evaluation")
 
 
 def _forget_unseen(world: World) -> None:
