@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from scaseg_cli.ablations.jobs.schedule import Schedule
 from scaseg_cli.ablations.plan import Plan, make_plan
 from scaseg_cli.ablations.plot import draw
 from scaseg_cli.ablations.store import Store
+from scaseg_cli.comparison.seed_runs import key_without_seed
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.results.console import say_plainly
 from scaseg_cli.results.table import Table, write
@@ -182,7 +184,7 @@ def _report(figures: Figures, store: Store) -> AblationReport:
     folder = store.folder / figures.ablation.name
     for path in [*folder.glob("effects.*"), *folder.glob("plot.*")]:  # from an earlier command with other rows
         path.unlink()
-    tables = [result_table(figures)]
+    tables = [dataclasses.replace(result_table(figures), key=key_without_seed(figures.ablation.recipe))]
     wrote = write(tables[0], folder, "results")
     effects = effects_table(figures)
     if effects is not None:

@@ -29,12 +29,14 @@ class Ablation:
         sweep: the sweep, which says what varies.
         rows: rows of the table; in each setting, one of them is the unchanged recipe.
         seeds: seeds of every row.
+        recipe: the recipe that the rows change.
     """
 
     name: str
     sweep: Sweep
     rows: tuple[AblationRow, ...]
     seeds: tuple[int, ...]
+    recipe: Recipe
 
     @property
     def settings(self) -> list[Setting]:
@@ -83,7 +85,7 @@ def make_ablation(
             f"It is reported in the {' and '.join(sweep.settings)} setting.",
         )
     others = {label: change for label, change in known.items() if label not in chosen}
-    return Ablation(name, sweep, tuple(maker.with_default(rows, others)), tuple(seeds))
+    return Ablation(name, sweep, tuple(maker.with_default(rows, others)), tuple(seeds), recipe)
 
 
 def parse_values(text: str) -> list[Any]:

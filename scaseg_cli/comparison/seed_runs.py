@@ -129,7 +129,7 @@ def _check_same_recipe(group: SeedRuns, folder: Path) -> None:
 
 def differ_in_seed_alone(one: FinishedRun, other: FinishedRun) -> bool:
     """Whether two runs have the same recipe, their seed apart, as far as the recipe changes results."""
-    return _key_without_seed(one.recipe) == _key_without_seed(other.recipe)
+    return key_without_seed(one.recipe) == key_without_seed(other.recipe)
 
 
 def by_recipe(runs: Sequence[FinishedRun]) -> list[SeedRuns]:
@@ -154,7 +154,8 @@ def _label_of(group: list[FinishedRun]) -> str:
     return folders.pop() if len(folders) == 1 and "" not in folders else ", ".join(run.label for run in group)
 
 
-def _key_without_seed(recipe: Recipe) -> str:
+def key_without_seed(recipe: Recipe) -> str:
+    """Return the hash of a recipe as far as it changes results, its seed apart."""
     return recipe_key(recipe.model_copy(update={"seed": 0}), "evaluation")
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scaseg_cli.comparison.seed_runs import key_without_seed
 from scaseg_cli.results.table import Table, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scaseg_cli.run_dir import RunDir
+    from scaseg_cli.comparison.finished_run import FinishedRun
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,36 @@ class AblationResult:
         return {"results": self.results.as_json_value(), "effects": effects}
 
 
-def read_ablations(run: RunDir) -> list[AblationResult]:
-    """Read the ablations that have a result table, sorted by name.
+class Ablations(NamedTuple):
+    """The ablations in a run folder.
+
+    Attributes:
+        shown: those of the run's recipe, whatever its seed, sorted by name.
+        stale: names of those of another recipe.
+        unknown: names of those that do not say whose they are.
+    """
+
+    shown: list[AblationResult]
+    stale: list[str]
+    unknown: list[str]
+
+
+def read_ablations(finished: FinishedRun) -> Ablations:
+    """Read the ablations that have a result table.
 
     Raises:
         ScasegError: a table is damaged.
     """
-    found = sorted((run.path / "ablations").glob("*/results.json"))
-    return [_read(path.parent) for path in found if path.parent.name != "stages"]
+    found, own = Ablations([], [], []), key_without_seed(finished.recipe)
+    for path in sorted((finished.run.path / "ablations").glob("*/results.json")):
+        if path.parent.name == "stages":
+            continue
+        ablation = _read(path.parent)
+        if ablation.results.key == own:
+            found.shown.append(ablation)
+        else:
+            (found.unknown if ablation.results.key is None else found.stale).append(ablation.name)
+    return found
 
 
 def _read(folder: Path) -> AblationResult:

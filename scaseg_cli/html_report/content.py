@@ -111,7 +111,7 @@ def gather(finished: FinishedRun, at_most: int) -> Content:
             content.generator = _tried(content, "Curves: generator", "cat", read)
         read_choices = lambda: read_snapshots(finished.run)  # noqa: E731
         content.snapshots = _tried(content, "Curves: fine-tuning", "union", read_choices)
-    content.ablations = _tried(content, "Ablations", None, lambda: read_ablations(finished.run)) or []
+    _add_ablations(content)
     content.examples = _tried(content, "Images", None, lambda: read_examples(finished))
     _add_grids(content)
     if at_most:
@@ -147,6 +147,20 @@ def _tried(content: Content, section: str, stage: str | None, work: Callable[[],
         return None
 
 
+def _add_ablations(content: Content) -> None:
+    found = _tried(content, "Ablations", None, lambda: read_ablations(content.finished))
+    if found is None:
+        return
+    content.ablations = found.shown
+    reasons = {"made by another recipe": found.stale, "not known to be made by this recipe": found.unknown}
+    if said := _in_words(reasons):
+        content.left_out["Ablations"] = f"{said}. `scaseg ablate` makes tables of the present one"
+
+
+def _in_words(reasons: dict[str, list[str]]) -> str:
+    return "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons.items() if names)
+
+
 def _add_grids(content: Content) -> None:
     grids = _tried(content, "Grids", None, lambda: read_grids(content.finished))
     if grids is None:
@@ -157,7 +171,7 @@ def _add_grids(content: Content) -> None:
         "not known to be made by these weights": grids.unknown,
         "no room": grids.too_large,
     }
-    if said := "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons.items() if names):
+    if said := _in_words(reasons):
         again = ". `scaseg visualize` draws grids of the present ones" if grids.stale or grids.unknown else ""
         content.left_out["Grids"] = said + again
 

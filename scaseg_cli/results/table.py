@@ -92,6 +92,7 @@ class _StoredTable(TypedDict):
     columns: list[_StoredColumn]
     rows: list[dict[str, str | bool | int | float | None]]
     notes: list[str]
+    key: NotRequired[str]
 
 
 @dataclass
@@ -104,6 +105,7 @@ class Table:
         rows: values by column key. A missing key, None and NaN all mean "no value". "_style" ("bold" or "dim"),
             "_section" (True: a rule below the row) and "_best" (keys of highlighted cells) set how a row is displayed.
         notes: sentences below the table.
+        key: a hash of the recipe that made it, for a table that outlives the recipe; None: it has none.
 
     Raises:
         ValueError: a row has a key that no column shows.
@@ -113,6 +115,7 @@ class Table:
     columns: list[Column]
     rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    key: str | None = None
 
     def __post_init__(self) -> None:
         self._check()
@@ -131,7 +134,7 @@ class Table:
             "columns": [column.as_json_value() for column in self.columns],
             "rows": [{key: json_value(row.get(key)) for key in self._keys} for row in self.rows],
             "notes": list(self.notes),
-        }
+        } | ({"key": self.key} if self.key is not None else {})
 
     @property
     def _keys(self) -> list[str]:
@@ -220,7 +223,7 @@ def read_table(path: Path) -> Table:
         if wrong is not None or set(row) != keys:
             wrong = wrong or f"has keys without a column: {', '.join(sorted(set(row) - keys))}"
             raise ScasegError(f"the table {path} is not what scaseg wrote: row {place + 1} {wrong}", again)
-    return Table(stored["title"], columns, stored["rows"], stored["notes"])
+    return Table(stored["title"], columns, stored["rows"], stored["notes"], stored.get("key"))
 
 
 def _fits(value: Any, column: Column) -> bool:

@@ -78,8 +78,12 @@ def test_four_tables_take_one_pass_over_validation_images_and_none_over_training
 
 
 def test_inductive_figures_alone_take_no_pass_over_selection_images(world: World, passes: Counter[str]) -> None:
-    ablate(world, "increment")
+    (made,) = ablate(world, "increment")["ablations"]
     assert passes == {"encode": num_images(world, "validation") + NUM_EXAMPLES}
+    page = world.scaseg("report", "--images", "0", "--json")
+    (shown,) = json.loads(page.out)["runs"]
+    assert shown["ablations"]["increment"]["results"]["rows"] == made["tables"][0]["rows"]
+    assert "Ablations" not in shown["left_out"]
 
 
 def test_a_cell_has_the_files_and_figures_of_a_run_of_its_own(world: World) -> None:

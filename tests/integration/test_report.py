@@ -17,7 +17,9 @@ from report_page import check_page
 from tiny_runs import TinyRun
 
 from scaseg_cli.cli.app import main
+from scaseg_cli.comparison.seed_runs import key_without_seed
 from scaseg_cli.data.images import rgb_to_ids
+from scaseg_cli.recipe import recipe_of
 from scaseg_cli.results.table import read_table
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on the PATH")
@@ -30,7 +32,7 @@ def reported(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("reported") / "world"
     shutil.copytree(tiny_run.run, folder / "run")
     shutil.copy(tiny_run.folder / "tiny.yaml", folder)
-    add_ablation(folder / "run" / "ablations" / "increment")
+    add_ablation(folder / "run" / "ablations" / "increment", key_without_seed(recipe_of(folder / "run")))
     with pytest.MonkeyPatch.context() as patch, open(folder / "report.json", "w") as file:
         patch.chdir(folder)
         patch.setattr("builtins.print", lambda text: file.write(text))
@@ -60,12 +62,12 @@ def evaluated(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def add_ablation(folder: Path) -> None:
+def add_ablation(folder: Path, key: str) -> None:
     """A table and a picture as `scaseg ablate` writes them."""
     columns = [{"key": "row", "title": "row", "kind": "text"}, {"key": "hpq", "title": "hPQ", "kind": "percent"}]
     table = {"title": "increment: <b>", "columns": columns, "rows": [{"row": "1", "hpq": 0.4321}], "notes": ["One."]}
     folder.mkdir(parents=True)
-    (folder / "results.json").write_text(json.dumps(table))
+    (folder / "results.json").write_text(json.dumps({**table, "key": key}))
     (folder / "plot.svg").write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><defs><path id="p" d="M0 0h1"/></defs>'
         '<use xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="#p"/></svg>'

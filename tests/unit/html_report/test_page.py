@@ -7,7 +7,7 @@ from PIL import Image
 from report_page import check_page
 
 from scaseg_cli.comparison.finished_run import open_run
-from scaseg_cli.comparison.seed_runs import alone
+from scaseg_cli.comparison.seed_runs import alone, key_without_seed
 from scaseg_cli.comparison.side_by_side import compare
 from scaseg_cli.drawing.picture_key import png_key
 from scaseg_cli.errors import ScasegError
@@ -15,6 +15,7 @@ from scaseg_cli.files import hash_file
 from scaseg_cli.html_report.content import gather
 from scaseg_cli.html_report.make import make_report
 from scaseg_cli.html_report.page import render
+from scaseg_cli.recipe import load_recipe
 
 TABLE = {
     "title": "gamma: a <sweep>",
@@ -82,11 +83,27 @@ def test_ablations_are_shown_with_their_spread(make_run):
     folder = run.run.path / "ablations" / "gamma"
     folder.mkdir(parents=True)
     (run.run.path / "ablations" / "stages").mkdir()
-    (folder / "results.json").write_text(json.dumps(TABLE))
+    (folder / "results.json").write_text(json.dumps({**TABLE, "key": key_without_seed(run.recipe)}))
     page, (content,) = page_of(run)
     assert page.table("gamma: a <sweep>").rows == [["1", "25.0 ± 1.2", "-"]]
     assert page.table("gamma: a <sweep>").values == [[0.25, 0.0125]]
     assert content.as_json_value()["ablations"]["gamma"]["results"]["rows"] == TABLE["rows"]
+
+
+def test_ablations_of_another_recipe_are_left_out_by_name(make_run):
+    run = make_run()
+    other = key_without_seed(load_recipe("shapes-zps", ("union.unseen_pull.beta=0.25",)))
+    seed = key_without_seed(load_recipe("shapes-zps", ("seed=5",)))
+    for name, more in {"older": {}, "other": {"key": other}, "own": {"key": seed}}.items():
+        folder = run.run.path / "ablations" / name
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text(json.dumps({**TABLE, "key": other, **more} if more else TABLE))
+    page, (content,) = page_of(run)
+    assert [one.name for one in content.ablations] == ["own"]
+    assert content.left_out["Ablations"].startswith(
+        "made by another recipe: other; not known to be made by this recipe: older. "
+    )
+    assert "made by another recipe: other" in page.text
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]", '{"title": 3}'])
