@@ -27,6 +27,7 @@ _COMMANDS = {
     "compare": Entry("compare", _RUNS),
     "choose": Entry("choose", _RUNS),
     "ablate": Entry("ablate", _RUNS),
+    "peers": Entry("peers", _RUNS),
     "pack": Entry("pack", _RUNS),
     "export": Entry("export", _RUNS),
     "ablate-job": Entry("ablate", None),

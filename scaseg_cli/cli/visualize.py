@@ -13,9 +13,13 @@ from scaseg_cli.cli.predict import SettingOption
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
+    from scaseg_cli.evaluation.candidates import Candidate
+    from scaseg_cli.recipe.schema import Recipe
+    from scaseg_cli.run_dir import RunDir
     from scaseg_cli.visualization.choice import Choice, Rank
 
 _WHICH, _PEER, _OUTPUT = "Which images", "Baseline", "Output"
+_PEERS = "peers:"  # before the name of a row of `scaseg peers`
 _MOST = 100  # rows, since all are in memory
 
 
@@ -59,8 +63,8 @@ def visualize(
         Path | None,
         typer.Option(
             "--baseline", metavar="FOLDER", rich_help_panel=_PEER, show_default=False,
-            help="Predictions of another method: panoptic PNGs with their JSON or, for task zss, label maps. "
-            "Default: our base model.",
+            help="Predictions of another method: panoptic PNGs with their JSON or, for task zss, label maps; or "
+            "peers:NAME, a row of `scaseg peers`. Default: our base model.",
         ),
     ] = None,
     name: Annotated[
@@ -120,8 +124,22 @@ def visualize(
     choice = _choice(ids, worst, best, number, only)
     with stdout_as_stderr(), quiet(options.debug):
         chosen = setting.value if setting is not None else None
-        report = draw_grid(recipe, run, choice, output or [], baseline, name, chosen, cell)
+        other, title = _baseline(recipe, run, baseline, name)
+        report = draw_grid(recipe, run, choice, output or [], other, title, chosen, cell)
     show(report, options, {})
+
+
+def _baseline(
+    recipe: Recipe, run: RunDir, baseline: Path | None, name: str | None
+) -> tuple[Path | Candidate | None, str | None]:
+    """The baseline, a folder or a row of `scaseg peers`, and its title."""
+    text = str(baseline) if baseline is not None else ""
+    if not text.startswith(_PEERS):
+        return baseline, name
+    from scaseg_cli.peers.peers import peer_candidate
+
+    title, candidate = peer_candidate(recipe, run, text.removeprefix(_PEERS))
+    return candidate, name or title
 
 
 def _choice(ids: str | None, worst: bool, best: bool, number: int | None, only: Only | None) -> Choice:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from scaseg_cli.base.classifier import CosineClassifier
     from scaseg_cli.queries.store import QueryStore
     from scaseg_cli.recipe.schema import Union
-    from scaseg_cli.union.generated import GeneratedEmbeddings
     from scaseg_cli.union.loss import FinetuneLoss
 
 NOTE_EVERY = 50  # steps between two reads of the loss; each read waits for the device
@@ -35,6 +34,13 @@ NOTE_EVERY = 50  # steps between two reads of the loss; each read waits for the 
 def snapshot_steps(iterations: int, candidates: int) -> list[int]:
     """Return the steps after which a snapshot is kept: evenly spaced and ending at the last step."""
     return sorted({max(1, round(iterations * (i + 1) / candidates)) for i in range(candidates)})
+
+
+class EmbeddingSource(Protocol):
+    """The embeddings that a step adds to the real matched and unmatched ones, such as generated ones."""
+
+    def draw(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the embeddings [P, D] of ``step`` and their class ids [P]."""
 
 
 class FineTuning:
@@ -56,7 +62,7 @@ class FineTuning:
         classifier: CosineClassifier,
         loss: FinetuneLoss,
         store: QueryStore,
-        generated: GeneratedEmbeddings | None,
+        generated: EmbeddingSource | None,
     ) -> None:
         self.config, self.seed, self.loss, self.store, self.generated = config, seed, loss, store, generated
         self.classifier = copy.deepcopy(classifier).requires_grad_(True).train()

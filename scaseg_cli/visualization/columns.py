@@ -36,7 +36,9 @@ class Column:
     source: Candidate | Peer
 
 
-def columns_of(recipe: Recipe, run: RunDir, setting: Setting, peer: Peer | None, name: str | None) -> list[Column]:
+def columns_of(
+    recipe: Recipe, run: RunDir, setting: Setting, peer: Peer | Candidate | None, name: str | None
+) -> list[Column]:
     """Create the columns: the baseline, if there is one, and ours.
 
     Without a peer, the baseline of the transductive model is the inductive one. The baseline of the inductive model is
@@ -46,7 +48,7 @@ def columns_of(recipe: Recipe, run: RunDir, setting: Setting, peer: Peer | None,
         recipe: the run's recipe.
         run: the run folder, with the stages that ``setting`` needs.
         setting: the setting of our model.
-        peer: another method's predictions in files.
+        peer: another method: its predictions in files, or a classifier on our masks.
         name: title of the baseline; None means the name of the peer's folder, or "baseline" without a peer.
 
     Raises:
@@ -62,6 +64,8 @@ def columns_of(recipe: Recipe, run: RunDir, setting: Setting, peer: Peer | None,
         raised = increment if use is None else 0.0  # as in `predict`
         ours = Column("ours", "ours", _base(raised) + seen_by_clip, Candidate("ours", base, raised, use))
         increment = 0.0 if use is None else increment
+    if isinstance(peer, Candidate):
+        return [Column("baseline", name or "peer", "on the same masks", peer), ours]
     if peer is not None:
         title = name or peer.folder.resolve().name
         return [Column("baseline", title, f"predictions in {peer.folder}", peer), ours]

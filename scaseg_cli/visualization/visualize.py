@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.drawing.class_styles import class_styles
 from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.external.peer import Peer, check_peer, open_peer, read_peer
 from scaseg_cli.prediction.model import choose_setting, needs_of_setting
@@ -25,7 +27,6 @@ from scaseg_cli.visualization.scored_images import ScoredImage, add_prediction, 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from scaseg_cli.data.records import ImageRecord
     from scaseg_cli.recipe.schema import Recipe
@@ -38,7 +39,7 @@ def visualize(
     run: RunDir,
     choice: Choice,
     outputs: Sequence[Path] = (),
-    baseline: Path | None = None,
+    baseline: Path | Candidate | None = None,
     name: str | None = None,
     setting: str | None = None,
     cell: int = 512,
@@ -50,7 +51,7 @@ def visualize(
         run: the run folder with its finished stages.
         choice: the user's choice of images.
         outputs: PNG and PDF files; if empty, both are written into the run folder.
-        baseline: folder of a peer's predictions; None means our own base model.
+        baseline: folder of a peer's predictions, or a classifier on our masks; None means our own base model.
         name: title of the baseline.
         setting: ``inductive`` or ``transductive``; None means transductive if the run has a fine-tuned projector.
         cell: longer side of a cell, in pixels.
@@ -67,10 +68,10 @@ def visualize(
     scored = ScoredSet(recipe, run, "validation")
     images, classes, measure = scored.images, scored.classes, scored.measure.quantities[0]
     records = candidates(choice, images, classes, read_image_ids(run)["selection"])
-    peer = open_peer(baseline, images, classes) if baseline is not None else None
+    peer = open_peer(baseline, images, classes) if isinstance(baseline, Path) else None
     if peer is not None:
         check_peer(peer, records)
-    columns = columns_of(recipe, run, chosen, peer, name)
+    columns = columns_of(recipe, run, chosen, baseline if isinstance(baseline, Candidate) else peer, name)
     if len(columns) == 1:
         say("no baseline: with evaluation.inductive_increment=0 it equals our model")
     shown = _shown(scored, choice, records, columns, peer)
