@@ -65,6 +65,8 @@ def divide(config: Folds, classes: ClassList, train: LabelledSet) -> Division:
 
     groups = [sorted((item for item in there if item.isthing is isthing), key=place) for isthing in (True, False)]
     counts = [_count(config, classes, isthing) for isthing in (True, False)]
+    if not any(counts):  # a few classes, of which the rounding leaves none
+        counts[len(groups[1]) > len(groups[0])] = 1
     for found, wanted, what in zip(groups, counts, ("things", "stuff"), strict=True):
         if len(found) < config.number * wanted:
             raise ScasegError(

@@ -137,6 +137,21 @@ def test_another_run_folder_shares_folds_and_choice(own: World) -> None:
     assert is_done(recipe, other, "evaluation")
 
 
+def test_an_ablation_takes_over_the_folds_and_chooses_for_its_own_rows(own: World) -> None:
+    (own.folder / "mine.yaml").write_text(
+        "title: Mine\nvaries: [union.pseudo_unseen]\nvalues: [2]\nsettings: [transductive]\n"
+    )
+    outcome = scaseg(own.capfd, "ablate", "mine.yaml", "-r", "run/recipe.yaml", "-w", "run", "--json")
+    assert outcome.code == 0, outcome.err
+    stages = own.folder / "run" / "ablations" / "stages"
+    shared = {path.parent.name.split("-")[0]: path for path in stages.glob("*/shared.json")}
+    assert {"folds", "base"} <= set(shared)
+    assert len(list(stages.glob("folds-*"))) == 1
+    chosen = [path for path in stages.glob("choose-*") if not (path / "shared.json").exists()]
+    assert len(chosen) == 1
+    assert _json(chosen[0] / "choose" / "choice.json")["chosen"]["values"]["noise"] == "seen_covariance"
+
+
 def _forget_unseen(world: World) -> None:
     """Take the segments of unseen classes out of the selection images' annotations."""
     unseen = read_classes(RunDir(world.folder / "run")).unseen_category_ids
