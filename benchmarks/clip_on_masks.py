@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from scaseg_cli.clip.regions import Look
+from scaseg_cli.clip.regions import MaskView
 from scaseg_cli.evaluation.candidates import probabilities_of
-from scaseg_cli.evaluation.clip_use import ClipUse, may_be_objects
+from scaseg_cli.evaluation.clip_on_masks.use import ClipUse, may_be_objects
 from scaseg_cli.evaluation.rows import table_rows
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.recipe.load import recipe_of
@@ -28,7 +28,7 @@ from scaseg_cli.run_dir import RunDir
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOOKS = {"crops": Look("crops"), "pooled": Look("pooled")}
+LOOKS = {"crops": MaskView("crops"), "pooled": MaskView("pooled")}
 
 
 def measure(folder: Path, at_most: int) -> dict[str, float]:
@@ -53,8 +53,8 @@ def measure(folder: Path, at_most: int) -> dict[str, float]:
             encoded = scored.segmentor.encode(images)
             visual = torch.stack([one.visual_QD for one in encoded])
             masks += int(may_be_objects(probabilities_of(candidate, visual, num_seen)).sum())
-            for name, look in LOOKS.items():
-                own = replace(candidate, clip=ClipUse(look, 0.4, 0.8))
+            for name, view in LOOKS.items():
+                own = replace(candidate, clip=ClipUse(view, 0.4, 0.8))
                 regions = scored.regions(batch, encoded)
                 timed(name, lambda own=own, r=regions, v=visual: probabilities_of(own, v, num_seen, r))  # type: ignore[misc]
     per_image = {f"{name}, CPU s an image": seconds / len(records) for name, seconds in spent.items()}

@@ -24,7 +24,7 @@ Region = tuple["NDArray[np.uint8]", "NDArray[np.bool_]"]
 _CALL, _PART = 32, 8  # crops in one call of the tower, which has one of four sizes: the last one is filled up
 
 
-class Look(NamedTuple):
+class MaskView(NamedTuple):
     """How CLIP sees a mask.
 
     Attributes:
@@ -38,22 +38,22 @@ class Look(NamedTuple):
     box: float = 1.25
 
 
-def region_embeddings(clip: ClipModel, look: Look, regions: Sequence[Region]) -> list[Tensor]:
+def region_embeddings(clip: ClipModel, view: MaskView, regions: Sequence[Region]) -> list[Tensor]:
     """Embed the masks of several images: unit embeddings, float32 [K, C] for each image, on the CPU.
 
     A mask without a pixel has the embedding 0.
 
     Args:
         clip: the frozen CLIP.
-        look: how it sees a mask.
+        view: how it sees a mask.
         regions: the images and their masks.
     """
-    return _of_crops(clip, look, regions) if look.method == "crops" else [_of_map(clip, *region) for region in regions]
+    return _of_crops(clip, view, regions) if view.method == "crops" else [_of_map(clip, *region) for region in regions]
 
 
-def _of_crops(clip: ClipModel, look: Look, regions: Sequence[Region]) -> list[Tensor]:
+def _of_crops(clip: ClipModel, view: MaskView, regions: Sequence[Region]) -> list[Tensor]:
     pairs = [(image_HW3, mask_HW) for image_HW3, masks_KHW in regions for mask_HW in masks_KHW]
-    squares = [crop_of(image_HW3, mask_HW, look, clip.mean_colour) for image_HW3, mask_HW in pairs]
+    squares = [crop_of(image_HW3, mask_HW, view, clip.mean_colour) for image_HW3, mask_HW in pairs]
     places = [place for place, square in enumerate(squares) if square is not None]
     f_nC = torch.zeros(len(squares), clip.dim)
     for first in range(0, len(places), _CALL):
@@ -65,7 +65,7 @@ def _of_crops(clip: ClipModel, look: Look, regions: Sequence[Region]) -> list[Te
 
 
 def crop_of(
-    image_HW3: NDArray[np.uint8], mask_HW: NDArray[np.bool_], look: Look, colour: tuple[float, float, float]
+    image_HW3: NDArray[np.uint8], mask_HW: NDArray[np.bool_], view: MaskView, colour: tuple[float, float, float]
 ) -> NDArray[np.uint8] | None:
     """The square around a mask, uint8 RGB [side, side, 3]; None if the mask has no pixel.
 
@@ -75,14 +75,14 @@ def crop_of(
     Args:
         image_HW3: the image.
         mask_HW: the mask.
-        look: fill and size of the box.
+        view: fill and size of the box.
         colour: RGB, 0..1, of what is filled.
     """
     rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
     if not len(rows):
         return None
     edges = (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
-    side = max(1, round(look.box * max(high - low for low, high in edges)))
+    side = max(1, round(view.box * max(high - low for low, high in edges)))
     top, left = ((low + high - side) // 2 for low, high in edges)
     height, width = mask_HW.shape
     y, x = slice(max(0, top), min(height, top + side)), slice(max(0, left), min(width, left + side))
@@ -90,7 +90,7 @@ def crop_of(
     square_SS3 = np.empty((side, side, 3), np.uint8)
     square_SS3[:] = fill
     part_hw3 = square_SS3[y.start - top : y.stop - top, x.start - left : x.stop - left]
-    if look.fill == "mean":
+    if view.fill == "mean":
         np.copyto(part_hw3, image_HW3[y, x], where=mask_HW[y, x, None])
     else:
         part_hw3[:] = image_HW3[y, x]

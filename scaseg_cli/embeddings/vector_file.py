@@ -60,7 +60,7 @@ class VectorFile:
         self.dim = len(self._read([names[0]])[names[0]])
 
     def encode_text(self, texts: list[str]) -> Tensor:
-        """Look up ``texts``; returns unit vectors, float32 [n, C].
+        """MaskView up ``texts``; returns unit vectors, float32 [n, C].
 
         Raises:
             ScasegError: the file lacks a name, or a vector has another width, is zero, or is infinite or NaN.

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
-from scaseg_cli.evaluation.clip_use import ClipUse, with_clip
+from scaseg_cli.evaluation.clip_on_masks.use import ClipUse, with_clip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from scaseg_cli.evaluation.clip_use import Regions
+    from scaseg_cli.evaluation.clip_on_masks.use import Regions
     from scaseg_cli.evaluation.inference import Rule
 
 
@@ -137,7 +137,7 @@ def _probabilities(logits_BQN1: Tensor, increment: float, num_seen: int) -> Tens
 
 
 def _listed(use: ClipUse | None) -> list[object] | None:
-    return None if use is None else [list(use.look), use.seen, use.unseen]
+    return None if use is None else [list(use.view), use.seen, use.unseen]
 
 
 def _digest(classifier: CosineClassifier) -> str:

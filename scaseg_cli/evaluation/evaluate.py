@@ -9,8 +9,8 @@ import numpy as np
 
 from scaseg_cli.embeddings.store import load_embeddings
 from scaseg_cli.evaluation.checks.nothing_found import why_nothing
-from scaseg_cli.evaluation.clip_tuning import tune_weights
-from scaseg_cli.evaluation.examples import ExampleRow, Shown, draw_rows, save_examples
+from scaseg_cli.evaluation.clip_on_masks.tuning import tune_weights
+from scaseg_cli.evaluation.pictures.examples import ExampleRow, Shown, draw_rows, save_examples
 from scaseg_cli.evaluation.rows import ScoredRow, table_rows
 from scaseg_cli.evaluation.score import Scores, score
 from scaseg_cli.evaluation.scored_set import ScoredSet

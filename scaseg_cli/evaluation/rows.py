@@ -9,7 +9,7 @@ from scaseg_cli.base.classifier import CosineClassifier, load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.choices_file import read_choices
-from scaseg_cli.evaluation.clip_use import ALONE, ClipUse, look_of
+from scaseg_cli.evaluation.clip_on_masks.use import ALONE, ClipUse, view_of
 from scaseg_cli.measures.result_table import CHOSEN, CLIP_ALONE, CLIP_MAIN, ResultRow
 
 if TYPE_CHECKING:
@@ -100,15 +100,15 @@ def clip_rows(
         rows: the other rows; the first one has the base's classifier.
         weights: exponents by row in place of the recipe's.
     """
-    look = look_of(recipe.evaluation)
-    if look is None:
+    view = view_of(recipe.evaluation)
+    if view is None:
         return []
     fixed = recipe.evaluation.clip_seen_weight, recipe.evaluation.clip_unseen_weight
-    base = replace(rows[0].candidate, name=CLIP_ALONE, increment=0.0, clip=ClipUse(look, *ALONE))
-    found = [ScoredRow(CLIP_ALONE, "inductive", f"CLIP on masks ({look.method})", 0.0, base)]
+    base = replace(rows[0].candidate, name=CLIP_ALONE, increment=0.0, clip=ClipUse(view, *ALONE))
+    found = [ScoredRow(CLIP_ALONE, "inductive", f"CLIP on masks ({view.method})", 0.0, base)]
     for row in rows:
         if (name := _JOINED.get(row.name)) is not None:
-            use = ClipUse(look, *(weights or {}).get(name, fixed))
+            use = ClipUse(view, *(weights or {}).get(name, fixed))
             candidate = replace(row.candidate, name=name, clip=use)
             model = f"{row.model} + CLIP on masks"
             found.append(ScoredRow(name, row.setting, model, 0.0, candidate, chosen_on=row.chosen_on))

@@ -17,7 +17,7 @@ from scaseg_cli.base.segmentor import Encoded, Segmentor, load_segmentor
 from scaseg_cli.data.images import ReadLabel, read_image, read_segments
 from scaseg_cli.data.label_tally import LabelTally
 from scaseg_cli.data.prefetch import prefetched
-from scaseg_cli.evaluation.clip_use import ClipOnMasks, Regions
+from scaseg_cli.evaluation.clip_on_masks.use import ClipOnMasks, Regions
 from scaseg_cli.evaluation.inference import Inference, PreparedImage, inference_of
 from scaseg_cli.results.console import meter
 from scaseg_cli.split.classes import ClassList, read_classes

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from scaseg_cli.clip.regions import Look
+from scaseg_cli.clip.regions import MaskView
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import probabilities_of
-from scaseg_cli.evaluation.clip_use import ClipUse
+from scaseg_cli.evaluation.clip_on_masks.use import ClipUse
 from scaseg_cli.evaluation.score import Scores, score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.files import hash_value, read_json, write_json
@@ -65,15 +65,15 @@ def compare_peers(recipe: Recipe, work: RunDir, launcher: JobLauncher) -> StageR
         say("peers: up to date")
         return StageReport("peers", [read_table(folder / f"{stem}.json") for stem in ("results", "published")], paths)
     scored = ScoredSet(own.recipe, own.run, "validation")
-    looks, notes = _looks(recipe, scored)
+    views, notes = _mask_views(recipe, scored)
     rows = own_rows(cells, folder)
     weights = recipe.evaluation.clip_seen_weight, recipe.evaluation.clip_unseen_weight
-    rows += clip_rows(rows, looks, weights)
+    rows += clip_rows(rows, views, weights)
     rows += increment_rows(rows, recipe.evaluation.increments)
     (scores,) = score(scored, [(own.recipe, [row.candidate for row in rows])])
     rows, scores = _with_best_increment(rows, scores)
-    milliseconds = _milliseconds(scored, rows[0].candidate, looks)
-    if looks:
+    milliseconds = _milliseconds(scored, rows[0].candidate, views)
+    if views:
         notes.append(f"CLIP on masks: exponents {weights[0]:g} for seen and {weights[1]:g} for unseen classes.")
     table = _table(recipe, scored, rows, scores, milliseconds, own.seconds["base"], notes)
     published = published_table(recipe.task, scored.measure.quantities[0].title)
@@ -96,7 +96,7 @@ def peer_candidate(recipe: Recipe, work: RunDir, name: str) -> tuple[str, Candid
     scored = ScoredSet(cells[OWN].recipe, cells[OWN].run, "validation")
     rows = own_rows(cells, work.path / "peers")
     weights = recipe.evaluation.clip_seen_weight, recipe.evaluation.clip_unseen_weight
-    rows += clip_rows(rows, _looks(recipe, scored)[0], weights)
+    rows += clip_rows(rows, _mask_views(recipe, scored)[0], weights)
     found = [row for row in rows if row.name == name]
     if not found:
         raise ScasegError(f"there is no peer {name!r}", f"There are {', '.join(row.name for row in rows)}.")
@@ -111,11 +111,11 @@ def _key(recipe: Recipe, cells: Mapping[str, Cell]) -> str:
     return hash_value({"cells": made, "evaluation": stage_key(own.recipe, own.run, "evaluation"), "clip": clip})
 
 
-def _looks(recipe: Recipe, scored: ScoredSet) -> tuple[list[Look], list[str]]:
+def _mask_views(recipe: Recipe, scored: ScoredSet) -> tuple[list[MaskView], list[str]]:
     """How CLIP can see the masks, and why it cannot otherwise."""
-    looks, notes = [], []
+    views, notes = [], []
     for method in _METHODS:
-        look = Look(method, recipe.evaluation.clip_fill, recipe.evaluation.clip_box)
+        view = MaskView(method, recipe.evaluation.clip_fill, recipe.evaluation.clip_box)
         try:
             clip = scored.on_masks.clip
             if method == "pooled":
@@ -123,8 +123,8 @@ def _looks(recipe: Recipe, scored: ScoredSet) -> tuple[list[Look], list[str]]:
         except ScasegError as error:
             notes.append(f"Without CLIP on masks, {method}: {error.message}.")
         else:
-            looks.append(look)
-    return looks, notes
+            views.append(view)
+    return views, notes
 
 
 def _with_best_increment(rows: list[PeerRow], scores: Scores) -> tuple[list[PeerRow], Scores]:
@@ -139,13 +139,13 @@ def _with_best_increment(rows: list[PeerRow], scores: Scores) -> tuple[list[Peer
 
 
 @torch.no_grad()
-def _milliseconds(scored: ScoredSet, candidate: Candidate, looks: Sequence[Look]) -> dict[str, float]:
-    """Milliseconds an image of the segmentor with its classifier (key ``""``), and of what each look adds.
+def _milliseconds(scored: ScoredSet, candidate: Candidate, views: Sequence[MaskView]) -> dict[str, float]:
+    """Milliseconds an image of the segmentor with its classifier (key ``""``), and of what each view adds.
 
     CPU time on a CPU, where other work on the machine does not enter it, and wall-clock time on a GPU.
     """
     clock = time.process_time if scored.segmentor.device.type == "cpu" else time.perf_counter
-    records, spent = scored.images.images[:_TIMED], dict.fromkeys(["", *(look.method for look in looks)], 0.0)
+    records, spent = scored.images.images[:_TIMED], dict.fromkeys(["", *(view.method for view in views)], 0.0)
     num_seen = scored.classes.num_seen
     for batch in scored.batches(records, "milliseconds an image"):
         started = clock()
@@ -153,10 +153,10 @@ def _milliseconds(scored: ScoredSet, candidate: Candidate, looks: Sequence[Look]
         visual = torch.stack([one.visual_QD for one in encoded])
         probabilities_of(candidate, visual, num_seen)
         spent[""] += clock() - started
-        for look in looks:
-            own, started = replace(candidate, clip=ClipUse(look, 0.5, 0.5)), clock()
+        for view in views:
+            own, started = replace(candidate, clip=ClipUse(view, 0.5, 0.5)), clock()
             probabilities_of(own, visual, num_seen, scored.regions(batch, encoded))
-            spent[look.method] += clock() - started
+            spent[view.method] += clock() - started
     return {name: 1000 * seconds / len(records) for name, seconds in spent.items()}
 
 
@@ -193,7 +193,7 @@ def _table(
             "row": row.title,
             "image_tower": use is not None,
             "unseen_names": row.unseen_names,
-            "milliseconds": milliseconds[""] + (milliseconds[use.look.method] if use is not None else 0.0),
+            "milliseconds": milliseconds[""] + (milliseconds[use.view.method] if use is not None else 0.0),
             "seconds": row.seconds,
             **{group: summary.groups[group][quantity.key] for group in LETTERS},
         }

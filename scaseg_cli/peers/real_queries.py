@@ -107,7 +107,7 @@ def _unseen_segments(scored: ScoredSet, item: Labelled) -> list[tuple[np.ndarray
 
 
 @torch.no_grad()
-def pseudo_labelled(cell: Cell, classifier: CosineClassifier, increment: float) -> tuple[Tensor, Tensor]:
+def self_labelled(cell: Cell, classifier: CosineClassifier, increment: float) -> tuple[Tensor, Tensor]:
     """The queries of the training images that the classifier takes for an unseen class, with that class.
 
     No label is read: the training images of semantic segmentation hold unseen classes as ignored pixels.
@@ -118,7 +118,7 @@ def pseudo_labelled(cell: Cell, classifier: CosineClassifier, increment: float) 
     scored = ScoredSet(cell.recipe, cell.run, "train")
     num_seen, num_classes = scored.classes.num_seen, len(scored.classes)
     visual, ids = [], []
-    for batch in scored.batches(scored.images.images, "pseudo labels of training images"):
+    for batch in scored.batches(scored.images.images, "labelling training images"):
         encoded = scored.segmentor.encode([item.image_HW3 for item in batch])
         v_BQD = torch.stack([one.visual_QD for one in encoded])
         labels_BQ = probabilities_of(Candidate("teacher", classifier, increment), v_BQD, num_seen).argmax(-1)

@@ -10,16 +10,16 @@ from scaseg_cli.base.classifier import load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.evaluation.candidates import Candidate
 from scaseg_cli.evaluation.choices_file import read_choices
-from scaseg_cli.evaluation.clip_use import ALONE, ClipUse
+from scaseg_cli.evaluation.clip_on_masks.use import ALONE, ClipUse
 from scaseg_cli.peers.cells import OWN, Cell, generators
-from scaseg_cli.peers.real_queries import pseudo_labelled, tuned_with, unseen_queries
+from scaseg_cli.peers.real_queries import self_labelled, tuned_with, unseen_queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from scaseg_cli.base.classifier import CosineClassifier
-    from scaseg_cli.clip.regions import Look
+    from scaseg_cli.clip.regions import MaskView
 
 Group = Literal["own", "clip", "oracle"]
 ORACLE_INCREMENT = "oracle-increment"
@@ -80,7 +80,7 @@ def own_rows(cells: Mapping[str, Cell], folder: Path) -> list[PeerRow]:
         add(one.name, one.title, True, _seconds(cell), load_projector(cell.recipe, cell.run, cell.run.projector_file))
     add(OWN, "SCA, this recipe", True, _seconds(own), load_projector(own.recipe, own.run, own.run.projector_file))
     if own.recipe.task == "zss":
-        find = partial(pseudo_labelled, own, base, stacked)
+        find = partial(self_labelled, own, base, stacked)
         tuned, seconds = tuned_with(own, "self-training", find, folder, is_oracle=False)
         add("self-training", "self-training", True, collected + seconds, tuned)
     tuned, seconds = tuned_with(
@@ -90,23 +90,23 @@ def own_rows(cells: Mapping[str, Cell], folder: Path) -> list[PeerRow]:
     return found
 
 
-def clip_rows(rows: Sequence[PeerRow], looks: Sequence[Look], weights: tuple[float, float]) -> list[PeerRow]:
+def clip_rows(rows: Sequence[PeerRow], views: Sequence[MaskView], weights: tuple[float, float]) -> list[PeerRow]:
     """The rows with CLIP on masks: alone, and beside each classifier, without an increment.
 
     Args:
         rows: the rows without it; the first one has the base's classifier.
-        looks: how CLIP sees a mask.
+        views: how CLIP sees a mask.
         weights: its exponents for seen and unseen classes.
     """
     found = []
-    for look in looks:
-        alone = replace(rows[0].candidate, name=f"clip-{look.method}", clip=ClipUse(look, *ALONE))
-        found.append(PeerRow(alone.name, f"CLIP on masks, {look.method}", "clip", False, 0.0, alone))
+    for view in views:
+        alone = replace(rows[0].candidate, name=f"clip-{view.method}", clip=ClipUse(view, *ALONE))
+        found.append(PeerRow(alone.name, f"CLIP on masks, {view.method}", "clip", False, 0.0, alone))
         for row in rows:
             if row.name == "stacking":  # is the projection without its increment
                 continue
-            name, title = f"{row.name}+{look.method}", f"{row.title.removesuffix(', best increment')} + {look.method}"
-            candidate = replace(row.candidate, name=name, increment=0.0, clip=ClipUse(look, *weights))
+            name, title = f"{row.name}+{view.method}", f"{row.title.removesuffix(', best increment')} + {view.method}"
+            candidate = replace(row.candidate, name=name, increment=0.0, clip=ClipUse(view, *weights))
             group: Group = "oracle" if row.group == "oracle" else "clip"
             found.append(replace(row, name=name, title=title, group=group, candidate=candidate))
     return found

@@ -20,8 +20,8 @@ from scaseg_cli.base.projector import load_projector
 from scaseg_cli.base.segmentor import Encoded, Segmentor, enlarged, load_segmentor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
-from scaseg_cli.evaluation.clip_tuning import use_in
-from scaseg_cli.evaluation.clip_use import ClipOnMasks, ClipUse, Regions
+from scaseg_cli.evaluation.clip_on_masks.tuning import use_in
+from scaseg_cli.evaluation.clip_on_masks.use import ClipOnMasks, ClipUse, Regions
 from scaseg_cli.evaluation.semantic.pixel_classes import pixel_classes
 from scaseg_cli.measures.fusion import FusionRule, fuse_in_blocks, kept_queries
 from scaseg_cli.prediction.vocabulary import NameVectors, Vocabulary, vocabulary_among

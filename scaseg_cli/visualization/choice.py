@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from scaseg_cli.data.records import ids_in_order
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.examples import chosen_images
+from scaseg_cli.evaluation.pictures.examples import chosen_images
 from scaseg_cli.split.rules import holds_unseen
 
 if TYPE_CHECKING:

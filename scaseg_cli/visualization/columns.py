@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from scaseg_cli.base.classifier import load_classifier
 from scaseg_cli.base.projector import load_projector
 from scaseg_cli.evaluation.candidates import Candidate
-from scaseg_cli.evaluation.clip_tuning import use_in
+from scaseg_cli.evaluation.clip_on_masks.tuning import use_in
 
 if TYPE_CHECKING:
     from scaseg_cli.external.peer import Peer

@@ -12,7 +12,7 @@ from scaseg_cli.data.images import read_image
 from scaseg_cli.drawing.picture_key import KEY, png_key
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
-from scaseg_cli.evaluation.regions import (
+from scaseg_cli.evaluation.pictures.regions import (
     TakenFor,
     labelled_regions,
     nearest_in_words,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scaseg_cli.base.segmentor import Segmentor
-from scaseg_cli.evaluation.examples import NUM_EXAMPLES
+from scaseg_cli.evaluation.pictures.examples import NUM_EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from scaseg_cli import pipeline
 from scaseg_cli.base.segmentor import Segmentor
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.evaluate import evaluate, evaluate_all
-from scaseg_cli.evaluation.examples import NUM_EXAMPLES
+from scaseg_cli.evaluation.pictures.examples import NUM_EXAMPLES
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.run_dir import RunDir

@@ -32,7 +32,7 @@ def test_every_peer_is_a_row_and_the_second_time_nothing_runs(
     rows = {row["name"]: row for row in table["rows"]}
     own = {"projection", "stacking", "control", "vae-published", "gmmn", "gmmn-pull", "pading", "pading-pull", "sca"}
     own |= {"ridge", "ridge-pull"}
-    combined = {f"{name}+{look}" for name in (own | {"oracle-queries"}) - {"stacking"} for look in ("crops", "pooled")}
+    combined = {f"{name}+{view}" for name in (own | {"oracle-queries"}) - {"stacking"} for view in ("crops", "pooled")}
     oracles = {"oracle-queries", "oracle-increment"}
     assert set(rows) == own | {"clip-crops", "clip-pooled"} | combined | oracles
     assert {name for name, row in rows.items() if row["image_tower"]} == combined | {"clip-crops", "clip-pooled"}

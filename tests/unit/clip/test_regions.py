@@ -12,14 +12,14 @@ from torch import nn
 
 from scaseg_cli.clip import load_clip
 from scaseg_cli.clip.dense import dense_tower
-from scaseg_cli.clip.regions import Look, crop_of, region_embeddings
+from scaseg_cli.clip.regions import MaskView, crop_of, region_embeddings
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe.schema import Clip
 
 if TYPE_CHECKING:
     from scaseg_cli.clip.model import ClipModel
 
-LOOKS = [Look("crops"), Look("crops", "none", 2.0), Look("crops", "mean", 1.0), Look("pooled")]
+LOOKS = [MaskView("crops"), MaskView("crops", "none", 2.0), MaskView("crops", "mean", 1.0), MaskView("pooled")]
 
 
 @pytest.fixture(scope="module")
@@ -41,48 +41,48 @@ def _scene(number: int, size: tuple[int, int], seed: int = 0) -> tuple[np.ndarra
     return image, masks
 
 
-def _slow_crop(image: np.ndarray, mask: np.ndarray, look: Look, colour: tuple[float, ...]) -> np.ndarray:
+def _slow_crop(image: np.ndarray, mask: np.ndarray, view: MaskView, colour: tuple[float, ...]) -> np.ndarray:
     places = [(y, x) for y in range(mask.shape[0]) for x in range(mask.shape[1]) if mask[y, x]]
     tops, lefts = [y for y, _ in places], [x for _, x in places]
     low, high = (min(tops), min(lefts)), (max(tops) + 1, max(lefts) + 1)
-    side = round(look.box * max(high[0] - low[0], high[1] - low[1]))
+    side = round(view.box * max(high[0] - low[0], high[1] - low[1]))
     corner = [(low[axis] + high[axis] - side) // 2 for axis in (0, 1)]
     square = np.zeros((side, side, 3), np.uint8)
     for y in range(side):
         for x in range(side):
             at = corner[0] + y, corner[1] + x
             is_inside = 0 <= at[0] < mask.shape[0] and 0 <= at[1] < mask.shape[1]
-            shows = is_inside and (look.fill == "none" or mask[at])
+            shows = is_inside and (view.fill == "none" or mask[at])
             square[y, x] = image[at] if shows else [round(255 * value) for value in colour]
     return square
 
 
-@pytest.mark.parametrize("look", LOOKS[:3], ids=str)
-def test_a_crop_is_the_square_around_the_mask(look: Look) -> None:
+@pytest.mark.parametrize("view", LOOKS[:3], ids=str)
+def test_a_crop_is_the_square_around_the_mask(view: MaskView) -> None:
     image, masks = _scene(6, (40, 56))
     colour = 0.5, 0.25, 0.1
     for mask in masks[[0, 2, 3, 4, 5]]:
-        found = crop_of(image, mask, look, colour)
+        found = crop_of(image, mask, view, colour)
         assert found is not None
-        assert np.array_equal(found, _slow_crop(image, mask, look, colour))
-    assert crop_of(image, masks[1], look, colour) is None
+        assert np.array_equal(found, _slow_crop(image, mask, view, colour))
+    assert crop_of(image, masks[1], view, colour) is None
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("view", LOOKS, ids=str)
 @pytest.mark.parametrize("name", ["vit", "resnet"])
-def test_many_masks_are_embedded_as_one_at_a_time(towers: dict[str, ClipModel], name: str, look: Look) -> None:
+def test_many_masks_are_embedded_as_one_at_a_time(towers: dict[str, ClipModel], name: str, view: MaskView) -> None:
     clip, scenes = towers[name], [_scene(35, (40, 56)), _scene(4, (64, 33), seed=1)]
-    together = region_embeddings(clip, look, scenes)
+    together = region_embeddings(clip, view, scenes)
     assert [tuple(f_KC.shape) for f_KC in together] == [(35, clip.dim), (4, clip.dim)]
     for (image, masks), f_KC in zip(scenes, together, strict=True):
         for mask, f_C in zip(masks, f_KC, strict=True):
             if not mask.any():
                 assert not f_C.any()
                 continue
-            alone = region_embeddings(clip, look, [(image, mask[None])])[0][0]
+            alone = region_embeddings(clip, view, [(image, mask[None])])[0][0]
             torch.testing.assert_close(f_C, alone, rtol=1e-4, atol=1e-5)
-            if look.method == "crops":
-                square = torch.from_numpy(_slow_crop(image, mask, look, clip.mean_colour)).permute(2, 0, 1)[None] / 255
+            if view.method == "crops":
+                square = torch.from_numpy(_slow_crop(image, mask, view, clip.mean_colour)).permute(2, 0, 1)[None] / 255
                 torch.testing.assert_close(f_C, clip.encode_image(square)[0], rtol=1e-4, atol=1e-5)
         assert float(f_KC.norm(dim=1).max()) == pytest.approx(1.0, abs=1e-5)
 
@@ -118,16 +118,16 @@ def test_pooling_is_a_mean_over_cells_of_what_each_cell_says(towers: dict[str, C
         for place, said in enumerate(says):
             y, x = divmod(place, side)
             total += float(mask[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell].mean()) * said
-        found = region_embeddings(clip, Look("pooled"), [(image, mask[None])])[0][0]
+        found = region_embeddings(clip, MaskView("pooled"), [(image, mask[None])])[0][0]
         torch.testing.assert_close(found, F.normalize(total, dim=0), rtol=1e-4, atol=1e-5)
 
 
 def test_a_convnext_pooled_over_everything_is_its_image_embedding(towers: dict[str, ClipModel]) -> None:
     clip, (image, masks) = towers["convnext"], _scene(4, (64, 64))
-    everything = region_embeddings(clip, Look("pooled"), [(image, np.ones((1, 64, 64), bool))])[0][0]
+    everything = region_embeddings(clip, MaskView("pooled"), [(image, np.ones((1, 64, 64), bool))])[0][0]
     whole = clip.encode_image(torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0)[0]
     torch.testing.assert_close(everything, whole, rtol=1e-4, atol=1e-5)
-    part = region_embeddings(clip, Look("pooled"), [(image, masks[2:3])])[0][0]
+    part = region_embeddings(clip, MaskView("pooled"), [(image, masks[2:3])])[0][0]
     assert not torch.allclose(part, whole, atol=1e-3)
 
 

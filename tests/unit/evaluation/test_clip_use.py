@@ -12,10 +12,10 @@ from base_world import NAMES, clip, recipe, vectors_NC
 
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
 from scaseg_cli.base.segmentor import Encoded
-from scaseg_cli.clip.regions import Look, region_embeddings
+from scaseg_cli.clip.regions import MaskView, region_embeddings
 from scaseg_cli.embeddings.synonym_vectors import SynonymVectors
 from scaseg_cli.evaluation.candidates import Candidate, CandidateSet, probabilities_of
-from scaseg_cli.evaluation.clip_use import ClipOnMasks, ClipUse, Regions, combined, look_of, may_be_objects
+from scaseg_cli.evaluation.clip_on_masks.use import ClipOnMasks, ClipUse, Regions, combined, may_be_objects, view_of
 from scaseg_cli.recipe.load import load_recipe
 from scaseg_cli.run_dir import RunDir
 from scaseg_cli.stages import recipe_key
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEEN, QUERIES, WIDTH = 2, 6, 8
-USE = ClipUse(Look("crops"), 0.4, 0.8)
+USE = ClipUse(MaskView("crops"), 0.4, 0.8)
 
 
 def _slow_combined(own: list[float], logits: list[float], use: ClipUse) -> list[float]:
@@ -40,7 +40,7 @@ def _slow_combined(own: list[float], logits: list[float], use: ClipUse) -> list[
 @pytest.mark.parametrize("weights", [(0.4, 0.8), (1.0, 1.0), (0.0, 0.0), (0.0, 1.0)])
 def test_the_combination_is_the_geometric_mean(weights: tuple[float, float]) -> None:
     own, logits = torch.randn(5, 5).double().softmax(1), torch.randn(5, 4).double()
-    use = ClipUse(Look("crops"), *weights)
+    use = ClipUse(MaskView("crops"), *weights)
     found = combined(own, logits, use, SEEN)
     for row in range(5):
         assert found[row].tolist() == pytest.approx(_slow_combined(own[row].tolist(), logits[row].tolist(), use))
@@ -50,7 +50,7 @@ def test_the_combination_is_the_geometric_mean(weights: tuple[float, float]) -> 
 
 def test_a_class_without_any_probability_stays_finite() -> None:
     own = torch.tensor([[0.0, 0.9, 0.0, 0.1]])
-    found = combined(own, torch.tensor([[1.0, 0.0, 0.0]]), ClipUse(Look("crops"), 1.0, 1.0), 2)
+    found = combined(own, torch.tensor([[1.0, 0.0, 0.0]]), ClipUse(MaskView("crops"), 1.0, 1.0), 2)
     assert bool(found.isfinite().all())
     assert float(found.sum()) == pytest.approx(1.0)
 
@@ -90,7 +90,7 @@ def test_each_query_is_combined_as_one_at_a_time(tmp_path: Path, synonyms: bool)
             if max(own[:-1]) <= own[-1] or not mask.any():
                 assert torch.equal(found[b, q], plain[b, q])
                 continue
-            f_C = region_embeddings(clip(), USE.look, [(image, mask)])[0][0]
+            f_C = region_embeddings(clip(), USE.view, [(image, mask)])[0][0]
             cosines = [float(f_C @ a_C) for a_C in vectors_NC()]
             if synonyms:
                 cosines[-1] = max(cosines[-1], float(f_C @ vectors_NC()[-1]))
@@ -108,7 +108,7 @@ def test_a_candidate_does_not_depend_on_the_others_of_its_pass(tmp_path: Path) -
     visual, regions = _batch(tmp_path)
     alone = probabilities_of(Candidate("a", classifier, clip=USE), visual, SEEN, regions)
     candidates = CandidateSet()
-    pooled = ClipUse(Look("pooled"), 1.0, 1.0)
+    pooled = ClipUse(MaskView("pooled"), 1.0, 1.0)
     places = candidates.add(
         [
             Candidate("plain", classifier),
@@ -134,11 +134,11 @@ def test_only_masks_that_may_be_objects_are_looked_at(tmp_path: Path, monkeypatc
     classifier, looked = _classifier(), []
     original = region_embeddings
 
-    def counted(clip_model: object, look: Look, wanted: list[tuple[np.ndarray, np.ndarray]]) -> list[torch.Tensor]:
+    def counted(clip_model: object, view: MaskView, wanted: list[tuple[np.ndarray, np.ndarray]]) -> list[torch.Tensor]:
         looked.append(sum(len(masks) for _, masks in wanted))
-        return original(clip_model, look, wanted)  # type: ignore[arg-type]
+        return original(clip_model, view, wanted)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("scaseg_cli.evaluation.clip_use.region_embeddings", counted)
+    monkeypatch.setattr("scaseg_cli.evaluation.clip_on_masks.use.region_embeddings", counted)
     plain = probabilities_of(Candidate("a", classifier), visual, SEEN)
     for _ in range(2):
         probabilities_of(Candidate("a", classifier, clip=USE), visual, SEEN, regions)
@@ -148,7 +148,7 @@ def test_only_masks_that_may_be_objects_are_looked_at(tmp_path: Path, monkeypatc
 def test_the_recipe_says_how_and_costs_an_evaluation_alone() -> None:
     plain = load_recipe("shapes-zps")
     on = load_recipe("shapes-zps", ("evaluation.clip_on_masks=crops", "evaluation.clip_fill=none"))
-    assert look_of(plain.evaluation) is None
-    assert look_of(on.evaluation) == Look("crops", "none", 1.25)
+    assert view_of(plain.evaluation) is None
+    assert view_of(on.evaluation) == MaskView("crops", "none", 1.25)
     assert recipe_key(on, "union") == recipe_key(plain, "union")
     assert recipe_key(on, "evaluation") != recipe_key(plain, "evaluation")

@@ -16,10 +16,11 @@ from scaseg_cli.drawing.class_styles import ClassStyle, class_styles
 from scaseg_cli.drawing.regions import CELL, Region, draw_image, draw_regions
 from scaseg_cli.embeddings.encoders import VectorSource
 from scaseg_cli.embeddings.store import ClassEmbeddings
-from scaseg_cli.evaluation import examples, scored_set
+from scaseg_cli.evaluation import scored_set
 from scaseg_cli.evaluation.candidates import Candidate
-from scaseg_cli.evaluation.examples import Shown, chosen_images, draw_rows, save_examples
-from scaseg_cli.evaluation.regions import labelled_regions, nearest_in_words, predicted_regions, taken_for
+from scaseg_cli.evaluation.pictures import examples
+from scaseg_cli.evaluation.pictures.examples import Shown, chosen_images, draw_rows, save_examples
+from scaseg_cli.evaluation.pictures.regions import labelled_regions, nearest_in_words, predicted_regions, taken_for
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.evaluation.semantic_inference import SemanticInference
 from scaseg_cli.measures.fusion import Prediction

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 from msgspec import Meta
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.evaluation.clip_use import ClipUse, look_of
+from scaseg_cli.evaluation.clip_on_masks.use import ClipUse, view_of
 from scaseg_cli.evaluation.score import score
 from scaseg_cli.evaluation.scored_set import ScoredSet
 from scaseg_cli.files import read_own_json, write_json
@@ -60,7 +60,7 @@ def tune_weights(recipe: Recipe, run: RunDir, rows: Sequence[ScoredRow]) -> dict
         for unseen in STEPS
     }
     candidates = [
-        replace(row.candidate, name=name, clip=ClipUse(row.candidate.clip.look, seen, unseen))
+        replace(row.candidate, name=name, clip=ClipUse(row.candidate.clip.view, seen, unseen))
         for name, (row, seen, unseen) in tried.items()
         if row.candidate.clip is not None
     ]
@@ -91,15 +91,15 @@ def use_in(recipe: Recipe, run: RunDir, setting: Setting) -> ClipUse | None:
     Raises:
         ScasegError: the weights are tuned, and the evaluation of this recipe has not run.
     """
-    look = look_of(recipe.evaluation)
-    if look is None:
+    view = view_of(recipe.evaluation)
+    if view is None:
         return None
     if recipe.evaluation.clip_weights == "fixed":
-        return ClipUse(look, recipe.evaluation.clip_seen_weight, recipe.evaluation.clip_unseen_weight)
+        return ClipUse(view, recipe.evaluation.clip_seen_weight, recipe.evaluation.clip_unseen_weight)
     if run.sealed:
         raise ScasegError(
             "a packed model does not hold the tuned weights of CLIP on masks",
             "Give the weights: --set evaluation.clip_weights=fixed --set evaluation.clip_unseen_weight=...",
         )
     require(recipe, run, "evaluation")
-    return ClipUse(look, *read_weights(run)["clip-base" if setting == "inductive" else CLIP_MAIN])
+    return ClipUse(view, *read_weights(run)["clip-base" if setting == "inductive" else CLIP_MAIN])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from scaseg_cli.clip.load import load_clip
-from scaseg_cli.clip.regions import Look, region_embeddings
+from scaseg_cli.clip.regions import MaskView, region_embeddings
 from scaseg_cli.embeddings.store import check_encoder, load_embeddings
 from scaseg_cli.errors import ScasegError
 
@@ -36,29 +36,29 @@ class ClipUse(NamedTuple):
     """How CLIP on masks takes part.
 
     Attributes:
-        look: how CLIP sees a mask.
+        view: how CLIP sees a mask.
         seen, unseen: exponents of CLIP's probability in the geometric mean for seen and unseen classes; with both 1
             CLIP classifies alone.
     """
 
-    look: Look
+    view: MaskView
     seen: float
     unseen: float
 
     @classmethod
     def from_state(cls, state: Sequence[Any] | None) -> ClipUse | None:
         """Rebuild it from the lists that a file has in place of tuples."""
-        return None if state is None else cls(Look(*state[0]), *state[1:])
+        return None if state is None else cls(MaskView(*state[0]), *state[1:])
 
 
 ALONE = 1.0, 1.0
 
 
-def look_of(config: Evaluation) -> Look | None:
+def view_of(config: Evaluation) -> MaskView | None:
     """How the recipe lets CLIP see a mask; None if it does not."""
     if config.clip_on_masks == "none":
         return None
-    return Look(config.clip_on_masks, config.clip_fill, config.clip_box)
+    return MaskView(config.clip_on_masks, config.clip_fill, config.clip_box)
 
 
 def combined(probabilities_KN1: Tensor, clip_logits_KN: Tensor, use: ClipUse, num_seen: int) -> Tensor:
@@ -120,19 +120,19 @@ class Regions:
     on_masks: ClipOnMasks
     images: Sequence[NDArray[np.uint8]]
     encoded: Sequence[Encoded]
-    _seen: dict[Look, tuple[Tensor, Tensor]] = field(default_factory=dict)  # which [B, Q], and their embeddings
+    _seen: dict[MaskView, tuple[Tensor, Tensor]] = field(default_factory=dict)  # which [B, Q], and their embeddings
 
-    def embeddings(self, look: Look, wanted_BQ: Tensor) -> Tensor:
+    def embeddings(self, view: MaskView, wanted_BQ: Tensor) -> Tensor:
         """CLIP's unit embeddings of the wanted queries [B, Q, C]; 0 of others, and where a mask has no pixel."""
         clip, shape = self.on_masks.clip, tuple(wanted_BQ.shape)
-        if look not in self._seen:
-            self._seen[look] = torch.zeros(shape, dtype=torch.bool), torch.zeros(*shape, clip.dim)
-        done_BQ, f_BQC = self._seen[look]
+        if view not in self._seen:
+            self._seen[view] = torch.zeros(shape, dtype=torch.bool), torch.zeros(*shape, clip.dim)
+        done_BQ, f_BQC = self._seen[view]
         missing_BQ = wanted_BQ & ~done_BQ
         if bool(missing_BQ.any()):
             queries = [own_Q.nonzero()[:, 0] for own_Q in missing_BQ]
             regions = [self._region(place, own) for place, own in enumerate(queries) if len(own)]
-            f_BQC[missing_BQ] = torch.cat(region_embeddings(clip, look, regions))
+            f_BQC[missing_BQ] = torch.cat(region_embeddings(clip, view, regions))
             done_BQ |= missing_BQ
         return f_BQC * wanted_BQ[..., None]
 
@@ -165,11 +165,11 @@ def with_clip(
         regions: the batch's masks; None only if no member uses CLIP.
         num_seen: number of seen classes.
     """
-    wanted: dict[Look, Tensor] = {}
+    wanted: dict[MaskView, Tensor] = {}
     for (_, use), p_BQN1 in zip(members, probabilities, strict=True):
         if use is not None:
             clear_BQ = may_be_objects(p_BQN1).cpu()
-            wanted[use.look] = wanted[use.look] | clear_BQ if use.look in wanted else clear_BQ
+            wanted[use.view] = wanted[use.view] | clear_BQ if use.view in wanted else clear_BQ
     if wanted and regions is None:
         raise ValueError("CLIP on masks needs the batch's images and masks")
     found = []
@@ -177,7 +177,7 @@ def with_clip(
         if use is None or regions is None:
             found.append(p_BQN1)
             continue
-        f_BQC = regions.embeddings(use.look, wanted[use.look]).to(p_BQN1.device)
+        f_BQC = regions.embeddings(use.view, wanted[use.view]).to(p_BQN1.device)
         chosen_BQ = may_be_objects(p_BQN1) & f_BQC.any(-1)
         cosines_KN = classifier.logits_of_projected(f_BQC[chosen_BQ])[:, :-1] * classifier.tau
         mixed_BQN1 = p_BQN1.clone()

@@ -14,7 +14,7 @@ from scaseg_cli.drawing.class_styles import class_styles
 from scaseg_cli.drawing.regions import draw_image, draw_regions
 from scaseg_cli.drawing.sheet import Sheet, SheetRow, draw_sheet
 from scaseg_cli.evaluation.candidates import Candidate, probabilities_of
-from scaseg_cli.evaluation.regions import labelled_regions, nearest_in_words, predicted_regions, prepared_label
+from scaseg_cli.evaluation.pictures.regions import labelled_regions, nearest_in_words, predicted_regions, prepared_label
 from scaseg_cli.files import replaced
 from scaseg_cli.split.rules import holds_unseen
 from scaseg_cli.tasks import task_of
