@@ -37,7 +37,7 @@ def offered(words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         ("scaseg run -r coco-zps --set base.backbone.d", ["base.backbone.depth=50"]),
         ("scaseg ablate pseudo", ["pseudo-seen", "pseudo-unseen"]),
         ("scaseg evaluate --unseen shapes", ["shapes-zps", "shapes-zss"]),
-        ("scaseg recipe show shapes-zp", ["shapes-zps", "shapes-zps-published"]),
+        ("scaseg recipe show shapes-zp", ["shapes-zps", "shapes-zps-maskformer", "shapes-zps-published"]),
         ("scaseg recipe check nothing-like-it", []),
     ],
 )
