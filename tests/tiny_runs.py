@@ -28,7 +28,7 @@ base:
   {iterations: 16, batch_size: 4, checkpoint_every: 2, warmup: 0, log_every: 1, num_points: 128,
    decoder_layers: 1}
 queries: {views: 1, batch_size: 4, images_per_shard: 8}
-cat: {iterations: 100, batch_size: 64, checkpoint_every: 5}
+cat: {iterations: 400, batch_size: 64, checkpoint_every: 5}
 union: {iterations: 300, batch_size: 32, num_null: 16, pseudo_unseen: 2, candidates: 2, checkpoint_every: 5}
 evaluation: {object_threshold: 0.0, overlap_threshold: 0.5, batch_size: 4, increments: [0.0, 1.0]}
 """
