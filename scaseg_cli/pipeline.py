@@ -19,7 +19,7 @@ from scaseg_cli.stages import STAGES, bring_back, is_done, needs_of, recipe_key,
 from scaseg_cli.stages.outlook import Outlook, outlooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from scaseg_cli.recipe.schema import Recipe
@@ -283,10 +283,7 @@ def run_plan(recipe: Recipe, run: RunDir) -> Table:
         Column("runs", "runs", "flag", is_detail=True),
     ]
     folds = next((one for one in found if one.stage == "folds" and one.runs), None)
-    known = [one.seconds for one in found if one.runs and one.seconds is not None]
-    notes = [f"{sum(one.runs for one in found)} of {len(found)} stages run."]
-    if known:
-        notes[0] += f" Those that ran before took {in_words(sum(known))}."
+    notes = [_in_all(rows)]
     if folds is not None:
         notes.append(f"folds and choose: {cost_in_words(recipe, run)}.")
     if any(one.stage == "split" and one.runs for one in found):
@@ -317,12 +314,15 @@ def seeds_plan(recipes: Mapping[int, Recipe], run: RunDir) -> Table:
                 row = {**row, "does": "shared", "runs": False, "why": source}
             made.setdefault(key, seed)
             rows.append({"seed": str(seed), **row})
-    known = [row["seconds"] for row in rows if row["runs"] and row["seconds"] is not None]
-    notes = [f"{sum(row['runs'] for row in rows)} of {len(rows)} stages run."]
-    if known:
-        notes[0] += f" Those that ran before took {in_words(sum(known))}."
     title = f"{next(iter(recipes.values())).name} in {run.seeds}: what scaseg run --seeds would do"
-    return Table(title, [Column("seed", "seed"), *columns], rows, notes)
+    return Table(title, [Column("seed", "seed"), *columns], rows, [_in_all(rows)])
+
+
+def _in_all(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many of a plan's stages run, and the time that those took before."""
+    known = [row["seconds"] for row in rows if row["runs"] and row["seconds"] is not None]
+    took = f" Those that ran before took {in_words(sum(known))}." if known else ""
+    return f"{sum(row['runs'] for row in rows)} of {len(rows)} stages run.{took}"
 
 
 def _outlooks_of_steps(recipe: Recipe, run: RunDir) -> list[Outlook]:

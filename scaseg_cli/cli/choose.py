@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scaseg_cli.cli.options import Options, StageOptions, with_options
-from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -56,11 +55,7 @@ def choose(
     from scaseg_cli.cli.running import run_stage
 
     if run is not None:
-        if options.work_dir is not None:
-            raise ScasegError(
-                f"--work-dir {options.work_dir} and {run} both say which run it is", "Leave out --work-dir."
-            )
-        options = dataclasses.replace(options, work_dir=run)
+        options = options.of_run(run)
     if dry_run:
         _show_plan(options)
         return

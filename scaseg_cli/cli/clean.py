@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -45,11 +44,7 @@ def clean(
     from scaseg_cli.stages.clean import in_units, kept_table, no_longer_used, remove
 
     if run is not None:
-        if options.work_dir is not None:
-            raise ScasegError(
-                f"--work-dir {options.work_dir} and {run} both say which run it is", "Leave out --work-dir."
-            )
-        options = dataclasses.replace(options, work_dir=run)
+        options = options.of_run(run)
     with stdout_as_stderr():
         recipe, folder = load_own(options)
     if not folder.path.is_dir():

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Self, get_type_hints
 
 import typer
 
@@ -107,6 +107,16 @@ class Options:
         for name, number in (("--seed", self.seed), ("--gpus", self.gpus), ("--processes", self.processes)):
             words += [name, str(number)] if number is not None else []
         return shlex.join(words)
+
+    def of_run(self, run: Path) -> Self:
+        """The options with the run folder that the command's argument names.
+
+        Raises:
+            ScasegError: --work-dir names one too.
+        """
+        if self.work_dir is not None:
+            raise ScasegError(f"--work-dir {self.work_dir} and {run} both say which run it is", "Leave out --work-dir.")
+        return dataclasses.replace(self, work_dir=run)
 
 
 @dataclass(frozen=True, kw_only=True)

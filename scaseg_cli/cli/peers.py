@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,11 +53,7 @@ def peers(
     from scaseg_cli.run_dir import RunDir
 
     if run is not None:
-        if options.work_dir is not None:
-            raise ScasegError(
-                f"--work-dir {options.work_dir} and {run} both say which run it is", "Leave out --work-dir."
-            )
-        options = dataclasses.replace(options, work_dir=run)
+        options = options.of_run(run)
     recipe, work = load_own(options)
     if recipe.evaluation.setting == "inductive":
         raise ScasegError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from scaseg_cli.base.backbones import pixel_statistics
 from scaseg_cli.base.mmcv_ops import compiled
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.evaluation.clip_on_masks.use import without_clip
 from scaseg_cli.files import write_json, write_text
 from scaseg_cli.packing.card import card_text
 from scaseg_cli.packing.export_folder import FACTS, MADE_BY, check_place, exported_folder
@@ -130,6 +131,9 @@ def next_command(facts: dict[str, Any], output: Path, recipe: Recipe) -> str:
 def _model(recipe: Recipe, run: RunDir, wanted: Wanted) -> Model:
     if wanted.increment is not None:
         check_increment(wanted.increment, "--increment")
+    if recipe.evaluation.clip_on_masks != "none":
+        say("the export is without CLIP on masks, which sees the image itself")
+        recipe = without_clip(recipe)
     model = load_predictor(recipe, run, choose_setting(run, wanted.setting), "cpu").over(wanted.names)
     return model if wanted.increment is None else model.with_increment(wanted.increment)
 

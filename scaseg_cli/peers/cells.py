@@ -11,6 +11,7 @@ from scaseg_cli.ablations.plan import Plan, make_plan
 from scaseg_cli.ablations.store import Store
 from scaseg_cli.ablations.sweep import Sweep
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.evaluation.clip_on_masks.use import without_clip
 
 if TYPE_CHECKING:
     from scaseg_cli.ablations.jobs.launcher import JobLauncher
@@ -114,7 +115,7 @@ class PeerPlan:
 
 def plan_cells(recipe: Recipe, work: RunDir) -> PeerPlan:
     """Plan every generator's stages up to the fine-tuning over the runs in a work folder. Nothing is written."""
-    own = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"clip_on_masks": "none"})})
+    own = without_clip(recipe)
     rows = [{"label": one.name, "set": one.keys} for one in generators(own)]
     sweep = Sweep(title="peers", rows=rows, settings=["transductive"])  # type: ignore[arg-type]  # pydantic reads them
     ablation: Ablation = make_ablation("peers", sweep, own, (recipe.seed,))

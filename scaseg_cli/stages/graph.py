@@ -63,10 +63,11 @@ _CLIP_ON_MASKS = {
     "clip_fill": "mean",
     "clip_box": 1.25,
 }
+_OF_TRAINING = ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images")
 # (stage, section): keys that change how the stage runs but not its result.
 NO_EFFECT: dict[tuple[str, str], tuple[str, ...]] = {
-    ("base", "base"): ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images"),
-    ("folds", "base"): ("workers", "checkpoint_every", "log_every", "validate_every", "validate_images"),
+    ("base", "base"): _OF_TRAINING,
+    ("folds", "base"): _OF_TRAINING,
     ("choose", "cat"): ("checkpoint_every",),
     ("choose", "union"): ("checkpoint_every",),
     ("choose", "evaluation"): ("batch_size", "setting", "inductive_increment", "choose_on", *_CLIP_ON_MASKS),

@@ -96,6 +96,18 @@ def test_a_graph_has_our_masks_and_classes(tiny_run: TinyRun, here: Path, capfd:
     assert "## Licences" in card
 
 
+def test_clip_on_masks_stays_outside_and_the_command_says_so(
+    tiny_run: TinyRun, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunDir(tiny_run.run)
+    with_clip = recipe_of(run.path, ("evaluation.clip_on_masks=crops",))
+    export_onnx(with_clip, run, here / "out", Wanted("inductive"))
+    assert "without CLIP on masks" in capsys.readouterr().err
+    model = load_predictor(recipe_of(run.path), run, "inductive").over(None)
+    assert model.candidate.increment > 0
+    assert_same_from_onnx(here / "out", model, images_of(run.path))
+
+
 def test_the_card_of_a_graph_has_code_that_runs(semantic_run: Path, here: Path) -> None:
     run = RunDir(semantic_run / "run")
     export_onnx(recipe_of(run.path), run, here / "out", Wanted(names=(["zebra"], ["grass"])))

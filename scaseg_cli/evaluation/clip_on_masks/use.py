@@ -61,6 +61,11 @@ def view_of(config: Evaluation) -> MaskView | None:
     return MaskView(config.clip_on_masks, config.clip_fill, config.clip_box)
 
 
+def without_clip(recipe: Recipe) -> Recipe:
+    """The recipe with CLIP on masks off; no stage before the evaluation depends on it."""
+    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"clip_on_masks": "none"})})
+
+
 def combined(probabilities_KN1: Tensor, clip_logits_KN: Tensor, use: ClipUse, num_seen: int) -> Tensor:
     """Combine the probabilities of queries [K, N + 1] with CLIP's; no-object, the last one, keeps its own.
 
