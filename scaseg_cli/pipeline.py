@@ -10,12 +10,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.launch import this_node
 from scaseg_cli.recipe import recipe_of, save_recipe
 from scaseg_cli.results.console import in_words, say
 from scaseg_cli.results.stage_report import StageReport
 from scaseg_cli.results.table import Column, Table, read_table
-from scaseg_cli.stages import STAGES, bring_back, is_done, needs_of, recipe_key, stage_key, stages_for
+from scaseg_cli.stages import STAGES, bring_back, is_done, recipe_key, stage_key, stages_for
 from scaseg_cli.stages.outlook import Outlook, outlooks
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
-
-_POLL_EVERY = 2.0  # seconds between checks of what node 0 has finished
 
 
 def split_dataset(recipe: Recipe, run: RunDir, **options: Any) -> StageReport:
@@ -153,7 +150,7 @@ STEPS: dict[str, Callable[[Recipe, RunDir], StageReport]] = {
 
 
 def run_all(recipe: Recipe, run: RunDir, last: str = "evaluation") -> list[StageReport]:
-    """Run every stage that is not up to date, in order; a node other than node 0 only helps to train the base.
+    """Run every stage that is not up to date, in order.
 
     A result of this recipe that the run folder keeps is put back in its place instead, and the recipe becomes the run
     folder's own.
@@ -167,8 +164,6 @@ def run_all(recipe: Recipe, run: RunDir, last: str = "evaluation") -> list[Stage
         One report for each stage. Its summary says whether the stage ``ran`` now, and the
         ``seconds`` that it took, now or earlier. The report of an up-to-date stage is read from the run folder.
     """
-    if this_node().rank:
-        return [help_train_base(recipe, run)]
     stages = stages_for(recipe)
     stages = stages[: stages.index(last) + 1]
     for stage in stages:  # now, not after the hours that the stages before it may take
@@ -208,33 +203,6 @@ def _own(recipe: Recipe, run: RunDir) -> None:
         own = False
     if not own:
         save_recipe(recipe, run.recipe_file)
-
-
-def help_train_base(recipe: Recipe, run: RunDir) -> StageReport:
-    """Wait on a node other than node 0 until the base can be trained, and take part in its training.
-
-    Raises:
-        ScasegError: node 0 does not finish the stages before it within the nodes' timeout.
-    """
-    node = this_node()
-    latest = time.monotonic() + node.timeout
-    for stage in needs_of(recipe, "base"):
-        if not is_done(recipe, run, stage):
-            say(f"{stage}: node {node.rank} waits for node 0")
-        while not is_done(recipe, run, stage):
-            if time.monotonic() > latest:
-                raise ScasegError(
-                    f"node 0 has not finished the {stage} stage in {run.path} within {node.timeout} s",
-                    "Start `scaseg run` on node 0, and use the same run folder on every node. To wait longer, raise "
-                    "--timeout.",
-                )
-            time.sleep(_POLL_EVERY)
-    started, done = time.monotonic(), any(one.stage == "base" and not one.runs for one in outlooks(recipe, run))
-    if done:
-        say("base: up to date")
-    report = StageReport("base") if done else train_base(recipe, run)
-    seconds = round(time.monotonic() - started, 2)
-    return dataclasses.replace(report, summary={**report.summary, "ran": not done, "seconds": seconds})
 
 
 def stage_states(recipe: Recipe, run: RunDir) -> Table:

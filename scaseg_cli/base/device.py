@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from scaseg_cli.errors import DOCTOR, ScasegError
-from scaseg_cli.launch import in_worker
+from scaseg_cli.launch import in_worker, num_nodes, own_part
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -30,6 +30,11 @@ class World:
 def world_size(recipe: Recipe) -> int:
     """Number of processes per node of a parallel stage: one per GPU, or ``processes`` on the CPU."""
     return max(1, recipe.gpus) if recipe.gpus else recipe.processes
+
+
+def num_processes(recipe: Recipe) -> int:
+    """Number of processes of a parallel stage on all nodes of this command."""
+    return world_size(recipe) * num_nodes()
 
 
 def check_devices(recipe: Recipe) -> None:
@@ -105,6 +110,16 @@ def join_world(recipe: Recipe) -> World:
         backend = "nccl" if device.type == "cuda" else "gloo"
         torch.distributed.init_process_group(backend, timeout=timedelta(minutes=30))
     return World(device, torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+def part_of_world(recipe: Recipe) -> World:
+    """Find this process's device and rank in work whose processes do not speak to each other."""
+    device = choose_device(recipe)
+    if not in_worker():
+        return World(device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return World(device, *own_part())
 
 
 def memory_gib(device: torch.device) -> float:

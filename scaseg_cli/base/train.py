@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from scaseg_cli import launch
 from scaseg_cli.base.dataset import SampleOrder, collate, training_views
-from scaseg_cli.base.device import World, choose_device, join_world, world_size
+from scaseg_cli.base.device import World, choose_device, join_world, num_processes, world_size
 from scaseg_cli.base.events import check_wandb
 from scaseg_cli.base.foreign_checkpoint import read_foreign
 from scaseg_cli.base.hooks import Progress, last_losses
@@ -51,20 +51,14 @@ def train_base(recipe: Recipe, run: RunDir, train_here: Train | None = None) -> 
         run: the run folder.
         train_here: trains in one process, which may be a worker; a function of a module. None: `train`.
 
-    With several GPUs, processes or nodes, workers train and this process waits for them. Only the first node writes the
-    record and reports.
+    With several GPUs, processes or nodes, workers train and this process waits for them.
 
     Raises:
         ScasegError: an earlier stage is missing, the batch size does not divide, or a checkpoint is damaged.
     """
     require(recipe, run, "split", "embeddings")
     check_training(recipe)
-    node = launch.this_node()
     train_here = train if train_here is None else train_here
-    if node.rank:
-        _train(recipe, run, train_here)
-        say(f"base: training is finished; node 0 writes the record, node {node.rank} has nothing more to do")
-        return StageReport("base", [], [], None, {"node": node.rank})
     tables: list[Table] = []
     with recording(recipe, run, "base", run.base_file) as summary:
         _train(recipe, run, train_here)
@@ -106,11 +100,6 @@ def check_training(recipe: Recipe) -> None:
     check_wandb(recipe)
 
 
-def num_processes(recipe: Recipe) -> int:
-    """Number of training processes over all nodes."""
-    return world_size(recipe) * recipe.nodes
-
-
 def losses_file(run: RunDir) -> Path:
     """Path of losses.csv, which has the losses every ``log_every`` iterations."""
     return run.path / "base" / "losses.csv"
@@ -122,13 +111,12 @@ def state_file(run: RunDir) -> Path:
 
 
 def _train(recipe: Recipe, run: RunDir, train_here: Train) -> None:
-    """Run this node's part of the training, in this process or in workers."""
-    size = num_processes(recipe)
-    if size > 1:
+    """Train, in this process or in workers."""
+    if num_processes(recipe) > 1:
         modules = [host_module(task_of(recipe)), "torch._dynamo"]  # the first optimizer imports the latter
         modules += ["open_clip"] if recipe.base.v2c.enabled else []
         name = f"{train_here.__module__}:{train_here.__name__}"
-        launch.launch_workers(recipe, run, size, name, "base", modules, recipe.nodes)
+        launch.launch_workers(recipe, run, world_size(recipe), name, "base", modules, joined=True)
     else:
         train_here(recipe, run)
 
@@ -230,7 +218,7 @@ def _load_weights(recipe: Recipe, run: RunDir, network: AlignedNetwork, world: W
     if not has_backbone(checkpoint, network):
         load_backbone(network.backbone, base.backbone.checkpoint)
     table = load_initial(network, base, checkpoint)
-    if world.rank == 0 and launch.this_node().rank == 0:
+    if world.rank == 0:
         classes = read_classes(run)
         tell_initial(table, checkpoint, classes.names[classes.num_seen :])
         write(table, run.base_file.parent, "init")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scaseg_cli.cli.options import Options, StageOptions, with_options
+from scaseg_cli.cli.options import NodeOptions, Options, with_options
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -20,7 +20,7 @@ _NOISE = "cat.noise=auto"
 
 @with_options
 def choose(
-    options: StageOptions,
+    options: NodeOptions,
     run: Annotated[
         Path | None,
         typer.Argument(metavar="RUN", show_default=False, help="The run folder. Default: the recipe's."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaseg_cli.cli import completion
-from scaseg_cli.cli.options import LauncherOption, StageOptions, with_options
+from scaseg_cli.cli.options import LauncherOption, NodeOptions, with_options
 from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class MeansOption(StrEnum):
 
 @with_options
 def evaluate(
-    options: StageOptions,
+    options: NodeOptions,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show the per-class table too.")] = False,
     predictions: Annotated[
         Path | None,
@@ -129,7 +129,8 @@ def evaluate(
     The measures are panoptic quality for task zps, and mean IoU, accuracy and pixel accuracy for task zss.
 
     One pass of the network scores the base model with and without its increment, the controls and the fine-tuned
-    projectors. With --set evaluation.setting=inductive, only stage 1 is needed.
+    projectors. Several GPUs, processes or nodes divide its images. With --set evaluation.setting=inductive, it needs
+    only stage 1.
 
     Reads the stages' results and the validation images. Writes evaluation/results and evaluation/per-class, each as
     .json, .csv and .md, and evaluation/examples.png, a picture of a few images, into the run folder.
@@ -200,7 +201,7 @@ class _Labels:
 
 
 def _evaluate_predictions(
-    options: StageOptions, predictions: Path, files: _Labels, choices: ScoreOptions, per_class: bool
+    options: NodeOptions, predictions: Path, files: _Labels, choices: ScoreOptions, per_class: bool
 ) -> None:
     """Score the predictions in files."""
     from scaseg_cli.cli.output import stdout_as_stderr
@@ -208,12 +209,16 @@ def _evaluate_predictions(
 
     if options.launcher is not LauncherOption.HERE:
         raise ScasegError(f"--predictions {predictions} cannot be scored as a job", "Leave out --launcher.")
+    if (options.nodes or 1) > 1 or options.node_rank is not None or options.rendezvous is not None:
+        raise ScasegError(
+            f"--predictions {predictions} are scored on one machine", "Leave out --nodes, --node-rank and --rendezvous."
+        )
     with stdout_as_stderr(), quiet(options.debug):
         found = _scored(options, predictions, files, choices)
     show(found.stage_report(per_class), options, {})
 
 
-def _scored(options: StageOptions, predictions: Path, files: _Labels, choices: ScoreOptions) -> PredictionScore:
+def _scored(options: NodeOptions, predictions: Path, files: _Labels, choices: ScoreOptions) -> PredictionScore:
     from scaseg_cli.external.evaluate_predictions import score_maps_of, score_predictions
 
     files.check()
@@ -248,7 +253,7 @@ def _scored(options: StageOptions, predictions: Path, files: _Labels, choices: S
     return score_maps_of(predictions, maps, unseen, choices)
 
 
-def _scored_with_run(options: StageOptions, predictions: Path, choices: ScoreOptions) -> PredictionScore:
+def _scored_with_run(options: NodeOptions, predictions: Path, choices: ScoreOptions) -> PredictionScore:
     """Score predictions of a run's validation images."""
     from scaseg_cli.cli.running import load_own
     from scaseg_cli.external.evaluate_predictions import score_set

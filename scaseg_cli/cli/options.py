@@ -141,7 +141,7 @@ class NodeOptions(StageOptions):
         int | None,
         typer.Option(
             "--nodes", metavar="N", rich_help_panel=_MACHINE, show_default=False,
-            help="Machines that train the base model together. Start the command on each, unless it is a job.",
+            help="Machines that share the work. Start the same command on each, unless it is a job.",
         ),
     ] = None  # fmt: skip
     node_rank: Annotated[

@@ -41,8 +41,10 @@ def run(
 
     With `--seeds`, each seed has a run folder of its own below the run folder, which any command takes. Seeds share the
     stages whose result does not depend on the seed, such as the data, and with the run folder what it has finished. The
-    table has each seed, the mean and the sample standard deviation. On several machines the bases of all seeds are
-    trained first; the other machines are then free.
+    table has each seed, the mean and the sample standard deviation.
+
+    With several GPUs, processes or nodes, each takes a part of the training of the base model, of the pass over the
+    training images, and of the scoring of stage 3 and of the evaluation. One process does the rest.
 
     Reads the recipe and its data. Writes everything into the run folder: split/, embeddings/, base/, queries/, cat/,
     union/ and evaluation/. The result table is evaluation/results.md, .csv, .json and .tex; of several seeds,
@@ -89,46 +91,26 @@ def _run_seeds(options: NodeOptions, seeds: list[int]) -> None:
     from scaseg_cli import pipeline, shared_stages
     from scaseg_cli.cli.running import logged, occupied, run_stage
     from scaseg_cli.comparison import seed_runs
-    from scaseg_cli.launch import this_node
     from scaseg_cli.results.console import say
-    from scaseg_cli.results.stage_report import StageReport
-    from scaseg_cli.stages import is_done
 
     recipes = _recipes_of(options, seeds)
     ran: list[dict[str, Any]] = []
 
-    def work(recipe: Recipe, folder: RunDir) -> StageReport:
+    def work(_recipe: Recipe, folder: RunDir) -> StageReport:
         folders = {seed: folder.of_seed(seed) for seed in seeds}
         folder.check_links(folder.seeds.name)
-        if this_node().rank:
-            help_with(folder, folders)
-            return StageReport("base", summary={"node": this_node().rank})
-        before: dict[int, list[StageReport]] = {}
-        if recipe.nodes > 1:  # the other nodes are then free
-            before = {seed: run_one(seed, folder, folders, "base") for seed in seeds}
         for seed in seeds:
-            reports = before.get(seed, [])
-            reports += run_one(seed, folder, folders, "evaluation")[len(reports) :]
+            reports = run_one(seed, folder, folders)
             ran.append({"seed": seed, "folder": str(folders[seed].path), "stages": _in_brief(reports)})
         return seed_runs.report_seeds(seed_runs.open_seeds(recipes, folders), folder)
 
-    def run_one(seed: int, folder: RunDir, folders: dict[int, RunDir], last: str) -> list[StageReport]:
+    def run_one(seed: int, folder: RunDir, folders: dict[int, RunDir]) -> list[StageReport]:
         own = folders[seed]
         say(f"seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}): {own.path}")
         with occupied(own), logged(own):
             if taken := shared_stages.take_over(recipes[seed], own, _others(seed, folder, folders)):
                 say(f"seed {seed}: shares {', '.join(taken)}")
-            return pipeline.run_all(recipes[seed], own, last)
-
-    def help_with(folder: RunDir, folders: dict[int, RunDir]) -> None:
-        for seed, own in folders.items():
-            donors = [own, *_others(seed, folder, folders)]
-            if any(is_done(recipes[seed], other, "base") for other in donors):  # node 0 trains none
-                say(f"seed {seed}: the base is up to date")
-                continue
-            say(f"seed {seed}: {own.path}")
-            reports = pipeline.run_all(recipes[seed], own)
-            ran.append({"seed": seed, "folder": str(own.path), "stages": _in_brief(reports)})
+            return pipeline.run_all(recipes[seed], own)
 
     run_stage(options, "split", work, lambda: {"seeds": ran})
 

@@ -17,7 +17,7 @@ from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import own_file, remove_unfinished
 
 if TYPE_CHECKING:
-    from scaseg_cli.launch import Node
+    from scaseg_cli.launch import Node, OtherNode
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.results.stage_report import StageReport
     from scaseg_cli.run_dir import RunDir
@@ -47,7 +47,7 @@ def run_stage(
         ScasegError: before anything is written, if the recipe, an earlier stage, the machine or the run folder has a
             problem; later, any error of the work.
     """
-    from scaseg_cli.launch import as_node
+    from scaseg_cli.launch import OtherNode, as_node, meeting
 
     recipe, run = (loaded or load)(options)
     if options.launcher is not LauncherOption.HERE:
@@ -60,11 +60,36 @@ def run_stage(
     with stdout_as_stderr(), quiet(options.debug), as_node(node):
         _check_devices(recipe)
         _check_needs(recipe, run, stage)
-        with occupied(run) if node.rank == 0 else contextlib.nullcontext(), logged(run, node):
-            if node.rank == 0:
+        held = occupied(run) if node.rank == 0 else contextlib.nullcontext()
+        with held, logged(run, node), meeting(node, run.path, _says(recipe)) as met:
+            if isinstance(met, OtherNode):
+                report, extra = _helped(met, run, stage), None
+            else:
                 _put_back(recipe, run, stage)
-            report = work(recipe, run)
+                report = work(recipe, run)
     show(report, _of_next(report, options, run), extra() if extra else {})
+
+
+def _says(recipe: Recipe) -> dict[str, str]:
+    """What must be the same on all nodes."""
+    from scaseg_cli.files import hash_value
+    from scaseg_cli.stages import STAGES, recipe_key
+
+    recipes = hash_value([recipe_key(recipe, stage) for stage in STAGES])
+    return {"recipes": recipes, "numbers of processes": f"{recipe.gpus} {recipe.processes}"}
+
+
+def _helped(met: OtherNode, run: RunDir, stage: str) -> StageReport:
+    """Take part in node 0's command to its end. Node 0 writes the records and shows the tables."""
+    from scaseg_cli.launch import help_first_node
+    from scaseg_cli.results.console import say
+    from scaseg_cli.results.stage_report import StageReport
+
+    rank = met.node.rank
+    say(f"node {rank} waits for what node 0 divides")
+    tasks = help_first_node(met, run.path)
+    say(f"node 0 has ended; node {rank} has nothing more to do")
+    return StageReport(stage, summary={"node": rank, "stages": tasks})
 
 
 def _of_next(report: StageReport, options: StageOptions, run: RunDir) -> StageOptions:
@@ -133,7 +158,8 @@ def load_own(options: Options) -> tuple[Recipe, RunDir]:
     default, run = load(options) if options.work_dir is None else (None, RunDir(options.work_dir))
     if not run.recipe_file.is_file():
         return load(options)
-    own = recipe_of(run.path, options.assignments)
+    # the nodes of the command that wrote it are not those of this one
+    own = recipe_of(run.path, ("nodes=1", *options.assignments))
     _say_own(own, run, default)
     return own, run
 

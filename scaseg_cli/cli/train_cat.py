@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from scaseg_cli.cli.options import StageOptions, with_options
+from scaseg_cli.cli.options import NodeOptions, with_options
 
 
 @with_options
 def train_cat(
-    options: StageOptions,
+    options: NodeOptions,
     live: Annotated[
         bool,
         typer.Option("--live", help="Run the segmentor at every step, as published. The same as --set cat.live=true."),
@@ -21,7 +21,7 @@ def train_cat(
     """Stage 2 (CAT): train the generator of query embeddings for unseen classes.
 
     One pass of the frozen base model over the training images stores the query embeddings, on which the generator is
-    then trained. The pass is skipped if its file is up to date.
+    then trained. The pass is skipped if its file is up to date. Several GPUs, processes or nodes divide its images.
 
     Reads the base model, the embeddings and the training images. Writes queries/queries.safetensors and
     cat/generator.safetensors into the run folder.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from scaseg_cli.cli.options import StageOptions, with_options
+from scaseg_cli.cli.options import NodeOptions, with_options
 
 
 @with_options
-def union_finetune(options: StageOptions) -> None:
+def union_finetune(options: NodeOptions) -> None:
     """Stage 3: fine-tune the class projector on real seen and generated unseen query embeddings together.
 
-    Snapshots are compared on the selection images; the best and the last are kept. A control is fine-tuned in the same
+    Snapshots are compared on the selection images, which several GPUs, processes or nodes divide; the best and the last
+    are kept. A control is fine-tuned in the same
     way without generated embeddings, which shows what the generator adds.
 
     Reads the base model, the query embeddings, the generator and the selection images. Writes union/best.safetensors,

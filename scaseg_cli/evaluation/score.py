@@ -1,21 +1,24 @@
 """Score any number of classifiers, of any number of runs, in one pass of the network.
 
-Masks do not depend on the classifier, so one pass serves all. Several processes divide the batches among them. A file
-in the stage's folder passes the candidates to them, and another returns their summed counts; both are removed after the
-pass. Counts are integers, so neither the order of images nor the number of processes changes a figure.
+Masks do not depend on the classifier, so one pass serves all. Several processes, on one or several nodes, divide the
+batches among them. A file in the stage's folder passes the candidates to them, and a file of each returns its counts;
+all are removed after the pass. Counts are integers, so neither the order of images nor the number of processes changes
+a figure.
 """
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
-from scaseg_cli.base.device import join_world, world_size
+from scaseg_cli.base.device import num_processes, part_of_world, world_size
 from scaseg_cli.base.network import host_module
 from scaseg_cli.checkpoints import load_state, save_state
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.evaluation.candidates import Candidate, CandidateSet
 from scaseg_cli.evaluation.scored_set import Labelled, ScoredSet
 from scaseg_cli.launch import launch_workers
@@ -73,9 +76,9 @@ def score(scored: ScoredSet, wanted: Sequence[tuple[Recipe, Sequence[Candidate]]
     places = [
         candidate_set.add(candidates, scored.inference.rule_of(recipe.evaluation)) for recipe, candidates in wanted
     ]
-    processes = world_size(scored.recipe)
     scored.tally.counts[:] = 0
-    found = count(scored, candidate_set) if processes == 1 else count_in_workers(scored, candidate_set, processes)
+    alone = num_processes(scored.recipe) == 1
+    found = count(scored, candidate_set) if alone else count_in_workers(scored, candidate_set)
     for note in scored.tally.notes(scored.part):
         say(note)
     summaries = [scored.measure.summarise(counts) for counts in found.total]
@@ -155,30 +158,29 @@ def _count_batch(
             pairs.append(pairs_of(first + b, scored.measure.by_class(own)))
 
 
-def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet, processes: int) -> Found:
-    """Run `count` over all images in ``processes`` processes; the counts equal those of one process exactly.
+def count_in_workers(scored: ScoredSet, candidate_set: CandidateSet) -> Found:
+    """Run `count` over all images in the recipe's processes; the counts equal those of one process exactly.
 
     Raises:
         ScasegError: a worker raised it, or a worker failed for another reason.
     """
-    stage = STAGE_OF[scored.part]
-    job, result = _files(scored.run, scored.part)
-    scored.run.folder(stage)
-    result.unlink(missing_ok=True)
-    try:
-        save_state(job, {"key": _KEY, **candidate_set.as_state()})
-        modules = [host_module(task_of(scored.recipe))]
-        launch_workers(scored.recipe, scored.run, processes, f"{__name__}:count_{scored.part}", stage, modules)
-        state = _read(result)
-    finally:
-        job.unlink(missing_ok=True)
-        result.unlink(missing_ok=True)
+    recipe, run, stage = scored.recipe, scored.run, STAGE_OF[scored.part]
     found = Found.empty(scored, candidate_set)
-    for total, array in zip(found.total, state["arrays"].numpy(), strict=True):
-        total.array += array
-    for own, pairs in zip(found.by_image, state["by_image"], strict=True):
-        own.append(pairs.numpy())
-    scored.tally.counts[:] += state["labels"].numpy()
+    _remove_files(run, stage)
+    try:
+        this_pass = uuid.uuid4().hex
+        save_state(_job(run, stage), {"key": _KEY, "pass": this_pass, **candidate_set.as_state()})
+        modules = [host_module(task_of(recipe))]
+        launch_workers(recipe, run, world_size(recipe), f"{__name__}:count_{scored.part}", stage, modules)
+        for rank in range(num_processes(recipe)):
+            state = _read(_result(run, stage, rank), this_pass)
+            for total, array in zip(found.total, state["arrays"].numpy(), strict=True):
+                total.array += array
+            for own, pairs in zip(found.by_image, state["by_image"], strict=False):  # none from one without an image
+                own.append(pairs.numpy())
+            scored.tally.counts[:] += state["labels"].numpy()
+    finally:
+        _remove_files(run, stage)
     return found
 
 
@@ -193,33 +195,38 @@ def count_validation(recipe: Recipe, run: RunDir) -> None:
 
 
 def _work(recipe: Recipe, run: RunDir, part: Part) -> None:
-    world = join_world(recipe)
-    job, result = _files(run, part)
-    candidate_set = CandidateSet.from_state(_read(job))
+    world, stage = part_of_world(recipe), STAGE_OF[part]
+    job = _read(_job(run, stage), _KEY)
+    candidate_set = CandidateSet.from_state(job)
     scored = ScoredSet(recipe, run, part)
     found = count(scored, candidate_set, world.rank, world.size)
-    arrays = torch.from_numpy(np.stack([total.array for total in found.total])).to(world.device)
-    labels = torch.from_numpy(scored.tally.counts).to(world.device)
-    for summed in (arrays, labels):
-        torch.distributed.all_reduce(summed)
-    own = [np.concatenate(pairs) if pairs else None for pairs in found.by_image]  # None: a process without an image
-    gathered: list[list[NDArray[np.int64] | None]] = [[] for _ in range(world.size)]
-    torch.distributed.all_gather_object(gathered, own)
-    if world.rank == 0:
-        by_image = [
-            torch.from_numpy(np.concatenate([pairs for pairs in of_entry if pairs is not None]))
-            for of_entry in zip(*gathered, strict=True)
-        ]
-        save_state(result, {"key": _KEY, "arrays": arrays.cpu(), "labels": labels.cpu(), "by_image": by_image})
+    result = {
+        "key": job["pass"],
+        "arrays": torch.from_numpy(np.stack([total.array for total in found.total])),
+        "labels": torch.from_numpy(scored.tally.counts),
+        "by_image": [torch.from_numpy(np.concatenate(pairs)) for pairs in found.by_image if pairs],
+    }
+    save_state(_result(run, stage, world.rank), result)
 
 
-def _files(run: RunDir, part: Part) -> tuple[Path, Path]:
-    folder = run.path / STAGE_OF[part]
-    return folder / "scoring-candidates.pt", folder / "scoring-counts.pt"
+def _job(run: RunDir, stage: str) -> Path:
+    return run.path / stage / "scoring-candidates.pt"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    state = load_state(path, _KEY)
+def _result(run: RunDir, stage: str, rank: int) -> Path:
+    return run.path / stage / f"scoring-counts-{rank:05d}.pt"
+
+
+def _remove_files(run: RunDir, stage: str) -> None:
+    for path in run.folder(stage).glob("scoring-*.pt"):
+        path.unlink()
+
+
+def _read(path: Path, key: str) -> dict[str, Any]:
+    state = load_state(path, key)
     if state is None:
-        raise RuntimeError(f"{path} is missing: a process ended before it wrote the file")
+        raise ScasegError(
+            f"{path} was written for this pass but is not here",
+            "Run the command again. Several nodes need a run folder on a file system that all of them share.",
+        )
     return state

@@ -43,16 +43,31 @@ def _tell(mark: str, value: object) -> None:
     sys.stderr.flush()
 
 
+class WorkersFailed(ScasegError):
+    """The workers of this machine failed.
+
+    Args:
+        message: what is known of it.
+        hint: where to read more.
+        is_cause: whether it is sure to be no consequence of what happened on another node.
+    """
+
+    def __init__(self, message: str, hint: str, is_cause: bool) -> None:
+        super().__init__(message, hint)
+        self.is_cause = is_cause
+
+
 class Listener:
     """Sorts the launcher's output by worker.
 
     Args:
         stage: the stage that the workers run.
         log_file: the file with the complete output, named in errors.
+        address: HOST:PORT at which the processes of several nodes join; empty: they do not.
     """
 
-    def __init__(self, stage: str, log_file: Path) -> None:
-        self.stage, self.log_file = stage, log_file
+    def __init__(self, stage: str, log_file: Path, address: str = "") -> None:
+        self.stage, self.log_file, self.address = stage, log_file, address
         self.mistake: ScasegError | None = None
         self.tails: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=200))  # by rank, or "launcher"
         self._progress: dict[str, Progress] = {}  # by rank
@@ -97,48 +112,32 @@ class Listener:
         if self.mistake is not None:
             return self.mistake
         launcher = "\n".join(self.tails["launcher"])
-        missing = _missing_node(launcher)
-        if missing is not None:
-            return missing
+        if self.address and (_JOINED.search(launcher) or "client socket has timed out" in launcher):
+            return _not_joined(self.address)
         whole = f"See {self.log_file} for the complete output. The same command resumes from the last checkpoint."
-        if this_node().rendezvous:
+        if self.address:
             whole += " See the other nodes' output too."
         failed = [(rank, local, int(its)) for rank, local, its in _FAILED.findall(launcher)]
         if not failed:
-            return ScasegError(f"{self.stage}: the processes ended with exit code {code}", whole)
+            return WorkersFailed(f"{self.stage}: the processes ended with exit code {code}", whole, is_cause=False)
         rank, local, code = failed[-1]  # the root cause; local is the rank on this machine, which lines have
         if code == -signal.SIGKILL:
-            return ScasegError(f"{self.stage}: process {rank} was killed; it may have run out of memory", whole)
+            killed = f"{self.stage}: process {rank} was killed; it may have run out of memory"
+            return WorkersFailed(killed, whole, is_cause=True)
         if code < 0:
-            return ScasegError(f"{self.stage}: process {rank} was ended by {signal.Signals(-code).name}", whole)
+            ended = f"{self.stage}: process {rank} was ended by {signal.Signals(-code).name}"
+            return WorkersFailed(ended, whole, is_cause=True)
         cause = next(_causes(self.tails[local]), f"exit code {code}")
-        return ScasegError(f"{self.stage}: process {rank} failed: {cause}", whole)
+        return WorkersFailed(f"{self.stage}: process {rank} failed: {cause}", whole, is_cause=False)
 
 
-def _missing_node(launcher: str) -> ScasegError | None:
-    """The error if the launcher's output says that nodes did not find each other."""
+def _not_joined(address: str) -> ScasegError:
+    """The error if the processes of the nodes, whose commands speak to each other, could not join."""
     node = this_node()
-    if not node.rendezvous:
-        return None
-    host, _, port = node.rendezvous.rpartition(":")
-    joined = _JOINED.search(launcher)
-    if joined is not None:
-        return ScasegError(
-            f"{joined[1]} of {joined[2]} nodes connected to {node.rendezvous} within {node.timeout} s",
-            f"Start the same command on the others too, with --node-rank 1 and so on; they must reach port {port} of "
-            "this machine. To wait longer, raise --timeout.",
-        )
-    if "client socket has timed out" in launcher:
-        return ScasegError(
-            f"no node answered at {node.rendezvous} within {node.timeout} s",
-            f"Start node 0 on {host} with the same --rendezvous, or correct the address; this machine must reach it. "
-            "To wait longer, raise --timeout.",
-        )
-    if "EADDRINUSE" in launcher:
-        return ScasegError(
-            f"port {port} is in use on this machine", "Choose another port in --rendezvous on all nodes."
-        )
-    return None
+    return ScasegError(
+        f"the processes of {node.count} nodes did not join at {address} within {node.timeout} s",
+        f"Let every node reach all ports of {node.host}: scaseg, NCCL and gloo choose free ones.",
+    )
 
 
 def _causes(tail: Iterable[str]) -> Iterator[str]:

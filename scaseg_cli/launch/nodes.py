@@ -17,19 +17,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Node:
-    """A machine that takes part in a training run.
+    """A machine that takes part in a command.
 
     Attributes:
         rank: 0 for the node that writes the run's records and tables and holds its lock.
         rendezvous: HOST:PORT at which node 0 listens; empty if there is only one node.
         timeout: seconds that the nodes wait for each other.
+        count: number of nodes.
     """
 
     rank: int = 0
     rendezvous: str = ""
     timeout: int = 600
+    count: int = 1
+
+    @property
+    def host(self) -> str:
+        """The name of node 0's machine."""
+        return self.rendezvous.rpartition(":")[0].strip("[]")  # IPv6 addresses are in brackets
+
+    @property
+    def port(self) -> int:
+        """The port at which node 0 listens."""
+        return int(self.rendezvous.rpartition(":")[2])
 
 
+_LAST_PORT = 65_535
 _node = Node()
 
 
@@ -73,6 +86,6 @@ def choose_node(recipe: Recipe, rank: int | None, rendezvous: str | None, timeou
         raise ScasegError(
             f"--node-rank {rank} does not exist among {recipe.nodes} nodes", f"Use 0 to {recipe.nodes - 1}."
         )
-    if not re.fullmatch(r"\S+:\d{1,5}", rendezvous):
+    if not re.fullmatch(r"\S+:\d{1,5}", rendezvous) or int(rendezvous.rpartition(":")[2]) > _LAST_PORT:
         raise ScasegError(f"--rendezvous {rendezvous!r} is not HOST:PORT", "For example --rendezvous node0:29500")
-    return Node(rank, rendezvous, timeout)
+    return Node(rank, rendezvous, timeout, recipe.nodes)

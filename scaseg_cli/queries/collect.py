@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scaseg_cli import launch
 from scaseg_cli.base.dataset import Key, collate, training_views
-from scaseg_cli.base.device import join_world, world_size
+from scaseg_cli.base.device import num_processes, part_of_world, world_size
 from scaseg_cli.base.network import host_module
 from scaseg_cli.base.segmentor import Segmentor, load_segmentor
 from scaseg_cli.checkpoints import load_state, save_state
@@ -81,17 +81,16 @@ class QueryReader:
 def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
     """Write the query embeddings of the training images; resumes after the complete shards of the same recipe.
 
-    With several GPUs or processes, workers divide the shards; the resulting file is identical to the byte.
+    With several GPUs, processes or nodes, workers divide the shards; the resulting file is identical to the byte.
 
     Raises:
         ScasegError: the base model is missing or from another recipe, or an image cannot be read.
     """
     require(recipe, run, "split", "embeddings", "base")
-    size = world_size(recipe)
     with recording(recipe, run, "queries", run.queries_file) as summary:
-        if size > 1:
+        if num_processes(recipe) > 1:
             modules = [host_module(task_of(recipe))]
-            launch.launch_workers(recipe, run, size, f"{__name__}:collect_shards", "queries", modules)
+            launch.launch_workers(recipe, run, world_size(recipe), f"{__name__}:collect_shards", "queries", modules)
         else:
             collect_shards(recipe, run)
         num_images = len(open_set(recipe, run, "train").images)
@@ -119,7 +118,7 @@ def collect_queries(recipe: Recipe, run: RunDir) -> StageReport:
 
 def collect_shards(recipe: Recipe, run: RunDir) -> None:
     """Run one process's part: process r of n reads every n-th shard from r on. Complete shards are kept."""
-    world = join_world(recipe)
+    world = part_of_world(recipe)
     key = stage_key(recipe, run, "queries")
     reader = QueryReader(recipe, run, load_segmentor(recipe, run))
     shards = _shards(recipe, len(reader.views))
@@ -198,7 +197,10 @@ def _joined(files: list[Path], key: str) -> tuple[Rows, LabelTally]:
 def _saved(file: Path, key: str) -> dict[str, Any]:
     saved = load_state(file, key)
     if saved is None:
-        raise ScasegError(f"{file} was written but no longer exists", "Run `scaseg train-cat` again.")
+        raise ScasegError(
+            f"{file} was written but is not here",
+            "Run `scaseg train-cat` again. Several nodes need a run folder on a file system that all of them share.",
+        )
     return saved
 
 

@@ -237,7 +237,7 @@ class Recipe(Section):
     seed: Count = 0
     gpus: Count = Field(0, description="GPUs per node; 0: CPU")
     processes: Positive = Field(1, description="CPU processes per node")
-    nodes: Positive = Field(1, description="machines that train the base model together")
+    nodes: Positive = Field(1, description="machines that share the work of a command")
     threads: Positive | None = Field(None, description="CPU threads per process; null: torch's choice")
     deterministic: bool = Field(False, description="bitwise reproducible kernels, where PyTorch has them")
     tensorboard: bool = Field(True, description="write the curves of all trainings for TensorBoard")

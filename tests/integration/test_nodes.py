@@ -1,4 +1,4 @@
-"""Two nodes, here two commands on one machine, train what two processes train, and do not wait for ever."""
+"""Two nodes, here two commands on one machine, make what two processes or one make, and do not wait for ever."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tiny_runs import TinyRun, start
+from tiny_runs import TinyRun, hashes, start
 
 if TYPE_CHECKING:
     import subprocess
@@ -49,40 +49,38 @@ def before_base(tiny_run: TinyRun, tmp_path: Path) -> Path:
 def test_two_nodes_train_what_two_processes_do_and_the_first_one_keeps_the_books(
     before_base: Path, undisturbed: bytes
 ) -> None:
-    """Node 1 of a whole run waits for the embeddings, which node 0 makes first, and leaves after the base."""
+    """Node 1 waits for what node 0 divides, while that one makes the embeddings, and leaves with it."""
     run, port = before_base / "runs" / "tiny", _free_port()
     short = ("-r", "tiny.yaml", "--json", "--set", "evaluation.setting=inductive")
     helper = start(before_base, "run", *short, *_node(1, port))
     first = start(before_base, "run", *short, *_node(0, port))
     told = [json.loads(text) for text in _end(first, helper)]
     assert [stage["stage"] for stage in told[0]["stages"]] == ["split", "embeddings", "base", "evaluation"]
-    assert [(stage["stage"], stage["ran"]) for stage in told[1]["stages"]] == [("base", True)]
     assert (told[1]["tables"], told[1]["wrote"], told[1]["summary"]["node"]) == ([], [], 1)
-    assert "embeddings: node 1 waits for node 0" in (run / "log-node1.txt").read_text()
+    assert [task["stage"] for task in told[1]["summary"]["stages"]] == ["base", "evaluation"]
+    assert "base: node 1 takes part" in (run / "log-node1.txt").read_text()
     assert json.loads((run / "base" / "record.json").read_text())["nodes"] == 2
     assert (run / "base" / "workers.log").is_file()
     assert (run / "workers-node1.log").is_file()
     assert (run / "base" / "base.safetensors").read_bytes() == undisturbed
 
 
-def test_two_nodes_train_the_bases_of_all_seeds_and_the_first_one_does_the_rest(
-    before_base: Path, undisturbed: bytes
-) -> None:
-    run, port = before_base / "runs" / "tiny", _free_port()
-    short = ("-r", "tiny.yaml", "--json", "--seeds", "0,1", "--set", "evaluation.setting=inductive")
-    helper = start(before_base, "run", *short, *_node(1, port))
-    first = start(before_base, "run", *short, *_node(0, port))
+def test_two_nodes_write_the_files_that_one_process_writes(tiny_run: TinyRun, tmp_path: Path) -> None:
+    """All that is divided after the base: the pass over the training images, stage 3's scoring, and the evaluation."""
+    shutil.copytree(tiny_run.folder, tmp_path, dirs_exist_ok=True)
+    run, divided = tmp_path / "runs" / "tiny", ["queries", "union", "evaluation"]
+    for stage in ("cat", *divided):
+        shutil.rmtree(run / stage)
+    port, command = _free_port(), ("run", "-r", "tiny.yaml", "--json", "--seeds", "0")
+    helper, first = (start(tmp_path, *command, *_node(rank, port)) for rank in (1, 0))
     told = [json.loads(text) for text in _end(first, helper)]
-    ran = [
-        {one["seed"]: [stage["stage"] for stage in one["stages"] if stage["ran"]] for one in t["seeds"]} for t in told
-    ]
-    assert ran == [
-        {0: ["embeddings", "base", "evaluation"], 1: ["base", "evaluation"]},
-        {0: ["base"], 1: ["base"]},
-    ]
-    assert (run / "seeds" / "0" / "base" / "base.safetensors").read_bytes() == undisturbed
-    assert (run / "seeds" / "1" / "base" / "base.safetensors").read_bytes() != undisturbed
-    assert (run / "seeds" / "results.json").is_file()
+    ran = [stage["stage"] for stage in told[0]["seeds"][0]["stages"] if stage["ran"]]
+    assert ran == ["queries", "cat", "union", "evaluation"]
+    assert [task["stage"] for task in told[1]["summary"]["stages"]] == divided
+    seed = run / "seeds" / "0"
+    assert {task["folder"] for task in told[1]["summary"]["stages"]} == {str(seed.relative_to(tmp_path))}
+    assert hashes(seed) == hashes(tiny_run.run)
+    assert not list(seed.rglob("scoring-*")) + list(seed.rglob("shard-*"))
 
 
 def test_nodes_that_were_started_differently_are_told(world: World) -> None:
@@ -93,21 +91,17 @@ def test_nodes_that_were_started_differently_are_told(world: World) -> None:
         process.communicate(timeout=_LIMIT)
     assert (first.returncode, other.returncode) == (2, 2)
     said = (world.folder / "stderr.txt").read_text()
-    assert "error: the nodes have different recipes or data" in said
+    assert "error: the nodes have different recipes" in said
+    assert "error: node 0: the nodes have different recipes" in said
     assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
     ("rank", "said"),
-    [(0, r"1 of 2 nodes connected to 127\.0\.0\.1:\d+ within 6 s"), (1, r"no node answered at .* within 6 s")],
+    [(0, r"1 of 2 nodes connected to 127\.0\.0\.1:\d+ within 2 s"), (1, r"no node answered at .* within 2 s")],
 )
 def test_a_rendezvous_that_nobody_answers_ends_in_time(world: World, rank: int, said: str) -> None:
-    world.refuses("train-base", *_node(rank, _free_port())[:-1], "6", saying=(said, "--timeout"))
-
-
-def test_a_run_whose_first_node_never_comes_ends_in_time(world: World) -> None:
-    shutil.rmtree(world.folder / "run" / "embeddings")
-    world.refuses("run", *_node(1, _free_port())[:-1], "3", saying=("node 0 has not finished the embeddings stage",))
+    world.refuses("train-base", *_node(rank, _free_port())[:-1], "2", saying=(said, "--timeout"))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +113,10 @@ def test_a_run_whose_first_node_never_comes_ends_in_time(world: World) -> None:
         (["--nodes", "2", "--node-rank", "1", "--rendezvous", "here"], "'here' is not HOST:PORT"),
         (["--node-rank", "1"], "nodes is 1"),
         (["--nodes", "0"], "nodes: should be greater than 0"),
-        ([*_node(0, 1), "--set", "base.batch_size=3"], "base.batch_size 3 is not divisible by 2: 2 processes"),
+        (
+            [*_node(0, _free_port()), "--set", "base.batch_size=3"],
+            "base.batch_size 3 is not divisible by 2: 2 processes",
+        ),
         (["--set", "base.accumulate=4"], "base.batch_size 2 is not divisible by 4: 1 process, base.accumulate 4"),
     ],
 )
