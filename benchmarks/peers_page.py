@@ -100,8 +100,8 @@ def page(text: str, found: Mapping[str, dict[str, dict[str, Any]]]) -> str:
     above = text[: text.index(MARK) + len(MARK)]
     parts = [
         "± is the sample standard deviation over the seeds, each of which has a base model of its own. Costs, "
-        "differences and the ends of their intervals are means over the seeds. An interval is of 95 % of paired draws of images. "
-        "The seeds ran one after the other, beside other work.\n"
+        "differences and the ends of their intervals are means over the seeds. An interval is of 95 % of paired draws "
+        "of images. The seeds ran one after the other, beside other work.\n"
     ]
     parts += [seeds_table(recipe, tables).to_markdown() for recipe, tables in sorted(found.items())]
     return above + "\n" + "\n".join(parts)
