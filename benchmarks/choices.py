@@ -13,24 +13,19 @@ import argparse
 import itertools
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from choices_page import RECIPES, VARIANTS, page
-from photographs import figures_of
-from shapes import Job, checked, run_all
+from kept_figures import options_of, run_by_seed
+from shapes import Job
 
-from scaseg_cli.cli.running import occupied
-from scaseg_cli.errors import ScasegError
-from scaseg_cli.files import read_json, write_json, write_text
 from scaseg_cli.recipe import load_recipe
-from scaseg_cli.results.console import say_plainly
 from scaseg_cli.run_dir import RunDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-DOCS = Path(__file__).parents[1] / "docs"
-FIGURES, PAGE = DOCS / "choices.json", DOCS / "choices-benchmark.md"
+PAGE = Path(__file__).parents[1] / "docs" / "choices-benchmark.md"
 
 
 def make_jobs(options: argparse.Namespace, seeds: Iterable[int]) -> dict[str, Job]:
@@ -53,57 +48,12 @@ def make_jobs(options: argparse.Namespace, seeds: Iterable[int]) -> dict[str, Jo
     return jobs
 
 
-def keep_finished(jobs: dict[str, Job], figures: Path) -> dict[str, Any]:
-    """Add the figures of all finished runs to the file, with what was chosen on folds, and return all that it has."""
-    found: dict[str, Any] = read_json(figures, "the figures") if figures.is_file() else {}
-    for name, job in jobs.items():
-        if not job.is_finished:
-            continue
-        found[name] = figures_of(job)
-        if "choose" in job.stages:
-            found[name]["chosen"] = read_json(job.run.fold_choice_file, "the choice on the folds")["chosen"]
-    if found:
-        write_json(figures, dict(sorted(found.items())))
-    return found
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Choices without an unseen label on the embedded world.")
-    parser.add_argument("--seeds", default="0,1,2", help="comma-separated seeds")
-    parser.add_argument("--folder", type=Path, default=Path("runs/choices"), help="parent of the run folders")
-    parser.add_argument("--jobs", type=int, default=1, help="number of parallel runs, each on one thread")
-    parser.add_argument("--only", action="append", default=[], choices=[*RECIPES], help="recipe to run; all by default")
-    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="as in scaseg")
-    parser.add_argument("--figures", type=Path, default=FIGURES, help="the file of figures, which is added to")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write; an existing one is replaced")
-    parser.add_argument("--page-only", action="store_true", help="make the page of the figures that there are")
-    return checked(parser, arguments)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run what remains, keep the figures, and write the page; return the exit code."""
-    options = _options(arguments)
-    seeds = dict.fromkeys(int(seed) for seed in options.seeds.split(","))
-    problem = None
-    try:
-        jobs = {} if options.page_only else make_jobs(options, seeds)
-        if jobs:
-            with occupied(RunDir(options.folder)):
-                for seed in seeds:  # a whole table with one seed comes before the next seed
-                    of_seed = {name: job for name, job in jobs.items() if job.seed == seed}
-                    try:
-                        run_all(list(of_seed.values()), options.jobs)
-                    except ScasegError as error:
-                        problem = error
-                    keep_finished(of_seed, options.figures)
-        write_text(options.page, page(keep_finished(jobs, options.figures)))
-    except ScasegError as error:
-        problem = error
-    if problem is not None:
-        say_plainly(f"error: {problem}")
-        return 2
-    say_plainly(f"wrote {options.page}")
-    return 0
+    parser = argparse.ArgumentParser(description="Choices without an unseen label on the embedded world.")
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="as in scaseg")
+    options = options_of(parser, arguments, Path("runs/choices"), RECIPES, PAGE)
+    return run_by_seed(options, lambda seeds: make_jobs(options, seeds), page)
 
 
 if __name__ == "__main__":
