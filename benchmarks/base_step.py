@@ -133,7 +133,7 @@ def measure(options: argparse.Namespace) -> Outcome:
     """Build the networks and time their training steps in turns."""
     prepare(options.device)
     recipe, num_seen = recipe_of(options.size), NUM_SEEN[options.size]
-    num_images = ON_CPU[options.size] if options.device == "cpu" else PER_GPU
+    num_images = PER_GPU if options.device == "cuda" or options.rehearse else ON_CPU[options.size]
     rounds = options.rounds or (20 if options.device == "cuda" or options.size == "small" else 2)
     batch = make_batch(recipe.base, num_images, num_seen)
     torch.manual_seed(0)

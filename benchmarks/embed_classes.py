@@ -30,8 +30,8 @@ def measure(options: argparse.Namespace, model: str = "ViT-B-16", templates: str
     """Time the encoding of the prompts in batches and one by one, in turns."""
     prepare(options.device)
     clip = load_clip(Clip(model=model, checkpoint=None)).to(options.device)
-    names = [category.name for category in coco_stuff()][: NUM_CLASSES[options.size]]
-    texts = read_templates(templates)
+    names = [category.name for category in coco_stuff()][: 1 if options.rehearse else NUM_CLASSES[options.size]]
+    texts = read_templates(templates)[: 8 if options.rehearse else None]
     prompts = [fill(template, name) for (name,) in prompt_names(names) for template in texts]
     looped = prompts[:: max(1, len(prompts) // NUM_LOOPED[options.size])]
 

@@ -8,8 +8,8 @@ The results are kept as data in docs/performance.json. A later run replaces only
 GPU are added to those of a CPU. The machine must be otherwise idle for the figures to be meaningful.
 
 On a GPU all benchmarks together take at most six minutes: what does not finish in time is left out. ``--rehearse`` runs
-the same benchmarks at their small size on a CPU, in all forms, and writes no figures: it says whether the run would
-pass on a GPU.
+the same benchmarks at their small size on a CPU, in all forms, in a few minutes, and keeps no figures: it says whether
+the run would pass on a GPU.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,19 +105,27 @@ def replaced_in(outcomes: Iterable[Outcome], new: Outcome) -> list[Outcome]:
     return sorted(kept.values(), key=lambda o: (NAMES.index(o.benchmark), o.device, o.size == "published"))
 
 
+def kept(place: Path, new: Outcome) -> None:
+    """Add an outcome to the figures beside the page ``place``, and make the page of them."""
+    data = place.with_suffix(".json")
+    outcomes = replaced_in(read_outcomes(data), new)
+    write_json(data, {"outcomes": [outcome.as_json_value() for outcome in outcomes]})
+    write_text(place, page(outcomes))
+
+
 def rehearse(names: Sequence[str]) -> int:
     """Run benchmarks once on the CPU at their small size, in all forms; return the exit code."""
     try:
-        outcomes = []
-        for name in names:
-            say_plainly(f"rehearsing {command_of(name, 'cpu', 'small')} --rehearse")
-            outcomes.append(run_one(name, "cpu", "small", "--rehearse", "--rounds", "1"))
+        with tempfile.TemporaryDirectory(prefix="scaseg-rehearsal-") as folder:
+            for name in names:
+                say_plainly(f"rehearsing {command_of(name, 'cpu', 'small')} --rehearse")
+                started = time.monotonic()
+                outcome = run_one(name, "cpu", "small", "--rehearse", "--rounds", "1")
+                kept(Path(folder) / PAGE.name, outcome)
+                say_plainly(f"{name}: {len(outcome.figures)} figures in {time.monotonic() - started:.0f} s")
     except ScasegError as error:
         say_plainly(f"error: {error}")
         return 2
-    for outcome in outcomes:
-        say_plainly(f"{outcome.benchmark}: {len(outcome.figures)} figures")
-    page(outcomes)
     return 0
 
 
@@ -131,18 +140,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [(name, size) for name, size in PLAN[options.device] if not options.only or name in options.only]
     if options.rehearse:
         return rehearse([name for name, _ in chosen])
-    data = options.page.with_suffix(".json")
-    try:
-        outcomes = read_outcomes(data)
-        end = time.monotonic() + ON_GPU_SECONDS if options.device == "cuda" else None
-        for name, size in chosen:
-            say_plainly(command_of(name, options.device, size))
+    end = time.monotonic() + ON_GPU_SECONDS if options.device == "cuda" else None
+    failed = False
+    for name, size in chosen:
+        say_plainly(command_of(name, options.device, size))
+        try:
             left = max(1.0, end - time.monotonic()) if end is not None else None
-            outcomes = replaced_in(outcomes, run_one(name, options.device, size, seconds=left))
-            write_json(data, {"outcomes": [outcome.as_json_value() for outcome in outcomes]})
-            write_text(options.page, page(outcomes))
-    except ScasegError as error:
-        say_plainly(f"error: {error}")
+            kept(options.page, run_one(name, options.device, size, seconds=left))
+        except ScasegError as error:  # the others may still be measured
+            say_plainly(f"error: {error}")
+            failed = True
+    if failed:
         return 2
     say_plainly(f"wrote {options.page}")
     return 0

@@ -30,6 +30,7 @@ _COLUMNS = [
     Column("cosine_seen", "Cosine of two seen", "number"),
     Column("cosine_unseen", "Cosine of unseen and seen", "number"),
 ]
+_ROWS = 512  # classes that are compared with all others at a time
 _NEAREST = [
     Column("unseen", "Unseen class"),
     Column("nearest", "Nearest seen class"),
@@ -67,7 +68,7 @@ def embed_classes(recipe: Recipe, run: RunDir) -> StageReport:
 def _tables(embeddings: ClassEmbeddings, num_seen: int) -> list[Table]:
     vectors_NC = embeddings.vectors_NC.double()
     seen_SC, unseen_UC = vectors_NC[:num_seen], vectors_NC[num_seen:]
-    between_US = unseen_UC @ seen_SC.T
+    num_pairs = len(unseen_UC) * len(seen_SC)
     row = {
         "model": embeddings.source.model,
         "checkpoint": embeddings.source.checkpoint,
@@ -76,12 +77,13 @@ def _tables(embeddings: ClassEmbeddings, num_seen: int) -> list[Table]:
         "num_unseen": len(unseen_UC),
         "dim": vectors_NC.shape[1],
         "cosine_seen": _mean_of_pairs(seen_SC),
-        "cosine_unseen": between_US.mean().item(),
+        "cosine_unseen": _sum_of_cosines(unseen_UC, seen_SC) / num_pairs if num_pairs else float("nan"),
     }
-    cosines, nearest = between_US.max(dim=1)
+    closest = [(part_UC @ seen_SC.T).max(dim=1) for part_UC in unseen_UC.split(_ROWS)]
+    pairs = [pair for part in closest for pair in zip(part.values.tolist(), part.indices.tolist(), strict=True)]
     rows = [
-        {"unseen": embeddings.names[num_seen + i], "nearest": embeddings.names[int(k)], "cosine": cosine.item()}
-        for i, (k, cosine) in enumerate(zip(nearest, cosines, strict=True))
+        {"unseen": embeddings.names[num_seen + i], "nearest": embeddings.names[k], "cosine": cosine}
+        for i, (cosine, k) in enumerate(pairs)
     ]
     return [Table("Class embeddings", _COLUMNS, [row]), Table("Nearest seen class by text", _NEAREST, rows)]
 
@@ -100,4 +102,9 @@ def _notes(found: SynonymVectors, synonyms: str) -> list[str]:
 def _mean_of_pairs(units_SC: Tensor) -> float:
     """Mean cosine over pairs of different rows; NaN for a single row."""
     num = len(units_SC)
-    return ((units_SC @ units_SC.T).sum().item() - num) / (num * (num - 1)) if num > 1 else float("nan")
+    return (_sum_of_cosines(units_SC, units_SC) - num) / (num * (num - 1)) if num > 1 else float("nan")
+
+
+def _sum_of_cosines(one_NC: Tensor, other_SC: Tensor) -> float:
+    """Sum over all pairs of rows; some rows at a time, so that memory does not grow with the square of the classes."""
+    return sum(float((part_NC @ other_SC.T).sum()) for part_NC in one_NC.split(_ROWS))

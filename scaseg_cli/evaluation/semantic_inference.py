@@ -15,7 +15,7 @@ import numpy as np
 from scaseg_cli.evaluation.semantic.pixel_classes import pixel_classes
 from scaseg_cli.evaluation.semantic.tiles import TiledImage, are_faster
 from scaseg_cli.measures.fusion import Prediction
-from scaseg_cli.measures.mean_iou import Confusion, SemanticLabel, semantic_label
+from scaseg_cli.measures.mean_iou import SemanticLabel, semantic_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scaseg_cli.base.segmentor import MasksOf
+    from scaseg_cli.measures.mean_iou import Confusion, PixelCounts
     from scaseg_cli.measures.semantic import SemanticMeasure
     from scaseg_cli.recipe.schema import Evaluation
     from scaseg_cli.split.classes import SegmentArrays
@@ -68,7 +69,10 @@ class SemanticImage:
     masks_QX: Tensor
 
     def add(
-        self, counts: Sequence[Confusion], probabilities: Sequence[Tensor], rules: Sequence[tuple[float, ...]]
+        self,
+        counts: Sequence[Confusion | PixelCounts],
+        probabilities: Sequence[Tensor],
+        rules: Sequence[tuple[float, ...]],
     ) -> None:
         """Count the image for each candidate, given its class probabilities [Q, N + 1].
 

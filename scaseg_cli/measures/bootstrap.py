@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 GROUPS = ("seen", "unseen", "harmonic")
 DRAWS = 1000
 _OUTSIDE = 2.5  # percent below the interval, and above
+_DRAWS_AT_ONCE = 50
+_BLOCK = 1 << 20  # counts of some images at a time, so that memory does not grow with the number of images
 
 
 class Interval(NamedTuple):
@@ -47,10 +49,18 @@ class ImageCounts:
         self.num_images = num_images
         self.pairs_E = pairs_E[np.argsort(pairs_E[:, 0], kind="stable")]
 
-    def dense(self, num_classes: int) -> NDArray[np.int64]:
-        """All counts, [I, M, N]."""
-        counts_IMN = np.zeros((self.num_images, self.pairs_E.shape[1] - 2, num_classes), np.int64)
-        counts_IMN[self.pairs_E[:, 0], :, self.pairs_E[:, 1]] = self.pairs_E[:, 2:]
+    @property
+    def num_counts(self) -> int:
+        """M."""
+        return int(self.pairs_E.shape[1]) - 2
+
+    def dense(self, num_classes: int, images: range | None = None) -> NDArray[np.int64]:
+        """The counts of some images, or of all, [I, M, N]."""
+        images = range(self.num_images) if images is None else images
+        first, last = np.searchsorted(self.pairs_E[:, 0], (images.start, images.stop))
+        pairs = self.pairs_E[first:last]
+        counts_IMN = np.zeros((len(images), self.num_counts, num_classes), np.int64)
+        counts_IMN[pairs[:, 0] - images.start, :, pairs[:, 1]] = pairs[:, 2:]
         return counts_IMN
 
 
@@ -80,15 +90,23 @@ class Bootstrap:
         if len(sizes) != 1:
             raise ValueError(f"counts of {sorted(sizes)} images cannot be compared")
         (num_images,) = sizes
-        weights_BI = np.random.default_rng(seed).multinomial(num_images, [1 / num_images] * num_images, size=draws)
-        drawn = weights_BI.astype(np.float64)  # for a fast product; the sums stay below 2^53, or round alike
-        self._values = {name: self._means(measure, drawn, found) for name, found in counts.items()}
+        drawn_BI = _drawn(num_images, draws, seed)
+        self._values = {name: self._means(measure, drawn_BI, found) for name, found in counts.items()}
 
     @staticmethod
-    def _means(measure: Measure[Any], drawn_BI: Floats, counts: ImageCounts) -> dict[str, Floats]:
+    def _means(measure: Measure[Any], drawn_BI: NDArray[np.unsignedinteger], counts: ImageCounts) -> dict[str, Floats]:
         is_seen = measure.is_seen
-        counts_IMN = counts.dense(len(is_seen)).astype(np.float64)
-        sums_BMN = (drawn_BI @ counts_IMN.reshape(len(counts_IMN), -1)).reshape(-1, *counts_IMN.shape[1:])
+        num_draws, num_images = drawn_BI.shape
+        width = counts.num_counts * len(is_seen)
+        sums = np.zeros((num_draws, width))
+        step = max(1, _BLOCK // max(width, num_draws))
+        for first in range(0, num_images, step):
+            images = range(first, min(first + step, num_images))
+            counts_IMN = counts.dense(len(is_seen), images)
+            # float64 for a fast product; the sums stay below 2^53, or round alike
+            weights_BI = drawn_BI[:, images.start : images.stop].astype(np.float64)
+            sums += weights_BI @ counts_IMN.reshape(len(images), width).astype(np.float64)
+        sums_BMN = sums.reshape(num_draws, counts.num_counts, len(is_seen))
         values_BN = measure.main_of(sums_BMN)
         seen, unseen = (_mean_of_present(values_BN[:, group]) for group in (is_seen, ~is_seen))
         total = seen + unseen
@@ -105,6 +123,16 @@ class Bootstrap:
             return Interval(float("nan"), float("nan"))
         low, high = np.percentile(values, (_OUTSIDE, 100 - _OUTSIDE))
         return Interval(float(low), float(high))
+
+
+def _drawn(num_images: int, draws: int, seed: int) -> NDArray[np.unsignedinteger]:
+    """How often each image is in each draw, [B, I]; drawn a few draws at a time, as a byte each where that suffices."""
+    random, found = np.random.default_rng(seed), []
+    for first in range(0, draws, _DRAWS_AT_ONCE):
+        size = min(_DRAWS_AT_ONCE, draws - first)
+        weights_bI = random.multinomial(num_images, [1 / num_images] * num_images, size=size)
+        found.append(weights_bI.astype(np.min_scalar_type(weights_bI.max())))
+    return np.concatenate(found)
 
 
 def _mean_of_present(values_BN: Floats) -> Floats:

@@ -111,13 +111,7 @@ class Confusion:
         Raises:
             ValueError: the number of pixels differs from the label's, or a class id is out of range.
         """
-        height, width = label.shape
-        if predicted_X.shape != (height * width,):
-            raise ValueError(f"{predicted_X.shape} predicted pixels for a label of {label.shape}")
-        predicted_L = predicted_X[label.pixels_L]
-        for classes_L in (label.class_ids_L, predicted_L):
-            if classes_L.size and not 0 <= classes_L.min() <= classes_L.max() < self.num_classes:
-                raise ValueError(f"class ids {classes_L.min()}..{classes_L.max()} for {self.num_classes} classes")
+        predicted_L = _predicted_at_labels(label, predicted_X, self.num_classes)
         index_L = label.class_ids_L * self.num_classes + predicted_L
         self.array += np.bincount(index_L, minlength=self.array.size).reshape(self.array.shape)
 
@@ -138,9 +132,65 @@ class Confusion:
             self.array.sum(1) + self.unpredicted,
             self.array.sum(0),
         )
-        return ClassIoU(
-            _ratio(right, labelled + predicted - right), _ratio(right, labelled), right, labelled, predicted
-        )
+        return _class_iou(right, labelled, predicted)
+
+
+class PixelCounts:
+    """Counts the pixels of each class that its IoU needs: three numbers a class, where a `Confusion` has N.
+
+    Attributes:
+        array: [3, N] integers, the complete counts: pixels that label and prediction assign to the class, pixels that
+            the label does, pixels that the prediction does. The arrays of several processes are summed.
+
+    >>> counts = PixelCounts(num_classes=2)
+    >>> label = semantic_label(np.array([[1, 1, 2, 0]]), [1, 2], [0, 1])
+    >>> counts.add(label, np.array([0, 1, 1, 0]))  # the last pixel has no label
+    >>> counts.array.tolist()
+    [[1, 1], [2, 1], [1, 2]]
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.array = np.zeros((3, num_classes), dtype=np.int64)
+
+    def add(self, label: SemanticLabel, predicted_X: Ints) -> None:
+        """Count one image; see `Confusion.add`."""
+        predicted_L = _predicted_at_labels(label, predicted_X, self.num_classes)
+        right_L = label.class_ids_L[label.class_ids_L == predicted_L]
+        for row_N, classes_L in zip(self.array, (right_L, label.class_ids_L, predicted_L), strict=True):
+            row_N += np.bincount(classes_L, minlength=self.num_classes)
+
+    def add_counts(self, labelled_G: Ints, predicted_K: Ints, pixels_GK: Ints) -> None:
+        """Add pixels that are counted already; see `Confusion.add_counts`."""
+        right, labelled, predicted = self.array
+        right[labelled_G] += (pixels_GK * (labelled_G[:, None] == predicted_K)).sum(1)
+        labelled[labelled_G] += pixels_GK.sum(1)
+        predicted[predicted_K] += pixels_GK.sum(0)
+
+    def per_class(self) -> ClassIoU:
+        """Compute IoU and accuracy of each class from all images so far."""
+        return _class_iou(*self.array.copy())
+
+
+def _predicted_at_labels(label: SemanticLabel, predicted_X: Ints, num_classes: int) -> Ints:
+    """The predicted class of each labelled pixel, [L].
+
+    Raises:
+        ValueError: the number of pixels differs from the label's, or a class id is out of range.
+    """
+    height, width = label.shape
+    if predicted_X.shape != (height * width,):
+        raise ValueError(f"{predicted_X.shape} predicted pixels for a label of {label.shape}")
+    predicted_L = predicted_X[label.pixels_L]
+    for classes_L in (label.class_ids_L, predicted_L):
+        if classes_L.size and not 0 <= classes_L.min() <= classes_L.max() < num_classes:
+            raise ValueError(f"class ids {classes_L.min()}..{classes_L.max()} for {num_classes} classes")
+    return predicted_L
+
+
+def _class_iou(right: NDArray[np.int64], labelled: NDArray[np.int64], predicted: NDArray[np.int64]) -> ClassIoU:
+    iou, acc = _ratio(right, labelled + predicted - right), _ratio(right, labelled)
+    return ClassIoU(iou, acc, right, labelled, predicted)
 
 
 def _ratio(part_N: NDArray[np.int64], whole_N: NDArray[np.int64]) -> Floats:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaseg_cli.measures.mean_iou import Confusion
+from scaseg_cli.measures.mean_iou import PixelCounts
 from scaseg_cli.measures.summary import (
     Quantity,
     Summary,
@@ -20,6 +20,8 @@ from scaseg_cli.results.table import Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from scaseg_cli.measures.mean_iou import Confusion
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class SemanticMeasure:
         "counts nowhere; one that no label has, not in Acc."
     )
 
-    def by_class(self, counts: Confusion) -> NDArray[np.int64]:
+    def by_class(self, counts: Confusion | PixelCounts) -> NDArray[np.int64]:
         """Pixels that label and prediction assign to the class, pixels that the label does, the prediction: [3, N]."""
         found = counts.per_class()
         return np.stack((found.right, found.labelled, found.predicted))
@@ -64,11 +66,11 @@ class SemanticMeasure:
         np.divide(right, either, out=iou, where=either > 0)
         return iou
 
-    def new_counts(self) -> Confusion:
+    def new_counts(self) -> PixelCounts:
         """Make empty counts."""
-        return Confusion(len(self.is_seen))
+        return PixelCounts(len(self.is_seen))
 
-    def summarise(self, counts: Confusion) -> Summary:
+    def summarise(self, counts: Confusion | PixelCounts) -> Summary:
         """Compute the means over the classes of each group; ``pixel_acc`` is the accuracy over the group's pixels."""
         found = counts.per_class()
         groups = seen_and_unseen(self.is_seen)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from scaseg_cli.measures.mean_iou import Confusion, SemanticLabel
+    from scaseg_cli.measures.mean_iou import Confusion, PixelCounts, SemanticLabel
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -134,7 +134,7 @@ class TiledImage:
             levels.append(levels[-1].coarser())
         self._levels = levels[::-1]
 
-    def add(self, counts: Sequence[Confusion], probabilities: Sequence[Tensor]) -> None:
+    def add(self, counts: Sequence[Confusion | PixelCounts], probabilities: Sequence[Tensor]) -> None:
         """Count the image for each candidate, given its class probabilities [Q, N + 1]."""
         classifiers = [by_class(probabilities_QN1) for probabilities_QN1 in probabilities]
         left: list[Left | None] = []
@@ -193,7 +193,7 @@ class TiledImage:
 
     def _count(
         self,
-        confusion: Confusion,
+        confusion: Confusion | PixelCounts,
         probabilities_KQ: Floats32,
         ids: NDArray[np.integer],
         left: Left,

@@ -119,7 +119,7 @@ def test_the_driver_keeps_earlier_figures(
 ) -> None:
     page, asked = tmp_path / "page.md", []
 
-    def run_one(name: str, device: str, size: str, seconds: float | None = None) -> Any:  # noqa: ARG001
+    def run_one(name: str, device: str, size: str, *_: str, seconds: float | None = None) -> Any:  # noqa: ARG001
         asked.append((name, device, size))
         if name == "deformable_attention":
             raise ScasegError("it failed")
@@ -132,11 +132,33 @@ def test_the_driver_keeps_earlier_figures(
     assert [(name, device) for name, device, _ in asked] == [
         ("split_dataset", "cpu"),
         ("deformable_attention", "cpu"),
+        ("embed_classes", "cpu"),  # in spite of the failure before it
     ]
     assert driver.main(["--device", "cuda", "--only", "embed_classes", "--page", str(page)]) == 0
     found = driver.read_outcomes(page.with_suffix(".json"))
-    assert [(one.benchmark, one.device) for one in found] == [("split_dataset", "cpu"), ("embed_classes", "cuda")]
+    assert [(one.benchmark, one.device) for one in found] == [
+        ("split_dataset", "cpu"),
+        ("embed_classes", "cpu"),
+        ("embed_classes", "cuda"),
+    ]
     assert page.read_text() == page_maker.page(found)
+
+
+def test_a_rehearsal_takes_the_benchmarks_of_a_gpu_and_keeps_no_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, asked = tmp_path / "page.md", []
+
+    def run_one(name: str, device: str, size: str, *more: str) -> Any:
+        asked.append((name, device, size, *more))
+        return outcome(name, device, size)
+
+    monkeypatch.setattr(driver, "run_one", run_one)
+    assert driver.main(["--device", "cuda", "--rehearse", "--page", str(page)]) == 0
+    assert [name for name, *_ in asked] == [name for name, _ in driver.PLAN["cuda"]]
+    assert {tuple(rest) for _, *rest in asked} == {("cpu", "small", "--rehearse", "--rounds", "1")}
+    assert "base_step: 1 figures in 0 s" in capsys.readouterr().err
+    assert not page.exists()
 
 
 def test_a_benchmark_that_fails_stops_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

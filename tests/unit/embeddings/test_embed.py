@@ -25,7 +25,9 @@ def test_the_stage_writes_what_it_reports(recipe, run, classes, clip):
     assert report.wrote == [run.embeddings_file]
 
 
-def test_the_table_says_how_the_classes_lie(recipe, run, classes, clip):
+@pytest.mark.parametrize("rows", [512, 3])
+def test_the_table_says_how_the_classes_lie(recipe, run, classes, clip, rows, monkeypatch):
+    monkeypatch.setattr("scaseg_cli.embeddings.embed._ROWS", rows)
     report = embed_classes(recipe, run)
     vectors = encode_classes(clip, classes.names, ("a photo of a {}.",), 256).means()
     num_seen = classes.num_seen

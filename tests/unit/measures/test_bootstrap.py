@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from scaseg_cli.measures import bootstrap
 from scaseg_cli.measures.bootstrap import Bootstrap, ImageCounts, pairs_of
 from scaseg_cli.measures.panoptic import PanopticMeasure
 from scaseg_cli.measures.semantic import SemanticMeasure
@@ -34,7 +36,7 @@ def made_up(measure: Any, seed: int) -> list[Any]:
             counts.array[:3, classes] = drawn.integers(0, 3, (3, 2))
             counts.array[3, classes] = counts.array[0, classes] * drawn.integers(2**39, 2**40, 2)
         else:
-            counts.array[np.ix_(classes, classes)] = drawn.integers(0, 50, (2, 2))
+            counts.add_counts(classes, classes, drawn.integers(0, 50, (2, 2)))
         found.append(counts)
     return found
 
@@ -86,11 +88,36 @@ def test_the_sums_of_all_images_give_the_measure_itself(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", MEASURES)
+def test_images_and_draws_in_blocks_give_the_same_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure: Any = MEASURES[name]
+    counts = {"ours": kept(measure, made_up(measure, 1))}
+    whole = Bootstrap(measure, counts, draws=DRAWS)
+    monkeypatch.setattr(bootstrap, "_BLOCK", 2 * DRAWS)  # two images
+    monkeypatch.setattr(bootstrap, "_DRAWS_AT_ONCE", 7)
+    parted = Bootstrap(measure, counts, draws=DRAWS)
+    for group in bootstrap.GROUPS:
+        assert parted.interval("ours", group) == whole.interval("ours", group)
+
+
+def test_memory_does_not_grow_with_images_and_classes_at_once() -> None:
+    num_classes, num_images = 400, 6000  # all counts at once: 58 MB as integers, and again as numbers
+    measure = SemanticMeasure(np.arange(num_classes) < 300)
+    images, classes = np.arange(num_images).repeat(4), np.arange(4 * num_images) % num_classes
+    counts = ImageCounts(num_images, np.column_stack((images, classes, *np.ones((3, 4 * num_images), np.int64))))
+    tracemalloc.start()
+    found = Bootstrap(measure, {"one": counts}, draws=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.interval("one", "seen") == (1.0, 1.0)
+    assert peak < 30e6
+
+
 def test_classes_that_no_image_has_give_no_interval() -> None:
     measure = SemanticMeasure(IS_SEEN)
     images = [measure.new_counts() for _ in range(2)]
     for counts in images:
-        counts.array[0, 0] = 5
+        counts.array[:, 0] = 5
     found = Bootstrap(measure, {"one": kept(measure, images)})
     assert found.interval("one", "seen") == (1.0, 1.0)
     assert np.isnan(found.interval("one", "unseen")).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaseg_cli.base import mmcv_ops
-from scaseg_cli.measures.mean_iou import Confusion, semantic_label
+from scaseg_cli.measures.mean_iou import Confusion, PixelCounts, semantic_label
 
 
 def strip(text: str) -> np.ndarray:
@@ -38,6 +38,22 @@ def test_pixels_without_a_label_count_nowhere_whatever_is_predicted():
 
 def test_rows_are_labels_and_columns_predictions():
     assert counted("1112", {1: 0, 2: 1}, "0122").array.tolist() == [[1, 1, 1], [0, 0, 1], [0, 0, 0]]
+
+
+def test_three_numbers_a_class_give_the_figures_of_a_confusion():
+    drawn = np.random.default_rng(0)
+    confusion, counts = Confusion(7), PixelCounts(7)
+    for _ in range(3):
+        label = semantic_label(drawn.integers(0, 6, (9, 8)), [1, 2, 3, 4, 5], [6, 0, 3, 0, 2])
+        predicted = drawn.integers(0, 6, 72)
+        labelled_G, predicted_K, pixels_GK = np.array([4, 0]), np.array([0, 5, 4]), drawn.integers(0, 9, (2, 3))
+        for one in (confusion, counts):
+            one.add(label, predicted)
+            one.add_counts(labelled_G, predicted_K, pixels_GK)
+    expected, found = confusion.per_class(), counts.per_class()
+    for name in ("iou", "acc", "right", "labelled", "predicted"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert counts.array[0].sum() < counts.array[1].sum() == counts.array[2].sum()
 
 
 def test_segments_of_one_class_are_one():
