@@ -1,7 +1,9 @@
 """The stage "choose": the means over the folds, and what is best by them.
 
 The values are those whose fine-tuning has the best snapshot without an increment, as the transductive setting is
-published. A harmonic mean that is not defined on a fold, which shows no class of one kind, is left out of its mean.
+published. Of a model's snapshots, the latest counts that the folds do not tell from the best: training to the end is
+what is published. A harmonic mean that is not defined on a fold, which shows no class of one kind, is left out of its
+mean.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import math
 import shutil
 from collections import defaultdict
 from dataclasses import dataclass
-from statistics import mean
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.choose.trials import try_all
@@ -103,7 +105,9 @@ def _mean(values: Iterable[float]) -> float:
 def best_of(means: Sequence[FoldMean], tried: Sequence[Values]) -> FoldChoice:
     """Choose the values, and for each model its snapshot and increment.
 
-    Ties go to the values that come first, then to fewer steps, then to the smaller increment.
+    Ties go to the values that come first, then to fewer steps, then to the smaller increment. The snapshot is then the
+    latest within one standard error of the best one, over the folds' paired differences: the rule of one standard
+    error (Breiman et al., Classification and Regression Trees, 1984). With one fold it is the best one.
 
     Args:
         means: of all candidates.
@@ -119,12 +123,12 @@ def best_of(means: Sequence[FoldMean], tried: Sequence[Values]) -> FoldChoice:
             "the images that are set aside do not show both seen and held-out classes on any fold",
             "Raise folds.images, or lower folds.classes.",
         )
-    method = _best(plain)
+    method = _latest_as_good(_best(plain), plain)
     own = [one for one in known if one.model != "method" or one.values == method.values]
 
     def of(model: str) -> Place | None:
         candidates = [one for one in own if one.model == model]
-        return _place(_best(candidates)) if candidates else None
+        return _place(_latest_as_good(_best(candidates), candidates)) if candidates else None
 
     base, with_increment, control = of("base"), of("method"), of("control")
     assert base is not None
@@ -140,6 +144,18 @@ def best_of(means: Sequence[FoldMean], tried: Sequence[Values]) -> FoldChoice:
 
 def _best(means: Sequence[FoldMean]) -> FoldMean:
     return min(means, key=lambda one: (-one.harmonic, one.values, one.step, abs(one.increment)))
+
+
+def _latest_as_good(best: FoldMean, means: Sequence[FoldMean]) -> FoldMean:
+    """The latest snapshot with the values and the increment of ``best`` that is within one standard error of it."""
+    later = [one for one in means if (one.values, one.increment) == (best.values, best.increment)]
+    return max((one for one in later if one is best or _is_as_good(one, best)), key=lambda one: one.step)
+
+
+def _is_as_good(one: FoldMean, best: FoldMean) -> bool:
+    pairs = zip(best.by_fold, one.by_fold, strict=True)
+    differences = [x - y for x, y in pairs if not math.isnan(x) and not math.isnan(y)]
+    return len(differences) > 1 and mean(differences) <= stdev(differences) / math.sqrt(len(differences))
 
 
 def _place(one: FoldMean) -> Place:

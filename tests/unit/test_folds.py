@@ -107,6 +107,26 @@ def test_the_best_mean_is_taken_and_increments_are_chosen_for_its_values() -> No
     assert chosen["control"] == {"step": 5, "increment": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("last", "step"),
+    [
+        ((0.49, 0.54), 20),  # below by 0.01 and -0.02: the folds disagree
+        ((0.47, 0.51), 10),  # by 0.03 and 0.01: a mean of 0.02 with a standard error of 0.01
+        ((None, 0.51), 10),  # by 0.01 on one fold, which has no standard error
+    ],
+)
+def test_the_latest_snapshot_counts_that_is_within_a_standard_error(last: tuple[float | None, ...], step: int) -> None:
+    folds = [
+        [
+            [figure("base", 0, 0.0, 0.1), figure("method", 10, 0.0, best), figure("method", 20, 0.0, own)],
+            [figure("method", 30, 0.0, 0.4)],  # of other values
+        ]
+        for best, own in zip((0.5, 0.52), last, strict=True)
+    ]
+    chosen = best_of(fold_means(folds), VALUES)
+    assert (chosen["method"]["step"], chosen["method_increment"]["step"]) == (step, step)
+
+
 def test_a_fold_without_a_figure_is_left_out_and_none_is_refused() -> None:
     both = [[[figure("base", 0, 0.0, 0.1), figure("method", 5, 0.0, None)], []],
             [[figure("base", 0, 0.0, 0.1), figure("method", 5, 0.0, 0.4)], []]]  # fmt: skip
