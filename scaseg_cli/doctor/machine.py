@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
+from scaseg_cli.doctor.gpu_memory import gpu_memory, what_fits
 
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
@@ -20,9 +21,6 @@ _HEADLESS = (  # as in the Makefile
     "pip uninstall --yes opencv-python\n"
     "pip install --force-reinstall --no-deps -c constraints.txt opencv-python-headless  # in the checkout of scaseg"
 )
-# MMDetection reports 13.9 GB for Mask2Former R-50 with two 1024 x 1024 images per GPU, MMSegmentation 3.4 GB with two
-# 512 x 512 images (both in float32, with the compiled operator): 6.6 GB per megapixel.
-GB_PER_MEGAPIXEL = 6.6
 
 
 def python_findings(_recipe: Recipe, _run: RunDir) -> list[Finding]:
@@ -106,24 +104,18 @@ def gpu_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
 def count_and_memory(recipe: Recipe, gpus: list[Gpu]) -> list[Finding]:
     """The rows of the GPUs found."""
     names = sorted({gpu.name for gpu in gpus})
+    needed = gpu_memory(recipe)
     found = f"{len(gpus)} x {' / '.join(names)}" if gpus else "none that PyTorch can use"
     if len(gpus) < recipe.gpus:
         fix = "Run `nvidia-smi` to see the driver's GPUs, or use the CPU with --gpus 0."
         fix = f"Use the available GPUs: --gpus {len(gpus)}" if gpus else fix
-        return [missing("GPUs", f"{found}; the recipe requires {recipe.gpus}", fix)]
-    needed = gpu_memory(recipe)
+        wanted = f"the recipe requires {recipe.gpus}, with about {needed / 1e9:.1f} GB each"
+        return [missing("GPUs", f"{found}; {wanted}", fix)]
     least = min(gpu.free for gpu in gpus[: recipe.gpus])
     memory = f"{least / 1e9:.1f} GB free on the fullest; training needs about {needed / 1e9:.1f} GB"
     if least >= needed:
         return [ready("GPUs", found), ready("GPU memory", memory)]
-    fix = "Halve the images at once with --set base.accumulate=2, or use --set base.amp=bf16 or more GPUs."
-    return [ready("GPUs", found), warning("GPU memory", memory, fix)]
-
-
-def gpu_memory(recipe: Recipe) -> int:
-    """Estimate the bytes that stage 1 needs on each GPU, from published figures for ResNet-50."""
-    images = -(-recipe.base.batch_size // (max(1, recipe.gpus) * recipe.nodes * recipe.base.accumulate))
-    return round(images * recipe.base.crop**2 * GB_PER_MEGAPIXEL * 1e3)
+    return [ready("GPUs", found), warning("GPU memory", memory, what_fits(recipe, least))]
 
 
 def batch_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:

@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from scaseg_cli.cli.app import app
 from scaseg_cli.doctor.data import data_findings
+from scaseg_cli.doctor.gpu_memory import MARGIN, gpu_memory
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
 
@@ -43,3 +44,15 @@ def test_it_fetches_what_the_doctor_asks_for(name: str, tmp_path: Path, monkeypa
     assert len(steps) >= 8
     typed = [_plain(line) for line in SHELL]
     assert [step for step in steps if _plain(step) not in typed] == []
+
+
+def test_the_table_of_memory_is_what_the_doctor_computes() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\d+) \|" + r" ([\d.]+) GB \|" * 4 + "$", PAGE, flags=re.MULTILINE)
+    assert len(rows) == 4
+    for images, crop, *told in rows:
+        expected = []
+        for amp in ("off", "bf16"):
+            changes = ("gpus=1", f"base.batch_size={images}", f"base.crop={crop}", f"base.amp={amp}")
+            needed = gpu_memory(load_recipe("coco-zps", changes)) / 1e9
+            expected += [f"{needed / MARGIN:.1f}", f"{needed:.1f}"]
+        assert told == expected

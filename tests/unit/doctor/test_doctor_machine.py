@@ -9,7 +9,8 @@ import pytest
 from scaseg_cli.base import attention_operators
 from scaseg_cli.doctor import machine
 from scaseg_cli.doctor.finding import Finding
-from scaseg_cli.doctor.machine import Gpu, count_and_memory, gpu_memory, torch_finding
+from scaseg_cli.doctor.gpu_memory import gpu_memory, what_fits
+from scaseg_cli.doctor.machine import Gpu, count_and_memory, torch_finding
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -99,8 +100,8 @@ def test_gpus_that_nobody_asks_for() -> None:
 @pytest.mark.parametrize(
     ("gpus", "states", "said"),
     [
-        ([], ["missing"], "none that PyTorch can use; the recipe requires 8"),
-        ([Gpu("H100", 80 * GB, 79 * GB)] * 2, ["missing"], "2 x H100; the recipe requires 8"),
+        ([], ["missing"], "none that PyTorch can use; the recipe requires 8, with about 13.9 GB each"),
+        ([Gpu("H100", 80 * GB, 79 * GB)] * 2, ["missing"], "2 x H100; the recipe requires 8, with about 13.9 GB each"),
         ([Gpu("H100", 80 * GB, 79 * GB)] * 8, ["ready", "ready"], "8 x H100"),
         ([Gpu("H100", 80 * GB, 79 * GB)] * 7 + [Gpu("H100", 80 * GB, 2 * GB)], ["ready", "warning"], "8 x H100"),
         ([Gpu("A", 80 * GB, 79 * GB), Gpu("B", 80 * GB, 79 * GB)] * 4, ["ready", "ready"], "8 x A / B"),
@@ -118,9 +119,38 @@ def test_the_memory_told_is_that_of_the_fullest_gpu_in_use() -> None:
     assert count_and_memory(ZPS, gpus)[1].found.startswith("30.0 GB free on the fullest; ")
 
 
-def test_the_estimate_is_what_was_published() -> None:
+def test_the_estimate_is_at_least_what_was_published_for_the_plain_networks() -> None:
     assert gpu_memory(ZPS) / GB == pytest.approx(13.9, rel=0.02)  # MMDetection's, two images of 1024 px
-    assert gpu_memory(load_recipe("coco-zss")) / GB == pytest.approx(3.4, rel=0.05)  # MMSegmentation's, 512 px
+    assert 3.4 < gpu_memory(load_recipe("coco-zss")) / GB < 6  # MMSegmentation's, 512 px, without CLIP
+
+
+@pytest.mark.parametrize(
+    ("free", "fix"),
+    [
+        (12, "--set base.amp=bf16 needs"),
+        (9, "--set base.accumulate=2 needs"),
+        (7, "--set base.amp=bf16 --set base.accumulate=2 needs"),
+        (4, "--set base.accumulate=2 --set base.crop=512 needs"),
+        (2, "Use GPUs with more memory"),
+    ],
+)
+def test_the_weakest_change_that_fits_is_named(free: float, fix: str) -> None:
+    _, finding = count_and_memory(ZPS, [Gpu("A", 16 * GB, round(free * GB))] * 8)
+    assert (finding.state, finding.what) == ("warning", "GPU memory")
+    assert (finding.mend or "").startswith(fix)
+
+
+@pytest.mark.parametrize("changes", [(), ("gpus=1",), ("gpus=3",), ("base.amp=fp16",), ("gpus=16", "nodes=2")])
+def test_what_is_named_fits_and_can_be_set(changes: tuple[str, ...]) -> None:
+    recipe = load_recipe("coco-zps", changes)
+    for free in (16, 11, 8, 5):
+        words = what_fits(recipe, free * GB).partition(" needs")[0].split(" ")[1::2]
+        if not words:
+            continue  # nothing fits
+        changed = load_recipe("coco-zps", (*changes, *words))
+        assert gpu_memory(changed) <= free * GB
+        if machine.batch_findings(recipe, RUN)[0].state == "ready":
+            assert _states(machine.batch_findings(changed, RUN)) == ["ready"]
 
 
 @pytest.mark.parametrize(
@@ -144,8 +174,10 @@ def test_the_batch(changes: tuple[str, ...], state: str, found: str) -> None:
 
 
 def test_memory_is_halved_by_parts_and_by_nodes() -> None:
-    assert gpu_memory(load_recipe("coco-zps", ("base.accumulate=2",))) == gpu_memory(ZPS) / 2
-    assert gpu_memory(load_recipe("coco-zps", ("nodes=2",))) == gpu_memory(ZPS) / 2
+    halved = gpu_memory(load_recipe("coco-zps", ("base.accumulate=2",)))
+    assert gpu_memory(load_recipe("coco-zps", ("nodes=2",))) == halved
+    none = gpu_memory(load_recipe("coco-zps", ("base.crop=1", "base.num_points=1")))  # weights alone
+    assert halved - none == pytest.approx((gpu_memory(ZPS) - none) / 2, rel=1e-3)
 
 
 def test_precision() -> None:
