@@ -105,6 +105,7 @@ def test_broken_predictions_are_named_by_image_all_at_once(score, files: Path) -
         (("--unseen", "coco-zzz"), "neither a known split"),
         (("--work-dir", "runs"), "are two things to score"),
         (("--launcher", "local"), "cannot be scored as a job"),
+        (("--nodes", "2"), "are scored on one machine"),
         (("--annotations", "none.json"), "none.json does not exist"),
     ],
 )
