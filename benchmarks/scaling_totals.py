@@ -63,7 +63,7 @@ _FORMULAS = {
     "train-base": "iterations x 16 images x time of one image's step",
     "query pass": "training images x time of one",
     "train-cat": "iterations x time of a step",
-    "union-finetune, steps": "2 x 80,000 iterations x time of a step",
+    "union-finetune, steps": "2 x 80,000 iterations x time of a step; the control's is shorter",
     "union-finetune, choice": "selection images x (network + scoring 104 classifiers)",
     "evaluate": "validation images x (network + scoring 8 classifiers)",
 }
