@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,8 @@ from scaseg_cli.recipe import load_recipe
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture
@@ -69,3 +73,8 @@ def test_the_variants_are_recipes(made: ModuleType) -> None:
         "union.unseen_weight",
         "cat.noise",
     ]
+
+
+def test_the_committed_page_is_that_of_the_committed_figures(made: ModuleType) -> None:
+    found = json.loads((DOCS / "choices.json").read_text(encoding="utf-8"))
+    assert made.page(found) == (DOCS / "choices-benchmark.md").read_text(encoding="utf-8")
