@@ -91,5 +91,5 @@ def test_shards_are_joined_in_order(tmp_path: Path) -> None:
     assert null[:, 2].tolist() == [0.5, 1.5, 2.5, 5.5, 6.5, 7.5]
     assert (tally.counts == 3).all()
     files[1].unlink()
-    with pytest.raises(ScasegError, match="no longer exists"):
+    with pytest.raises(ScasegError, match="was written but is not here"):
         collect._joined(files, "key")
