@@ -148,8 +148,8 @@ def _best(means: Sequence[FoldMean]) -> FoldMean:
 
 def _latest_as_good(best: FoldMean, means: Sequence[FoldMean]) -> FoldMean:
     """The latest snapshot with the values and the increment of ``best`` that is within one standard error of it."""
-    later = [one for one in means if (one.values, one.increment) == (best.values, best.increment)]
-    return max((one for one in later if one is best or _is_as_good(one, best)), key=lambda one: one.step)
+    alike = [one for one in means if (one.values, one.increment) == (best.values, best.increment)]
+    return max((one for one in alike if one is best or _is_as_good(one, best)), key=lambda one: one.step)
 
 
 def _is_as_good(one: FoldMean, best: FoldMean) -> bool:

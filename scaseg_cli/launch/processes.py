@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.files import own_file, write_text
 from scaseg_cli.launch.listener import Listener, WorkersFailed
-from scaseg_cli.launch.meeting import FirstNode, OtherNode, Task, first_node
+from scaseg_cli.launch.meeting import first_node
+from scaseg_cli.launch.messages import Task
 from scaseg_cli.launch.nodes import this_node
 from scaseg_cli.recipe import load_recipe, recipe_text
 from scaseg_cli.results.console import say
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scaseg_cli.errors import ScasegError
+    from scaseg_cli.launch.first_node import FirstNode
+    from scaseg_cli.launch.other_node import OtherNode
     from scaseg_cli.recipe.schema import Recipe
 
 _LAUNCHER = "scaseg_cli.launch.launcher"

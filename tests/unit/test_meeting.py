@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scaseg_cli.errors import ScasegError
+from scaseg_cli.launch.first_node import FirstNode
 from scaseg_cli.launch.listener import WorkersFailed
-from scaseg_cli.launch.meeting import FirstNode, OtherNode, Task
+from scaseg_cli.launch.messages import Task
 from scaseg_cli.launch.nodes import Node
+from scaseg_cli.launch.other_node import OtherNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
