@@ -1,5 +1,6 @@
 # make demo    install into .venv and run the whole method on the embedded world, on the CPU
 # make test    the test suite; `make fuzz` for 10,000 odd files; `make check` for style, types and the layers; `make docs` for the pages as a site
+# make wheel    build the wheel, install it without the tree, and run it
 # make release-check    whether HEAD can be released, and its wheel in build/release
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 BIN := .venv/bin
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 HEADLESS = $(BIN)/python -c 'import cv2' 2>/dev/null || { $(PIP) uninstall --yes opencv-python && \
   $(PIP) install --force-reinstall --no-deps -c constraints.txt opencv-python-headless; }
 
-.PHONY: demo test fuzz check docs release-check install install-dev clean
+.PHONY: demo test fuzz check docs wheel release-check install install-dev clean
 demo: install
 	$(BIN)/scaseg run
 
@@ -30,6 +31,9 @@ check: install-dev
 
 docs: install-dev
 	$(BIN)/mkdocs build
+
+wheel:
+	.ci/wheel $(PYTHON)
 
 release-check: check docs
 	$(BIN)/python .ci/release_check.py
