@@ -14,6 +14,13 @@ import yaml
 
 from scaseg_cli.errors import ScasegError
 
+try:  # libyaml, which PyYAML's wheels contain, takes a fifth of the time
+    from yaml import CSafeDumper as _SafeDumper
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:
+    from yaml import SafeDumper as _SafeDumper  # type: ignore[assignment]
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,50 +40,71 @@ _CORE = (
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # no file name can hold them
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads the core schema of YAML 1.2: no other tags, and no text that is not of the type of its tag."""
+class _Limits:
+    """Checks a text event by event, before any of it is composed: nesting, size, and keys that occur twice."""
 
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  # PyYAML's name; drops its 1.1 rules
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._depth = 0
+    def __init__(self) -> None:
         self._size = 0
         self._sizes: dict[str, int] = {}  # by anchor
+        # Of each collection that is open: its anchor and the size before it; the keys of a mapping so far, or None for
+        # a list; and whether the next node is a key.
+        self._open: list[tuple[str | None, int]] = []
+        self._keys: list[set[str] | None] = []
+        self._key_is_next: list[bool] = []
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose one node, which costs its length, or for an alias what the anchored node cost."""
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            if event.anchor in self.anchors and event.anchor not in self._sizes:
+    def check(self, event: Any) -> None:
+        """Check the next event of a text.
+
+        Raises:
+            yaml.MarkedYAMLError: a limit is exceeded, a key occurs twice, or an alias repeats what it is part of.
+        """
+        if isinstance(event, yaml.NodeEvent):
+            self._begin(event)
+        if isinstance(event, yaml.ScalarEvent):
+            self._count(event, 1 + len(event.value))
+            if event.anchor is not None:
+                self._sizes[event.anchor] = 1 + len(event.value)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open.append((event.anchor, self._size))
+            self._count(event, 1)
+            is_mapping = isinstance(event, yaml.MappingStartEvent)
+            self._keys.append(set() if is_mapping else None)
+            self._key_is_next.append(is_mapping)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._keys.pop()
+            self._key_is_next.pop()
+            anchor, before = self._open.pop()
+            if anchor is not None:
+                self._sizes[anchor] = self._size - before
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in self._open):
                 raise _refused(event, f"the alias *{event.anchor} is inside the value that it repeats")
-            self._count(event, self._sizes.get(str(event.anchor), 0))
-            return super().compose_node(parent, index)
-        before = self._size
-        self._count(event, 1 + len(getattr(event, "value", "")))
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise _refused(event, f"values are nested more than {MAX_DEPTH} deep")
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        if event.anchor is not None:
-            self._sizes[event.anchor] = self._size - before
-        return node
+            if event.anchor not in self._sizes:
+                raise _refused(event, f"the alias *{event.anchor} repeats what no anchor above names")
+            self._count(event, self._sizes[event.anchor])
+
+    def _begin(self, node: Any) -> None:
+        """Check the depth of a node, and whether it is a key that its mapping has already."""
+        if len(self._open) >= MAX_DEPTH:
+            raise _refused(node, f"values are nested more than {MAX_DEPTH} deep")
+        if not self._keys or (keys := self._keys[-1]) is None:
+            return
+        if self._key_is_next[-1] and isinstance(node, yaml.ScalarEvent):
+            if node.value in keys:
+                raise _refused(node, f"the key {node.value!r:.80} occurs twice")
+            keys.add(node.value)
+        self._key_is_next[-1] = not self._key_is_next[-1]
 
     def _count(self, event: Any, size: int) -> None:
         self._size += size
         if self._size > MAX_SIZE:
             raise _refused(event, f"values and the aliases that repeat them come to more than {MAX_SIZE} characters")
 
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise _refused(key, f"the key {key.value!r:.80} occurs twice")
-                seen.add(key.value)
-        return node
+
+class _Loader(_SafeLoader):
+    """Reads the core schema of YAML 1.2: no other tags, and no text that is not of the type of its tag."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  # PyYAML's name; drops its 1.1 rules
 
     def construct_core(self, node: yaml.ScalarNode) -> Any:
         """Construct a scalar whose tag, written or implied, is one of the core schema."""
@@ -104,7 +132,7 @@ def _refused(where: Any, problem: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(_SafeDumper):
     """Quotes text that YAML 1.1 or 1.2 would read as a number or boolean, so that both versions read the same."""
 
 
@@ -127,6 +155,9 @@ def read_yaml(text: str) -> Any:
             is exceeded.
     """
     try:
+        limits = _Limits()
+        for event in yaml.parse(text, Loader=_Loader):
+            limits.check(event)
         return yaml.load(text, Loader=_Loader)  # a SafeLoader, which creates only plain values
     except (ValueError, OverflowError) as error:  # PyYAML's own, for "\UFFFFFFFF"
         raise yaml.YAMLError(f"a value cannot be converted: {error}") from error

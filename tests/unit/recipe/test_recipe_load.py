@@ -96,7 +96,8 @@ def test_a_recipe_that_is_not_there(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("name: [", "line 1: expected the node content"),
+        ("name: [1, 2\nseed: 1\n", "line 2: did not find expected"),
+        ("name: *other\n", "line 1: the alias *other repeats what no anchor above names"),
         ("seed: 1\nbase:\n  tau: 1\nseed: 2\n", "line 4: the key 'seed' occurs twice"),
         ("base: {tau: 1, tau: 2}", "line 1: the key 'tau' occurs twice"),
         ("name: !!python/object/apply:os.system [ls]", "line 1: could not determine a constructor"),

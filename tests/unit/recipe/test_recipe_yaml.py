@@ -74,8 +74,8 @@ def test_tags_of_the_core_schema(text: str, value: Any) -> None:
         ("!!omap [a: 1]", "could not"), ("!own 3", "could not"), ("<<", "could not determine"),
         ("9" * 101, "has 101 characters, more than 100"), ("0x" + "f" * 99, "has 101 characters"),
         ("1." + "0" * 99, "has 101 characters"), ('"a\\0"', "has a character that no file name"),
-        ('"\\ud800"', "has a character that no file name"), ('"\\UFFFFFFFF"', "a value cannot be converted"),
-        ("{[a]: b}", "unhashable key"), ("*a", "undefined alias"),
+        ('"\\ud800"', "invalid Unicode character"), ('"\\UFFFFFFFF"', "invalid Unicode character"),
+        ("{[a]: b}", "unhashable key"), ("*a", "the alias *a repeats what no anchor"),
     ],
 )  # fmt: skip
 def test_values_that_do_not_convert(text: str, said: str | None) -> None:
