@@ -52,7 +52,7 @@ def strips(label: str, labelled: dict[int, Any], prediction: str, predicted: dic
 
 def rectangles(rng: np.random.Generator, side: int, num_ids: int) -> np.ndarray:
     """Rectangles of ids over each other, some of them void; ids are large, and some are in every map."""
-    ids = np.concatenate([[256, 65_536], rng.choice(np.arange(1, 1 << 24), num_ids, replace=False)])
+    ids = np.concatenate([[256, 65_536], 1 + rng.choice((1 << 24) - 1, num_ids, replace=False)])
     drawn = np.zeros((side, side + 1), dtype=np.int64)
     for value in [*ids, 0, *ids[::-1], 0]:
         top, left = rng.integers(0, side, 2)

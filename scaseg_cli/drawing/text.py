@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import lru_cache
 
 from PIL import ImageFont
@@ -35,6 +36,5 @@ def shortened(text: str, width: int, size: int) -> str:
     text = " ".join(text.split())
     if font(size).getlength(text) <= width:
         return text
-    while text and font(size).getlength(f"{text}...") > width:
-        text = text[:-1]
-    return f"{text}..."
+    fitting = bisect_right(range(1, len(text)), width, key=lambda end: font(size).getlength(f"{text[:end]}..."))
+    return f"{text[:fitting]}..."

@@ -226,7 +226,7 @@ def reference(images, num_classes):
 
 def random_map(rng, side, num_ids):
     """Rectangles of ids over each other, some of them void; ids are large and in no order."""
-    ids = rng.choice(np.arange(1, 1 << 24), num_ids, replace=False)
+    ids = 1 + rng.choice((1 << 24) - 1, num_ids, replace=False)
     drawn = np.zeros((side, side), dtype=np.int32)
     for value in [*ids, 0, *ids[::-1], 0]:
         top, left = rng.integers(0, side, 2)
