@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from functools import lru_cache
 
 from PIL import ImageFont
@@ -36,5 +36,6 @@ def shortened(text: str, width: int, size: int) -> str:
     text = " ".join(text.split())
     if font(size).getlength(text) <= width:
         return text
-    fitting = bisect_right(range(1, len(text)), width, key=lambda end: font(size).getlength(f"{text[:end]}..."))
+    ends = range(1, len(text))
+    fitting = bisect_left(ends, True, key=lambda end: font(size).getlength(f"{text[:end]}...") > width)
     return f"{text[:fitting]}..."
