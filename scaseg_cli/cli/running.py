@@ -158,8 +158,7 @@ def load_own(options: Options) -> tuple[Recipe, RunDir]:
     default, run = load(options) if options.work_dir is None else (None, RunDir(options.work_dir))
     if not run.recipe_file.is_file():
         return load(options)
-    # the nodes of the command that wrote it are not those of this one
-    own = recipe_of(run.path, ("nodes=1", *options.assignments))
+    own = recipe_of(run.path, options.assignments)
     _say_own(own, run, default)
     return own, run
 

@@ -181,5 +181,5 @@ def recipe_of(folder: Path, changes: Sequence[str] = ()) -> Recipe:
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the resolved recipe to ``path``."""
-    write_text(path, recipe_text(recipe))
+    """Write the resolved recipe to ``path``, with one node: whoever reads it need not be on several machines."""
+    write_text(path, recipe_text(recipe.model_copy(update={"nodes": 1})))

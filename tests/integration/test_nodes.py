@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tiny_runs import TinyRun, hashes, start
 
+from scaseg_cli.recipe import recipe_of
+
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
@@ -60,6 +62,7 @@ def test_two_nodes_train_what_two_processes_do_and_the_first_one_keeps_the_books
     assert [task["stage"] for task in told[1]["summary"]["stages"]] == ["base", "evaluation"]
     assert "base: node 1 takes part" in (run / "log-node1.txt").read_text()
     assert json.loads((run / "base" / "record.json").read_text())["nodes"] == 2
+    assert recipe_of(run).nodes == 1  # of a later command on one machine
     assert (run / "base" / "workers.log").is_file()
     assert (run / "workers-node1.log").is_file()
     assert (run / "base" / "base.safetensors").read_bytes() == undisturbed

@@ -43,6 +43,12 @@ def test_a_resolved_recipe_runs_again_as_it_is(name: str, here: Path) -> None:
     assert recipe_text(load_recipe("again.yaml")) == recipe_text(recipe)
 
 
+def test_a_resolved_recipe_runs_on_one_machine_though_several_made_it(here: Path) -> None:
+    save_recipe(load_recipe("shapes-zps", ("nodes=2", "processes=2")), here / "again.yaml")
+    again = load_recipe("again.yaml")
+    assert (again.nodes, again.processes) == (1, 2)
+
+
 def test_without_a_name_the_folders_own_recipe_goes_before_the_shipped_one(here: Path) -> None:
     assert load_recipe().name == "shapes-zps"
     write(here / "scaseg.yaml", "extends: shapes-zps\nname: mine\n")
