@@ -37,6 +37,8 @@ _HINTS = {
     errno.ENAMETOOLONG: "Use a shorter path: names have at most 255 bytes, and paths 4095.",
     errno.ELOOP: "Remove the links that lead to each other.",
     errno.ENOTDIR: "A part of the path is a file: correct the path.",
+    errno.EEXIST: "A part of the path is a file: correct the path.",
+    errno.EISDIR: "A folder has this name: name a file.",
     errno.EIO: "The disk or the network drive fails: check it, and run the command again.",
     errno.ESTALE: "The disk or the network drive fails: check it, and run the command again.",
 }

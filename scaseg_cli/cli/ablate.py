@@ -11,6 +11,7 @@ import typer
 
 from scaseg_cli.cli import completion
 from scaseg_cli.cli.options import LauncherOption, Options, parsed_seeds, with_options
+from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +104,8 @@ def ablate(
     from scaseg_cli.cli.running import load
     from scaseg_cli.run_dir import RunDir
 
+    if options.seed is not None and seeds is not None:
+        raise ScasegError("--seed and --seeds both set the seed", "Leave out --seed.")
     recipe, work = load(options)
     if _LIST in names:
         _print_list(recipe, options)

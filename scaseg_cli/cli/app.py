@@ -125,8 +125,19 @@ def _run(arguments: list[str]) -> int:
             raise KeyboardInterrupt from None
         if isinstance(leaving.__context__, BrokenPipeError):
             raise leaving.__context__ from None
+        _say_of_folder(leaving.__context__, arguments)
         return leaving.code if isinstance(leaving.code, int) else 0
     return 0
+
+
+def _say_of_folder(error: BaseException | None, arguments: list[str]) -> None:
+    """Say how a command that takes no argument takes a run folder, if one was its argument."""
+    extra = str(getattr(error, "message", "")).startswith("Got unexpected extra argument")
+    folder = next((word for word in arguments if os.path.isfile(os.path.join(word, "recipe.yaml"))), None)
+    if extra and folder is not None:
+        from scaseg_cli.results.console import say_plainly
+
+        say_plainly(f"Name the run folder with an option: --work-dir {folder}")
 
 
 def _drop_stdout() -> None:

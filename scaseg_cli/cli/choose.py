@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +12,6 @@ from scaseg_cli.cli.options import NodeOptions, Options, with_options
 if TYPE_CHECKING:
     from scaseg_cli.recipe.schema import Recipe
     from scaseg_cli.run_dir import RunDir
-
-_ON_FOLDS = ("evaluation.choose_on=seen_folds", "union.unseen_pull.beta=auto", "union.unseen_weight=auto")
-_NOISE = "cat.noise=auto"
 
 
 @with_options
@@ -66,12 +62,17 @@ def choose(
 def _loaded(options: Options) -> tuple[Recipe, RunDir]:
     """The recipe, which chooses on folds: as it is if it does, else with every key that can be chosen on them."""
     from scaseg_cli.cli.running import load_own
+    from scaseg_cli.recipe.load import check_recipe
 
     recipe, run = load_own(options)
     if recipe.needs_folds:
         return recipe, run
-    added = (*_ON_FOLDS, *([_NOISE] if recipe.cat.generator not in ("ridge", "none") else []))
-    return load_own(dataclasses.replace(options, changes=(*options.changes, *added)))
+    content = recipe.model_dump(mode="json")
+    content["evaluation"]["choose_on"] = "seen_folds"
+    content["union"]["unseen_weight"] = content["union"]["unseen_pull"]["beta"] = "auto"
+    if recipe.cat.generator not in ("ridge", "none"):
+        content["cat"]["noise"] = "auto"
+    return check_recipe(content, f"the choice of {recipe.name}"), run
 
 
 def _show_plan(options: Options) -> None:

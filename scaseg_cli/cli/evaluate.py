@@ -132,8 +132,9 @@ def evaluate(
     projectors. Several GPUs, processes or nodes divide its images. With --set evaluation.setting=inductive, it needs
     only stage 1.
 
-    Reads the stages' results and the validation images. Writes evaluation/results and evaluation/per-class, each as
-    .json, .csv and .md, and evaluation/examples.png, a picture of a few images, into the run folder.
+    Reads the stages' results and the validation images. Writes into evaluation/ of the run folder: the tables results,
+    per-class, intervals and neighbours, each as .json, .csv, .md and .tex, image-counts.npz, and examples.png, a
+    picture of a few images.
 
     With --predictions it scores the predictions of any method and writes nothing: panoptic ones in COCO's format, or
     label maps with one category id per pixel. The labels are files, or the validation images of --recipe or --work-dir.

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from scaseg_cli.errors import ScasegError
+
 shapes = typer.Typer(no_args_is_help=True, help="Draw the embedded world, and train its small checkpoints.")
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Random seed.")]
 
@@ -70,6 +72,7 @@ def train_clip(
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.results.console import say_plainly
 
+    _check_file(file)
     with stdout_as_stderr():
         from scaseg_cli.shapes.train_clip import train_shapes_clip
 
@@ -96,8 +99,15 @@ def train_backbone(
     from scaseg_cli.cli.output import stdout_as_stderr
     from scaseg_cli.results.console import say_plainly
 
+    _check_file(file)
     with stdout_as_stderr():
         from scaseg_cli.base.pretrain_backbone import train_shapes_backbone
 
         accuracy = train_shapes_backbone(file, seed, iterations)
     say_plainly(f"wrote {file}; accuracy on new pictures of seen classes: {100 * accuracy:.1f} %")
+
+
+def _check_file(file: Path) -> None:
+    """Refuse a folder before the training, not after it."""
+    if file.is_dir():
+        raise ScasegError(f"{file} is a folder", f"Name a file, such as {file / 'mine.safetensors'}.")

@@ -26,7 +26,8 @@ def split_dataset(
 
     In zero-shot panoptic segmentation, training images with a segment of an unseen class are dropped. In zero-shot
     semantic segmentation they are kept, and their unseen pixels are ignored; all label maps are read. The embedded
-    world is drawn first if the recipe uses it.
+    world is drawn first if the recipe uses it. The headers of all images and labels are checked. Labels and images that
+    take no part are counted, and listed with --json.
 
     Reads the recipe's annotation files or label maps. Writes split/classes.json and split/images.json into the run
     folder, an index of label maps beside them, and data/ if the world is drawn.
@@ -34,9 +35,6 @@ def split_dataset(
     Example: `scaseg split-dataset --recipe shapes-zps`
 
     Example: `scaseg split-dataset --set split.unseen=names.txt`
-
-    The headers of all images and labels are checked. Labels and images that take no part are counted, and listed with
-    --json.
 
     Example: `scaseg split-dataset --recipe coco-zps --check-png all`
     """

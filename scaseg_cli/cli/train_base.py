@@ -12,8 +12,8 @@ def train_base(options: NodeOptions) -> None:
     This is the longest stage. If interrupted, it resumes from its last checkpoint and ends with the same weights. With
     several GPUs, processes or nodes, each takes a part of every batch.
 
-    Reads the split, the embeddings and the training images. Writes base/base.safetensors, base/losses.csv and
-    base/tensorboard into the run folder.
+    Reads the split, the embeddings and the training images, and selection images to measure itself. Writes into base/
+    of the run folder: base.safetensors, best.safetensors, losses.csv, validation.csv and tensorboard/.
 
     Example: `scaseg train-base --set base.iterations=2000`
 

@@ -10,11 +10,10 @@ def union_finetune(options: NodeOptions) -> None:
     """Stage 3: fine-tune the class projector on real seen and generated unseen query embeddings together.
 
     Snapshots are compared on the selection images, which several GPUs, processes or nodes divide; the best and the last
-    are kept. A control is fine-tuned in the same
-    way without generated embeddings, which shows what the generator adds.
+    are kept. A control is fine-tuned in the same way without generated embeddings, which shows what the generator adds.
 
-    Reads the base model, the query embeddings, the generator and the selection images. Writes union/best.safetensors,
-    union/last.safetensors, union/control.safetensors and union/choices.json into the run folder.
+    Reads the base model, the query embeddings, the generator and the selection images. Writes best.safetensors,
+    best_increment.safetensors, last.safetensors, control.safetensors and choices.json into union/ of the run folder.
 
     Example: `scaseg union-finetune --set union.pseudo_unseen=100`
     """

@@ -83,6 +83,8 @@ def open_run(label: str, folder: Path, recipe: Recipe) -> FinishedRun:
     again = f"scaseg evaluate -r {shlex.quote(str(run.recipe_file))} -w {shlex.quote(str(folder))}"
     record = run.record("evaluation")
     if record is None:
+        if not run.recipe_file.is_file():
+            again = f"scaseg run -w {shlex.quote(str(folder))}"
         raise ScasegError(f"{folder} has no finished evaluation", f"Run `{again}` first.")
     for path in (run.results_file, run.per_class_file):
         output = record["outputs"].get(str(path.relative_to(folder)))

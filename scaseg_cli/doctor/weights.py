@@ -106,7 +106,8 @@ def prompt_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
     if recipe.embeddings.vectors is not None:
         return []
     name = recipe.embeddings.templates
-    return [ready("prompts", f"{name}: {len(read_templates(name))} templates")]
+    number = len(read_templates(name))
+    return [ready("prompts", f"{name}: {number} template{'s' if number != 1 else ''}")]
 
 
 def backbone_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:

@@ -158,7 +158,7 @@ def interval_table(
         *(
             Column(f"{group}{end}", f"{letter}{measure.quantities[0].title}{shown}", "percent", is_detail=letter != "h")
             for group, letter in LETTERS.items()
-            for end, shown in (("", " %"), ("_low", " from"), ("_high", " to"))
+            for end, shown in (("", ""), ("_low", " from"), ("_high", " to"))
         ),
     ]
     reference = "base-best-increment"

@@ -75,7 +75,7 @@ def _resolve(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if len(seen) == _LONGEST_CHAIN:
         raise ScasegError(
             f"recipe {seen[0]} extends recipes that extend others, more than {_LONGEST_CHAIN} in a row",
-            "Extend fewer; `scaseg recipe show -r FILE` shows the result of an `extends:`.",
+            "Extend fewer; `scaseg recipe show FILE` shows the result of an `extends:`.",
         )
     if path in seen:
         chain = " -> ".join(p.name for p in (*seen, path))

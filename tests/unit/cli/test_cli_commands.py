@@ -106,6 +106,27 @@ def test_an_unknown_command_is_told_with_the_nearest(scaseg: Call) -> None:
     assert "train-base" in err
 
 
+@pytest.mark.parametrize("command", ["run", "status", "evaluate", "visualize"])
+def test_a_run_folder_as_argument_is_told_its_option(scaseg: Call, command: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "recipe.yaml").write_text("extends: shapes-zps\n")
+    code, out, err = scaseg(command, "mine")
+    assert (code, out) == (2, "")
+    assert err.endswith("Name the run folder with an option: --work-dir mine\n")
+    assert "--work-dir" not in scaseg(command, "other").err
+
+
+def test_ablate_takes_one_option_for_seeds(scaseg: Call) -> None:
+    assert (
+        "error: --seed and --seeds both set the seed"
+        in scaseg("ablate", "increment", "--seed", "1", "--seeds", "0,1").err
+    )
+
+
+def test_a_report_on_no_run_names_a_command_that_makes_one(scaseg: Call) -> None:
+    assert "Run `scaseg run -w runs/none` first." in scaseg("report", "-w", "runs/none").err
+
+
 def test_an_option_of_its_own_name_wins_over_set(scaseg: Call) -> None:
     code, _, err = scaseg("run", "--set", "seed=4", "--seed", "-1")
     assert code == 2

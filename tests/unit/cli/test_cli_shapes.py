@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Call = Callable[..., Any]
 
 
@@ -40,3 +42,13 @@ def test_a_training_wants_one_step_at_least(scaseg: Call) -> None:
     code, _, err = scaseg("shapes", "train-clip", "--iterations", "0")
     assert code == 2
     assert "--iterations" in err
+
+
+@pytest.mark.parametrize("command", ["train-clip", "train-backbone"])
+def test_a_folder_in_place_of_the_file_is_refused_before_the_training(
+    scaseg: Call, command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    code, out, err = scaseg("shapes", command, "mine")
+    assert (code, out) == (2, "")
+    assert err == "error: mine is a folder\nName a file, such as mine/mine.safetensors.\n"
