@@ -97,7 +97,7 @@ def read_panoptic_files(path: Path, images_dir: Path, labels_dir: Path) -> Label
     Raises:
         ScasegError: as `read_panoptic_set` does.
     """
-    with _without_garbage_collection():
+    with without_garbage_collection():
         found = _read_quickly(path)
         if found is None:
             return read_closely(path, images_dir, labels_dir)
@@ -106,7 +106,7 @@ def read_panoptic_files(path: Path, images_dir: Path, labels_dir: Path) -> Label
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Switch the collector off while millions of permanent objects are made, and exempt them from later scans."""
     was_on = gc.isenabled()
     gc.disable()

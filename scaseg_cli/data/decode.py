@@ -20,6 +20,7 @@ from scaseg_cli.files import LFS_HINT, LFS_POINTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from os import PathLike
     from pathlib import Path
 
 FREE_PIXELS = 2 * 89_478_485  # Pillow's limit for an error; below it, memory is not at risk
@@ -27,7 +28,7 @@ _PIXELS_PER_BYTE = 1_100  # deflate, the densest of the common ways, packs at mo
 _opening = Lock()  # Pillow's limit is a global
 
 
-def check_announced(path: Path, size: tuple[int, int], num_bytes: int) -> None:
+def check_announced(path: str | PathLike[str], size: tuple[int, int], num_bytes: int) -> None:
     """Check that a file of ``num_bytes`` can hold an image of ``size`` W, H, before memory for it is taken.
 
     Raises:

@@ -24,7 +24,7 @@ from scaseg_cli.errors import ScasegError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from os import PathLike
     from types import ModuleType
 
     from numpy.typing import NDArray
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 OPAQUE = 0xFF000000  # the code of void, and the difference between a code and its segment id
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = 13  # bytes of the chunk IHDR
+_CHUNK_START, _CHECKSUM = struct.Struct(">I4s").unpack_from, struct.Struct(">I").unpack_from
 _PIXELS = {0: "grey", 2: "RGB", 3: "a palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _GREY, _RGB, _RGBA = 0, 2, 6
 # Depths of each colour type that can hold segment ids. A grey pixel is its id; a colour is R + 256 G + 65536 B.
@@ -66,7 +67,7 @@ class CodeReader:
     def __init__(self) -> None:
         self._codes_HW = np.empty((0, 0), np.uint32)
 
-    def read(self, path: Path, width: int, height: int) -> NDArray[np.uint32]:
+    def read(self, path: str | PathLike[str], width: int, height: int) -> NDArray[np.uint32]:
         """Read the code of every pixel, uint32 [H, W]: segment id + `OPAQUE`. Transparency is ignored.
 
         The returned array is valid until the next call.
@@ -105,7 +106,7 @@ class CodeReader:
         return codes_HW
 
 
-def _decoded(path: Path, content: bytes, header: Header) -> NDArray[np.uint8 | np.uint16]:
+def _decoded(path: str | PathLike[str], content: bytes, header: Header) -> NDArray[np.uint8 | np.uint16]:
     """Decode grey [H, W] or colours [H, W, BGR] with OpenCV."""
     flags = cv2.IMREAD_UNCHANGED if header.colour == _GREY else cv2.IMREAD_COLOR
     try:
@@ -117,7 +118,7 @@ def _decoded(path: Path, content: bytes, header: Header) -> NDArray[np.uint8 | n
     return found  # type: ignore[return-value]  # the depth says which type
 
 
-def decoded_quickly(path: Path, content: bytes, header: Header) -> NDArray[np.uint8 | np.uint16] | None:
+def decoded_quickly(path: str | PathLike[str], content: bytes, header: Header) -> NDArray[np.uint8 | np.uint16] | None:
     """Decode plain colours or grey with kornia-rs, [H, W] or [H, W, C]; None if it does not read such files.
 
     Args:
@@ -139,14 +140,15 @@ def decoded_quickly(path: Path, content: bytes, header: Header) -> NDArray[np.ui
     return pixels[..., 0] if header.colour == _GREY else pixels
 
 
-def read_content(path: Path) -> bytes:
+def read_content(path: str | PathLike[str]) -> bytes:
     """Read the bytes of a file.
 
     Raises:
         ScasegError: the file is missing or cannot be read.
     """
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # a buffer would cost as much as reading
+            return file.readall()
     except FileNotFoundError as error:
         raise ScasegError(f"{path} does not exist") from error
     except OSError as error:
@@ -197,7 +199,7 @@ def _is_on_descriptor_2(stream: TextIO) -> bool:
         return False
 
 
-def check_chunks(path: Path, content: bytes, size: tuple[int, int] | None) -> Header:
+def check_chunks(path: str | PathLike[str], content: bytes, size: tuple[int, int] | None) -> Header:
     """Check that every chunk of a PNG is intact, and its size; return what its header says.
 
     Raises:
@@ -208,16 +210,15 @@ def check_chunks(path: Path, content: bytes, size: tuple[int, int] | None) -> He
     position, kind = 8, b""
     header: Header | None = None
     while kind != b"IEND":
-        start = content[position : position + 8]
-        if len(start) < 8:
+        if position + 8 > len(content):
             raise ScasegError(f"{path} is truncated")
-        length, kind = struct.unpack(">I4s", start)
+        length, kind = _CHUNK_START(content, position)
         if not kind.isalpha() or (kind == b"IHDR") != (position == 8):
             raise ScasegError(f"{path} is damaged: a chunk is {kind!r} where the format has another")
         end = position + 8 + length
         if end + 4 > len(content):
             raise ScasegError(f"{path} is truncated")
-        if zlib.crc32(content[position + 4 : end]) != struct.unpack(">I", content[end : end + 4])[0]:
+        if zlib.crc32(content[position + 4 : end]) != _CHECKSUM(content, end)[0]:
             raise ScasegError(f"{path} is damaged: its {kind.decode('latin-1')} chunk has a wrong checksum")
         if kind == b"IHDR":
             header = _header(path, content[position + 8 : end], size)
@@ -226,7 +227,7 @@ def check_chunks(path: Path, content: bytes, size: tuple[int, int] | None) -> He
     return header
 
 
-def _header(path: Path, content: bytes, size: tuple[int, int] | None) -> Header:
+def _header(path: str | PathLike[str], content: bytes, size: tuple[int, int] | None) -> Header:
     if len(content) != _HEADER:
         raise ScasegError(f"{path} is damaged: its IHDR chunk has {len(content)} bytes, not {_HEADER}")
     width, height, depth, colour, _, _, interlacing = struct.unpack(">IIBBBBB", content)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scaseg_cli.data.annotations import without_garbage_collection
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import inside, read_json
 
@@ -77,6 +78,11 @@ def read_predictions(folder: Path, labels: LabelledSet, json_file: Path | None =
             categories differ from those of the labels.
     """
     path = _json_file(folder, json_file)
+    with without_garbage_collection():
+        return _read(path, folder, labels)
+
+
+def _read(path: Path, folder: Path, labels: LabelledSet) -> PredictedSet:
     content = read_json(path, "the file of predictions")
     items = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(items, list):

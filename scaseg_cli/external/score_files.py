@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from scaseg_cli.data.mistakes import Mistakes
 from scaseg_cli.data.prefetch import num_cores
 from scaseg_cli.data.processes import spread
-from scaseg_cli.data.segment_png import one_thread_a_call, silent_decoder
 from scaseg_cli.errors import ScasegError
-from scaseg_cli.external.compare import Compared, Comparer
+from scaseg_cli.external.compare import Compared, PngPair, compare_all
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, label_segments
 from scaseg_cli.results.console import meter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from scaseg_cli.data.records import ImageId, ImageRecord, LabelledSet
     from scaseg_cli.external.predicted_set import Predicted, PredictedSet
@@ -103,20 +100,18 @@ def _compared(
     labels: LabelledSet, predicted: dict[ImageId, Predicted], processes: int
 ) -> Iterable[tuple[ImageRecord, Compared | None]]:
     """Compare all images in order; None for one without a prediction."""
-    tasks = [(record, predicted.get(record.image_id)) for record in labels.images]
-    chunks = [tasks[first : first + _CHUNK] for first in range(0, len(tasks), _CHUNK)]
+    pairs = [_pair(labels, record, predicted.get(record.image_id)) for record in labels.images]
+    chunks = [pairs[first : first + _CHUNK] for first in range(0, len(pairs), _CHUNK)]
     with spread(processes, "compared predictions") as mapped:
-        found = chain.from_iterable(mapped(partial(_compare_chunk, labels.labels_dir), chunks))
-        yield from zip(labels.images, found, strict=True)
+        yield from zip(labels.images, chain.from_iterable(mapped(compare_all, chunks)), strict=True)
 
 
-def _compare_chunk(labels_dir: Path, tasks: Sequence[tuple[ImageRecord, Predicted | None]]) -> list[Compared | None]:
-    comparer = Comparer()
-    with one_thread_a_call(), silent_decoder():
-        return [
-            None if found is None else comparer.compare(labels_dir / record.label_name, record, found)
-            for record, found in tasks
-        ]
+def _pair(labels: LabelledSet, record: ImageRecord, found: Predicted | None) -> PngPair | None:
+    if found is None:
+        return None
+    label_ids = tuple([segment.id for segment in record.segments])
+    label, prediction = str(labels.label_path(record)), str(found.path)
+    return PngPair(label, prediction, record.width, record.height, label_ids, found.segment_ids)
 
 
 def _count(
