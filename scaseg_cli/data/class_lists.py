@@ -1,4 +1,4 @@
-"""Class lists: those of the field's data sets, shipped as files in this package, and the user's own as JSON.
+"""Class lists: those of the field's datasets, shipped as files in this package, and the user's own as JSON.
 
 The shipped lists contain the colours in which MMDetection, MMSegmentation and, for CamVid, SegNet draw the classes.
 docs/data.md has the source of each.

@@ -1,6 +1,6 @@
-"""The data sets of the shipped recipes as published: numbers of images, and what fetches or makes each part.
+"""The datasets of the shipped recipes as published: numbers of images, and what fetches or makes each part.
 
-Archives and numbers are from the data sets' pages; sizes of archives are rounded. docs/data.md describes the folders.
+Archives and numbers are from the datasets' pages; sizes of archives are rounded. docs/data.md describes the folders.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Part(NamedTuple):
 
 
 class _DataSet(NamedTuple):
-    """A data set: its name, its number of classes, and its parts by path below the data folder."""
+    """A dataset: its name, its number of classes, and its parts by path below the data folder."""
 
     title: str
     num_classes: int
@@ -157,7 +157,7 @@ _SETS = {
 
 
 class Published:
-    """What is known of a recipe's data set, as published.
+    """What is known of a recipe's dataset, as published.
 
     The recipe's list of classes or known split tells which it is; COCO is known by the names of its folders.
 
@@ -181,7 +181,7 @@ class Published:
         return part.command(self._root) if part is not None else _COCO[role](self._root / name)
 
     def original(self, name: str) -> tuple[str, int, int] | None:
-        """Of a published annotation file: the data set's name, its images and its classes."""
+        """Of a published annotation file: the dataset's name, its images and its classes."""
         count = self.count(name)
         if count is None:
             return None

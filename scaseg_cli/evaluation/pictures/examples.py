@@ -114,7 +114,7 @@ def chosen_images(images: LabelledSet, classes: ClassList, number: int) -> list[
     """Return ``number`` images that hold unseen classes, which take turns; if too few do, others follow them.
 
     Each class, in the order of the class ids, takes the first image by image id that holds it and that no class has
-    taken. Data sets often name files by class, so the first images by id alone would show one class.
+    taken. Datasets often name files by class, so the first images by id alone would show one class.
     """
     records = sorted(images.images, key=lambda record: record.image_id)
     unseen = [item.category_id for item in classes.classes[classes.num_seen :]]
