@@ -14,7 +14,7 @@ import yaml
 
 from scaseg_cli.errors import ScasegError
 
-try:  # libyaml, which PyYAML's wheels contain, takes a fifth of the time
+try:  # libyaml, which PyYAML's wheels contain, is several times faster
     from yaml import CSafeDumper as _SafeDumper
     from yaml import CSafeLoader as _SafeLoader
 except ImportError:
