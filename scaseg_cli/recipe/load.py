@@ -54,6 +54,8 @@ def _find(name: str, child: Path | None = None) -> Path:
             return path
     near = difflib.get_close_matches(name, recipe_names(), n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
+    if child is None and os.path.isfile(own := RunDir(Path(name)).recipe_file):
+        hint = f"It is a run folder: its recipe is {own}. "
     whose = f"{child} extends {name!r}, but there" if child is not None else "there"
     raise ScasegError(
         f"{whose} is no recipe {name!r}: neither a file nor a shipped recipe",

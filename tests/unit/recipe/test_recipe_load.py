@@ -49,6 +49,14 @@ def test_a_resolved_recipe_runs_on_one_machine_though_several_made_it(here: Path
     assert (again.nodes, again.processes) == (1, 2)
 
 
+def test_a_run_folder_in_place_of_a_recipe_is_told_the_file(here: Path) -> None:
+    (here / "run").mkdir()
+    write(here / "run" / "recipe.yaml", "extends: shapes-zps\n")
+    with pytest.raises(ScasegError) as caught:
+        load_recipe("run")
+    assert str(caught.value.hint).startswith("It is a run folder: its recipe is run/recipe.yaml. ")
+
+
 def test_without_a_name_the_folders_own_recipe_goes_before_the_shipped_one(here: Path) -> None:
     assert load_recipe().name == "shapes-zps"
     write(here / "scaseg.yaml", "extends: shapes-zps\nname: mine\n")
