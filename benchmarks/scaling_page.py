@@ -25,7 +25,7 @@ over all points, which the fixed cost of a stage flattens; *end* is the slope be
 growth in step with the work, 0 no growth. Memory is the peak beyond what the process held before the stage, at the
 smallest and at the largest size.
 """
-_MENDED = """## What was mended
+_FIXED = """## What was fixed
 
 Each of these was found by measuring, and no figure of any result changed. The figures before and after are from one
 sitting, on made-up counts, without the network:
@@ -144,7 +144,7 @@ def _machine(figures: Mapping[str, Any]) -> list[str]:
 def page(figures: Mapping[str, Any]) -> str:
     """Return the page as Markdown; parts that have not been measured are left out, and named."""
     divided, units = figures.get("divided"), figures.get("units")
-    parts = [_INTRODUCTION, "## Measured", "", *_machine(figures), *_slopes(figures.get("series", {})), "", _MENDED]
+    parts = [_INTRODUCTION, "## Measured", "", *_machine(figures), *_slopes(figures.get("series", {})), "", _FIXED]
     parts += [_OTHERS, _PROCESSES if divided else _NO_PROCESSES, *(_divided(divided) if divided else []), ""]
     parts += [_TOTALS if units else _NO_TOTALS, *(totals(units) if units else [])]
     return "\n".join(parts).rstrip("\n") + "\n"

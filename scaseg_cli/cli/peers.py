@@ -31,10 +31,10 @@ def peers(
     primitives and the ridge Gaussian without and with the pull, CLIP on masks (crops and pooled) alone and with each
     classifier, self-training for semantic segmentation, and two oracles. Each row says whether CLIP's image tower runs
     at test, whether training reads unseen names, milliseconds an image, and training seconds. Differences from SCA
-    have paired bootstrap intervals over the images. Figures that peers published on COCO stand in a second table.
+    have paired bootstrap intervals over the images. Figures that peers published on COCO are in a second table.
 
     Base model and queries are the run's. A generator and a fine-tuning are trained for each peer, and one pass scores
-    all rows. The stages lie in ablations/stages/ and are shared with `scaseg ablate`. An interrupted command resumes.
+    all rows. The stages are in ablations/stages/ and are shared with `scaseg ablate`. An interrupted command resumes.
 
     Without --recipe, the run folder's own recipe counts. Writes results and published (.json, .csv, .md, .tex) into
     peers/ of the run folder. `scaseg visualize --baseline peers:NAME` draws a row beside ours.

@@ -25,11 +25,13 @@ def status(options: Options) -> None:
     from scaseg_cli.cli.output import print_json
     from scaseg_cli.cli.running import load_own
     from scaseg_cli.pipeline import stage_states
-    from scaseg_cli.results.console import print_table
+    from scaseg_cli.results.console import print_table, say
     from scaseg_cli.stages.clean import kept_table
     from scaseg_cli.stages.kept import all_kept
 
     recipe, run = load_own(options)
+    if not run.path.is_dir():
+        say(f"{run.path} does not exist: nothing has run there")
     table = stage_states(recipe, run)
     kept = kept_table(f"kept in {run.path}", recipe, run, all_kept(run))
     if options.json:

@@ -207,6 +207,13 @@ def test_status_knows_done_stale_and_missing(scaseg: Call) -> None:
     assert scaseg("status").out.startswith("shapes-zps in runs/shapes-zps")
 
 
+def test_status_of_a_folder_that_does_not_exist_says_so(scaseg: Call, tmp_path: Path) -> None:
+    outcome = scaseg("status", "-w", str(tmp_path / "rums"))
+    assert outcome.code == 0
+    assert "rums does not exist: nothing has run there" in outcome.err
+    assert "missing" in outcome.out
+
+
 def test_the_version(scaseg: Call) -> None:
     from scaseg_cli import __version__
 
