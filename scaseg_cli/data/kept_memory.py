@@ -13,7 +13,8 @@ def keep_freed_memory() -> None:
     """Make glibc keep freed memory, at most 64 MiB, for further arrays; other allocators are left as they are.
 
     By default the pixels of each decoded image are new pages, which the system clears one by one. That takes as long
-    as decoding an image of 640 x 480 pixels. mallopt(3) describes both thresholds.
+    as decoding an image of 640 x 480 pixels. glibc takes these thresholds by itself once an array of 32 MiB was freed;
+    mallopt(3) describes them.
     """
     with suppress(TypeError, OSError, AttributeError):  # no C library by this name, or one without mallopt
         mallopt = ctypes.CDLL(None).mallopt
