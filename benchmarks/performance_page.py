@@ -31,7 +31,6 @@ ON_CPU_ALONE = (
     "semantic_scoring",
     "panoptic_scoring",
 )
-ROUNDS = {"panoptic_quality": 3}  # of benchmarks whose default takes too long
 _INTRODUCTION = """# Performance
 
 This page shows the speed of the parts that determine how long a run takes, each next to a plain implementation of the
@@ -49,9 +48,8 @@ _NO_GPU = """
 
 def command_of(name: str, device: str, size: str) -> str:
     """Return the command that runs one benchmark."""
-    rounds = f" --rounds {ROUNDS[name]}" if name in ROUNDS else ""
     where = "" if name in ON_CPU_ALONE else f" --device {device}"
-    return f"python benchmarks/{name}.py{where} --size {size}{rounds}"
+    return f"python benchmarks/{name}.py{where} --size {size}"
 
 
 def page(outcomes: Sequence[Outcome]) -> str:

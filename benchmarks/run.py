@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measuring import Outcome, outcome_from
-from performance_page import ROUNDS, command_of, page
+from performance_page import command_of, page
 
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import read_json, write_json, write_text
@@ -75,7 +75,6 @@ def run_one(name: str, device: str, size: str, *more: str, seconds: float | None
         ScasegError: the benchmark failed, and its output says why; or it took more than ``seconds``.
     """
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--device", device, "--size", size, "--json"]
-    command += ["--rounds", str(ROUNDS[name])] if name in ROUNDS else []
     command += more
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=seconds)
