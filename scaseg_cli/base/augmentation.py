@@ -67,7 +67,7 @@ class Annotated(NamedTuple):
 
     def masks(self) -> Tensor:
         """The mask of each segment, bool [G, side, side]."""
-        own_G = torch.arange(1, len(self.labels) + 1, device=self.numbers.device)
+        own_G = torch.arange(1, len(self.labels) + 1, dtype=self.numbers.dtype, device=self.numbers.device)
         return self.numbers == own_G[:, None, None]
 
 

@@ -33,7 +33,8 @@ class MaskPoints(ABC):
     """
 
     def __init__(self, samples: Sequence[Annotated]) -> None:
-        self.numbers_BHW = torch.stack([sample.numbers.int() for sample in samples])
+        self.numbers_BHW = torch.stack([sample.numbers for sample in samples])
+        self._dtype = self.numbers_BHW.dtype  # what is compared with them has it too: the maps are not converted
 
     @abstractmethod
     def draw(self, rows: Sequence[int], columns: int) -> Tensor:
@@ -78,12 +79,12 @@ class AnyPoints(MaskPoints):
         size = max(1, _MASK_PIXELS // self.numbers_BHW[0].numel())
         parts = (image_N.split(size), segment_N.split(size), points_NP.split(size), found_NP.split(size))
         for image, segment, points, found in zip(*parts, strict=True):
-            masks = self.numbers_BHW[image] == segment[:, None, None] + 1
+            masks = self.numbers_BHW[image] == (segment + 1).to(self._dtype)[:, None, None]
             found.copy_(self.logits_at(masks[:, None].float(), points)[:, 0])
         return found_NP
 
     def covered_by_each(self, points_BP: Tensor, number: int) -> Tensor:
         """Sample the masks of one image at a time."""
-        own_G = torch.arange(1, number + 1, device=points_BP.device)[:, None, None]
+        own_G = torch.arange(1, number + 1, dtype=self._dtype, device=points_BP.device)[:, None, None]
         pairs = zip(self.numbers_BHW, points_BP, strict=True)
         return torch.cat([self.logits_at((numbers == own_G)[None].float(), points[None]) for numbers, points in pairs])
