@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 from scaseg_cli.base.attention_operators import function_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 with warnings.catch_warnings():  # the first sparse matrix says once that they are in beta
     warnings.simplefilter("ignore")
@@ -97,29 +97,34 @@ class Corners(NamedTuple):
 
 def _corners(places: Tensor, sizes: list[tuple[int, int]], num_keys: int) -> Corners:
     batch, _, heads = places.shape[:3]
-    starts = torch.tensor(_starts(sizes)[:-1], dtype=torch.int32)[:, None]
+
+    def of_levels(values: Sequence[int], dtype: torch.dtype) -> Tensor:
+        # One number a level, repeated over heads and points: torch is slow where short rows are broadcast.
+        return torch.tensor(values, dtype=dtype)[:, None].expand(places.shape[2:5]).contiguous()
+
     first, inside = [], []  # of rows of pixels, then of columns
     for axis, of in ((1, 0), (0, 1)):
-        size = torch.tensor([one[of] for one in sizes], dtype=places.dtype)[:, None]
+        size = of_levels([one[of] for one in sizes], places.dtype)
         place = (2 * places[..., axis]).sub_(1).add_(1).mul_(size).sub_(1).mul_(0.5)  # as grid_sample rounds it
-        low = place.floor()
+        low, last = place.floor(), size - 1
         fraction = place.sub_(low)
-        has_low = ((low >= 0) & (low < size)).to(places.dtype)
-        has_high = ((low >= -1) & (low < size - 1)).to(places.dtype)
-        first.append((low.int(), size.int() - 1))
-        inside.append((has_low, has_high, (1 - fraction).mul_(has_low), fraction.mul_(has_high)))
-    (row, last_row), (column, last_column) = first
-    widths = (last_column + 1).int()
-    above, below = (row.clamp(min=0).minimum(last_row), (row + 1).clamp_(min=0).minimum(last_row))
-    left, right = (column.clamp(min=0).minimum(last_column), (column + 1).clamp_(min=0).minimum(last_column))
-    image = torch.arange(batch, dtype=torch.int32)[:, None, None, None, None] * num_keys
+        for pixel in (low, low + 1):
+            bounded = pixel.clamp(min=0).minimum(last)
+            first.append(bounded.int().clamp_(min=0))  # what is no number is some negative one
+            inside.append(pixel.eq_(bounded))
+        inside += [(1 - fraction).mul_(inside[-2]), fraction.mul_(inside[-1])]
+    above, below, left, right = first
+    is_above, is_below, above_f, below_f, is_left, is_right, left_f, right_f = inside
+    line_step = of_levels([width * heads for _, width in sizes], torch.int32)
+    level = of_levels([start * heads for start in _starts(sizes)[:-1]], torch.int32)
     head = torch.arange(heads, dtype=torch.int32)[:, None, None]
+    image = torch.arange(0, batch * num_keys * heads, num_keys * heads, dtype=torch.int32)[:, None, None, None, None]
+    start, steps = image + (level + head), (left.mul_(heads), right.mul_(heads))
     rows = torch.empty(*places.shape[:3], 4, *places.shape[3:5], dtype=torch.int32)
-    for lines, line in ((above, 0), (below, 2)):
-        start = lines.mul_(widths).add_(starts).add_(image)
-        for number, columns in enumerate((left, right)):
-            rows[:, :, :, line + number] = (start + columns).mul_(heads).add_(head)
-    (is_above, is_below, above_f, below_f), (is_left, is_right, left_f, right_f) = inside
+    for number, line in enumerate((above, below)):
+        line.mul_(line_step).add_(start)
+        for side, step in enumerate(steps):
+            torch.add(line, step, out=rows[:, :, :, 2 * number + side])
     return Corners(rows, above_f, below_f, left_f, right_f, is_above, is_below, is_left, is_right)
 
 
