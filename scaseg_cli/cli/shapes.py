@@ -39,6 +39,7 @@ def make(
     from scaseg_cli.recipe import load_recipe, shipped_file
     from scaseg_cli.results.console import say_plainly
 
+    _check_no_run(folder)
     given = {
         "num_train": num_train, "num_selection": num_selection, "num_validation": num_validation,
         "image_size": image_size, "unseen_fraction": unseen_fraction, "seed": seed,
@@ -105,6 +106,18 @@ def train_backbone(
 
         accuracy = train_shapes_backbone(file, seed, iterations)
     say_plainly(f"wrote {file}; accuracy on new pictures of seen classes: {100 * accuracy:.1f} %")
+
+
+def _check_no_run(folder: Path) -> None:
+    """Refuse the world that a run has drawn and counts on."""
+    from scaseg_cli.run_dir import RunDir
+
+    run = RunDir(folder.absolute().parent)
+    if run.recipe_file.is_file() and folder.is_dir():
+        raise ScasegError(
+            f"{folder} belongs to the run in {run.path}; nothing was changed",
+            "Choose another folder. `scaseg run --set data.shapes.KEY=VALUE` draws another world in the run.",
+        )
 
 
 def _check_file(file: Path) -> None:

@@ -10,7 +10,7 @@ from scaseg_cli.data.class_lists import read_class_list
 from scaseg_cli.data.folders import data_root
 from scaseg_cli.data.located import with_located_images
 from scaseg_cli.data.map_pairs import pair_files
-from scaseg_cli.data.records import LabelledSet
+from scaseg_cli.data.records import Category, LabelledSet
 from scaseg_cli.data.semantic import scan_semantic_set
 from scaseg_cli.split.lists import PARTS, Part, part_source, turns
 from scaseg_cli.split.rules import check_same_categories
@@ -29,7 +29,11 @@ _PARTS_AS_READ: tuple[Part, ...] = ("train", "validation", "selection")
 
 
 def make_embedded_world(recipe: Recipe, run: RunDir) -> None:
-    """Run the stage "data": draw the embedded world if the recipe uses it and it does not exist yet."""
+    """Run the stage "data": draw the embedded world if the recipe uses it and it does not exist yet.
+
+    Raises:
+        ScasegError: an unseen name is not in the world, or its folder contains other data or cannot be written.
+    """
     if recipe.data.shapes is None:
         return
     bring_back(recipe, run, "data")
@@ -37,7 +41,10 @@ def make_embedded_world(recipe: Recipe, run: RunDir) -> None:
     if is_done(recipe, run, "data") and all((root / name).exists() for name in _world_parts(recipe)):
         return
     from scaseg_cli.shapes.make import make_shapes  # loads OpenCV, which other data does not need
+    from scaseg_cli.shapes.world import CLASSES
 
+    known = [Category(cls.category_id, cls.name, cls.isthing) for cls in CLASSES]
+    find_unseen(recipe.split.unseen, unseen_names(recipe.split.unseen), known)  # before thousands of images are drawn
     config = recipe.data.shapes
     with recording(recipe, run, "data") as summary:
         make_shapes(root, config)

@@ -38,6 +38,22 @@ def test_make_leaves_other_data_alone(scaseg: Call, tmp_path: Path) -> None:
     assert "mine already contains train/" in err
 
 
+def test_make_leaves_the_world_of_a_run_alone(scaseg: Call, tmp_path: Path) -> None:
+    (tmp_path / "run" / "data").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").write_text("task: zps\n")
+    code, out, err = scaseg("shapes", "make", "run/data", "--num-train", "2")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: run/data belongs to the run in {tmp_path}/run; nothing was changed\n")
+    assert list((tmp_path / "run" / "data").iterdir()) == []
+
+
+def test_no_world_is_drawn_for_an_unseen_class_that_it_lacks(scaseg: Call, tmp_path: Path) -> None:
+    code, out, err = scaseg("split-dataset", "-w", "run", "--set", "split.unseen=[red rnig]")
+    assert (code, out) == (2, "")
+    assert "'red rnig': did you mean 'red ring'" in err
+    assert not (tmp_path / "run" / "data").exists()
+
+
 def test_a_training_wants_one_step_at_least(scaseg: Call) -> None:
     code, _, err = scaseg("shapes", "train-clip", "--iterations", "0")
     assert code == 2
