@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
 TITLES = {
     "split_dataset": "split-dataset at COCO's size",
+    "demo": "The demo",
     "predict_start": "The start of scaseg predict",
     "base_step": "A training step of stage 1",
     "training_views": "Training views through a worker",
     "cat_live": "An iteration of stage 2",
     "deformable_attention": "Deformable attention",
     "query_pass": "The query pass",
+    "query_shards": "Joining the shards of the query pass",
     "evaluation_pass": "Evaluation",
     "embed_classes": "Class embeddings",
     "panoptic_quality": "Panoptic quality",
@@ -26,7 +28,9 @@ TITLES = {
 ON_CPU_ALONE = (
     "split_dataset",
     "training_views",
+    "demo",
     "predict_start",
+    "query_shards",
     "panoptic_quality",
     "semantic_scoring",
     "panoptic_scoring",

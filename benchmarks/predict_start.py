@@ -9,28 +9,19 @@ Whole processes are measured, in turns, by the CPU time of the process.
 
 from __future__ import annotations
 
-import io
-import os
 import statistics
-import subprocess
 import sys
-import tarfile
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from earlier_build import EARLIER, ROOT, earlier_build, using
 from measuring import Goal, Outcome, machine_of, run_benchmark
 from split_dataset import measured
 
-from scaseg_cli.errors import ScasegError
-
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[1]
-EARLIER = "0b2d4c7"
 _MAKE_RUN = """
 import sys
 from pathlib import Path
@@ -45,45 +36,13 @@ save_recipe(recipe, root / "recipe.yaml")
 """
 
 
-def earlier_build(folder: Path) -> Path:
-    """Write the files of the earlier commit into ``folder``, and return it.
-
-    Raises:
-        ScasegError: this is no clone, or its history lacks the commit.
-    """
-    done = subprocess.run(["git", "-C", str(ROOT), "archive", EARLIER], capture_output=True, check=False)
-    if done.returncode:
-        raise ScasegError(
-            f"git cannot read the commit {EARLIER}: {done.stderr.decode(errors='replace').strip()}",
-            "Run this benchmark in a clone with its history: git fetch --unshallow",
-        )
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
-
-
-@contextmanager
-def _using(build: Path) -> Iterator[None]:
-    """Let processes that are started in the block import ``build``."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(build), str(build / "benchmarks")])
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-
-
 def prepare_run(build: Path, root: Path) -> list[str]:
     """Make a run folder with ``build`` and return the command that predicts one of its pictures.
 
     Raises:
         ScasegError: the build failed; its output says why.
     """
-    with _using(build):
+    with using(build):
         measured([sys.executable, "-P", "-c", _MAKE_RUN, str(root)])
     picture = min((root / "data" / "train").iterdir())
     run = ["-r", str(root / "recipe.yaml"), "-w", str(root / "run"), "-o", str(root / "found")]
@@ -99,7 +58,7 @@ def measure(options: argparse.Namespace) -> Outcome:
         commands = {name: prepare_run(build, Path(folder) / name) for name, build in builds.items()}
         for number in range(rounds + 1):  # the first fills the caches
             for name, command in commands.items():
-                with _using(builds[name]):
+                with using(builds[name]):
                     found = measured(command)
                 if number:
                     work[name].append(found.work)

@@ -39,6 +39,7 @@ PAGE = FOLDER.parent / "docs" / "performance.md"
 PLAN: dict[str, tuple[tuple[str, str], ...]] = {
     "cpu": (
         ("split_dataset", "published"),
+        ("demo", "small"),
         ("predict_start", "small"),
         ("base_step", "small"),
         ("base_step", "published"),
@@ -48,6 +49,7 @@ PLAN: dict[str, tuple[tuple[str, str], ...]] = {
         ("deformable_attention", "published"),
         ("embed_classes", "small"),
         ("query_pass", "small"),
+        ("query_shards", "small"),
         ("evaluation_pass", "small"),
         ("panoptic_quality", "published"),
         ("semantic_scoring", "small"),
