@@ -175,8 +175,8 @@ def _entries(corners: Corners, weights: Tensor) -> Tensor:
     entries = weights.new_empty(corners.rows.shape)
     for line, vertical in ((0, corners.above), (2, corners.below)):
         weighted = vertical * weights
-        entries[:, :, :, line] = weighted * corners.left
-        entries[:, :, :, line + 1] = weighted * corners.right
+        torch.mul(weighted, corners.left, out=entries[:, :, :, line])
+        torch.mul(weighted, corners.right, out=entries[:, :, :, line + 1])
     return entries
 
 

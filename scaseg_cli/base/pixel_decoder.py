@@ -38,7 +38,8 @@ class SizedAttention(MultiScaleDeformableAttention):
         Args:
             query: the keys.
             **given: of MMDetection's encoder: ``query_pos`` [B, S, D], ``reference_points``, the place of each key
-                [B, S, L, 2], ``spatial_shapes`` as a tensor, and ``sizes``, the same as pairs of numbers.
+                [B, S, L, 2], the same in all images, ``spatial_shapes`` as a tensor, and ``sizes``, the same as pairs
+                of numbers.
         """
         sizes: list[tuple[int, int]] = given.pop("sizes")
         if operator_for(query.device.type) is MMCV:
@@ -50,8 +51,11 @@ class SizedAttention(MultiScaleDeformableAttention):
         values = self.value_proj(query).view(batch, keys, heads, -1)
         offsets = self.sampling_offsets(with_place).view(batch, keys, heads, *per_head, 2)
         weights = self.attention_weights(with_place).view(batch, keys, heads, -1).softmax(-1)
-        width_height_L2 = given["spatial_shapes"].flip(-1)[:, None]
-        places = given["reference_points"][:, :, None, :, None] + offsets / width_height_L2
+        # Both are repeated over heads and points first: a CPU is slow where short rows are broadcast.
+        each = (heads, *per_head, 2)
+        width_height = given["spatial_shapes"].flip(-1)[:, None].expand(each).contiguous()
+        centres = given["reference_points"][:1, :, None, :, None].expand(1, keys, *each).contiguous()
+        places = centres + offsets / width_height
         attend = compiled_attention() if self.is_compiled else deformable_attention
         if torch.onnx.is_in_onnx_export():  # for a graph that other programs run (`scaseg export`)
             attend = plain_attention
