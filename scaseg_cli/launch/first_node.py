@@ -129,16 +129,31 @@ class FirstNode:
                 self.gather()
             except ScasegError as missing:  # all work is done
                 say(f"{missing.message}; there was no work for the others")
-        self._send_all({"kind": "end", "error": told(error)})
+        end = {"kind": "end", "error": told(error)}
+        self._send_all(end)
         latest = time.monotonic() + _GRACE
         with self._changed:
             while not all(other.is_gone for other in self._known()) and time.monotonic() < latest:
                 self._changed.wait(TICK)
         self._ends = True
         self._thread.join()
+        self._dismiss_strangers(end)
         self._server.close()
-        for connection in (*self._strangers, *(other.connection for other in self._known())):
-            connection.close()
+        for other in self._known():
+            other.connection.close()
+
+    def _dismiss_strangers(self, end: Mapping[str, object]) -> None:
+        """Tell nodes that came while the command ended how it did."""
+        with suppress(OSError):  # until none is left
+            self._server.setblocking(False)
+            while True:
+                self._strangers.append(Connection(kept_alive(self._server.accept()[0]).detach()))
+        for stranger in self._strangers:
+            with suppress(OSError):
+                if stranger.poll(TICK):
+                    received(stranger)  # a connection that is closed with something unread loses what was sent
+                send(stranger, end)
+            stranger.close()
 
     def _known(self) -> list[_Other]:
         return list(self._others.values())  # a copy, since the thread adds to them

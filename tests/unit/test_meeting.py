@@ -98,6 +98,17 @@ def test_an_error_of_either_side_is_the_others_too(first: FirstNode, port: int) 
     end.join(5)
 
 
+def test_a_node_that_comes_while_the_command_ends_hears_why(port: int, tmp_path: Path) -> None:
+    first = FirstNode(node(0, port), tmp_path, SAYS)
+    first._ends = True  # it accepts nobody any more
+    first._thread.join()
+    late = OtherNode(node(1, port), SAYS)
+    first.close(ScasegError("the disk is full", "Free some space."))
+    with pytest.raises(ScasegError, match="node 0: the disk is full"):
+        late.next_task()
+    late.close(None)
+
+
 def test_what_may_be_a_consequence_is_told_from_a_cause(first: FirstNode, port: int) -> None:
     with closing_quietly(OtherNode(node(1, port), SAYS)) as other:
         first.gather()
