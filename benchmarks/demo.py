@@ -32,7 +32,7 @@ def measure(options: argparse.Namespace) -> Outcome:
     rounds = options.rounds or 1
     work: dict[str, list[float]] = {"before": [], "now": []}
     clock: dict[str, list[float]] = {"before": [], "now": []}
-    figures: dict[str, float] = {}
+    by_stage: dict[str, list[float]] = {stage: [] for stage in _STAGES}
     with tempfile.TemporaryDirectory(prefix="scaseg-benchmark-") as folder:
         builds = {"before": earlier_build(Path(folder) / "build"), "now": ROOT}
         for number in range(rounds):
@@ -42,9 +42,9 @@ def measure(options: argparse.Namespace) -> Outcome:
                     found = measured([sys.executable, "-P", "-m", "scaseg_cli", "run", "-w", str(run.path)])
                 work[name].append(found.work)
                 clock[name].append(found.seconds)
-            for stage in _STAGES:
+            for stage, ratios in by_stage.items():
                 seconds = {name: (run.record(stage) or {})["seconds"] for name, run in runs.items()}
-                figures[f"{stage}, now / before"] = seconds["now"] / seconds["before"]
+                ratios.append(seconds["now"] / seconds["before"])
     return Outcome(
         benchmark="demo",
         device="cpu",
@@ -57,7 +57,7 @@ def measure(options: argparse.Namespace) -> Outcome:
             "now, s of CPU time": statistics.median(work["now"]),
             "before, s from start to end": statistics.median(clock["before"]),
             "now, s from start to end": statistics.median(clock["now"]),
-            **figures,
+            **{f"{stage}, now / before": statistics.median(ratios) for stage, ratios in by_stage.items()},
         },
         notes=(
             f"Whole processes, {rounds} round{'s' * (rounds > 1)}; a stage's ratio is of clock time. Before: the build "

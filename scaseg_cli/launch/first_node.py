@@ -55,6 +55,7 @@ class FirstNode:
         self._differs: ScasegError | None = None
         self._called = 0
         self._changed = threading.Condition()
+        self._end: dict[str, object] | None = None  # what the others hear when the command ends
         self._ends = False
         self._server = _listening(node)
         self._thread = threading.Thread(target=self._serve, name="scaseg-nodes", daemon=True)
@@ -129,7 +130,8 @@ class FirstNode:
                 self.gather()
             except ScasegError as missing:  # all work is done
                 say(f"{missing.message}; there was no work for the others")
-        end = {"kind": "end", "error": told(error)}
+        with self._changed:
+            end = self._end = {"kind": "end", "error": told(error)}
         self._send_all(end)
         latest = time.monotonic() + _GRACE
         with self._changed:
@@ -147,7 +149,7 @@ class FirstNode:
         with suppress(OSError):  # until none is left
             self._server.setblocking(False)
             while True:
-                self._strangers.append(Connection(kept_alive(self._server.accept()[0]).detach()))
+                self._accept()
         for stranger in self._strangers:
             with suppress(OSError):
                 if stranger.poll(TICK):
@@ -191,12 +193,15 @@ class FirstNode:
             for ready in wait([self._server, *self._strangers, *heard], TICK):
                 with self._changed:
                     if ready is self._server:
-                        self._strangers.append(Connection(kept_alive(self._server.accept()[0]).detach()))
+                        self._accept()
                     elif ready in self._strangers:
                         self._meet(ready)
                     else:
                         self._hear(next(one for one in self._others.values() if one.connection is ready))
                     self._changed.notify_all()
+
+    def _accept(self) -> None:
+        self._strangers.append(Connection(kept_alive(self._server.accept()[0]).detach()))
 
     def _meet(self, stranger: Connection) -> None:
         """Hear who has connected; whoever is not a node of this command is left alone."""
@@ -213,6 +218,9 @@ class FirstNode:
             stranger.close()
             return
         self._others[rank] = _Other(stranger, self._called)
+        if self._end is not None:  # it came too late to be told with the others
+            with suppress(OSError):
+                send(stranger, self._end)
         for what, own in self._says.items():
             if says.get(what) != own:
                 self._differs = ScasegError(f"the nodes have different {what}", "Start the same command on every node.")

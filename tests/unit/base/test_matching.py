@@ -99,3 +99,15 @@ def test_a_point_between_pixels_is_covered_as_an_interpolated_mask_is(monkeypatc
     for segment_of_both in range(3):
         both = torch.tensor([segment_of_both] * 2)
         torch.testing.assert_close(each[:, segment_of_both], points.covered(places[[0, 3]], torch.tensor([0, 1]), both))
+
+
+def test_an_image_with_more_segments_than_a_byte_counts_changes_nothing_for_another() -> None:
+    few = stripes(ZPS, 0, 0, 1, 2)["data_samples"]
+    many = few._replace(numbers=torch.arange(few.numbers.numel(), dtype=torch.int32).view_as(few.numbers) % 300 + 1)
+    alone, beside = AnyPoints([few]), AnyPoints([few, many])
+    points = 2 * torch.rand(2, 50, 2) - 1
+    assert torch.equal(alone.covered_by_each(points[:1], 3)[0], beside.covered_by_each(points, 3)[0])
+    segments = torch.tensor([255, 299])  # numbers 256 and 300, which a byte would turn into 0 and 44
+    found = beside.covered(points, torch.tensor([1, 1]), segments)
+    own = (many.numbers == segments[:, None, None] + 1).float()
+    assert torch.equal(found, beside.logits_at(own[:, None], points)[:, 0])
