@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,11 +75,23 @@ def test_work_in_a_process_of_its_own_is_returned_and_its_failure_told(tmp_path:
     assert "ZeroDivisionError" in log.read_text()
 
 
-def test_memory_is_the_peak_of_the_work_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_memory_is_the_peak_of_the_work_alone(tmp_path: Path, taken_back: bool) -> None:
     held = bytearray(b"x" * 200_000_000)
 
-    def prepare(_shared: Path, _folder: Path, units: int) -> Any:
-        return lambda: len(b"x" * units)
+    def prepare(_shared: Path, folder: Path, units: int) -> Any:
+        library = folder / "library"
+        library.write_bytes(b"x" * units)
+        with library.open("rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        assert sum(pages[::4096]) == 120 * len(range(0, units, 4096))  # the whole file is in memory
+
+        def work() -> int:
+            if taken_back:
+                pages.madvise(mmap.MADV_DONTNEED)
+            return len(b"x" * units)
+
+        return work
 
     class Series:
         def __init__(self) -> None:
