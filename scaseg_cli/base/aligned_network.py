@@ -77,6 +77,8 @@ class AlignedNetwork(BaseModel):
 
 
 def normalised(network: AlignedNetwork, images: Tensor) -> Tensor:
-    """Normalise a uint8 RGB batch [B, 3, H, W] for the network."""
+    """Normalise a uint8 RGB batch [B, 3, H, W] for the network, which is not trained."""
     preprocessor = network.data_preprocessor
-    return (images.to(preprocessor.mean.device, torch.float32) - preprocessor.mean) / preprocessor.std
+    found = (images.to(preprocessor.mean.device, torch.float32) - preprocessor.mean) / preprocessor.std
+    # Convolutions of a CPU take less time so; their gradients do not.
+    return found.contiguous(memory_format=torch.channels_last) if found.device.type == "cpu" else found

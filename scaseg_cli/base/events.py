@@ -7,11 +7,14 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
-from mmengine.hooks import Hook
-from mmengine.visualization import TensorboardVisBackend, WandbVisBackend
-
+from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.device import memory_gib
 from scaseg_cli.errors import ScasegError
+
+mmcv_ops.prepare_mmengine()
+
+from mmengine.hooks import Hook  # noqa: E402
+from mmengine.visualization import TensorboardVisBackend, WandbVisBackend  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path

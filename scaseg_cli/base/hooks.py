@@ -7,16 +7,20 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import IterBasedTrainLoop
 
+from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.device import memory_gib
 from scaseg_cli.checkpoints import NotFiniteError, resuming, save_state
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.files import own_file, replaced
 from scaseg_cli.results.console import Meter
 from scaseg_cli.seeds import drawn_seed
+
+mmcv_ops.prepare_mmengine()
+
+from mmengine.hooks import Hook  # noqa: E402
+from mmengine.model import is_model_wrapper  # noqa: E402
+from mmengine.runner import IterBasedTrainLoop  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

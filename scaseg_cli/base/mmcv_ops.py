@@ -72,10 +72,19 @@ def leave_out() -> None:
         sys.modules.setdefault(name, _StandIn(name))
 
 
+# mm* import both if they are installed: for a tracker, for language models, for an optimizer. That takes seconds.
+_SLOW = ("sklearn", "transformers")
+
+
+def prepare_mmengine() -> None:
+    """Import mmengine without what is slow to import; `install` does too."""
+    with quick_imports(), hidden(*_SLOW):
+        import mmengine.runner  # noqa: F401
+
+
 def install() -> None:
     """Make ``import mmdet.models`` work, and import it; further calls do nothing."""
-    # mm* import both if they are installed: for a tracker, for language models, for an optimizer. That takes seconds.
-    with quick_imports(), hidden("sklearn", "transformers"), _later("scipy.optimize", "linear_sum_assignment"):
+    with quick_imports(), hidden(*_SLOW), _later("scipy.optimize", "linear_sum_assignment"):
         if _NAME not in sys.modules and not compiled():
             _install_stand_in()
         import mmdet.models  # noqa: F401

@@ -10,10 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 
+from scaseg_cli.base import mmcv_ops
 from scaseg_cli.errors import ScasegError
+
+mmcv_ops.prepare_mmengine()
+
+from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, OptimWrapper  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +73,24 @@ class Bf16OptimWrapper(PlainOptimWrapper):
         """The context of forward pass and loss."""
         with super().optim_context(model), torch.autocast(self.device, torch.bfloat16):
             yield
+
+
+class MergedGroups(DefaultOptimWrapperConstructor):
+    """Puts parameters with the same rate and decay into one group, which an optimizer updates at once.
+
+    mmengine makes a group of each parameter. A step then takes as many calls, and as many launches on a GPU.
+    """
+
+    def add_params(self, params: list[dict[str, Any]], module: nn.Module, prefix: str = "", **given: Any) -> None:
+        """Add the groups of ``module``; they are merged after those of the whole network."""
+        super().add_params(params, module, prefix, **given)
+        if prefix:
+            return
+        merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for group in params:
+            options = tuple(sorted((name, value) for name, value in group.items() if name != "params"))
+            merged.setdefault(options, {**group, "params": []})["params"] += group["params"]
+        params[:] = merged.values()
 
 
 def half_precision(amp: str) -> torch.dtype | None:

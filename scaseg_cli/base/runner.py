@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaseg_cli.base.events import Events
 from scaseg_cli.base.hooks import LearningRate, Losses, ResumableLoop, Seeding, learning_rate_factor
-from scaseg_cli.base.precision import wrapper_type
+from scaseg_cli.base.precision import MergedGroups, wrapper_type
 from scaseg_cli.stages import stage_key
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _optimizer(base: Base, device: str) -> dict[str, Any]:
     without_decay = {"lr_mult": 1.0, "decay_mult": 0.0}
     wrapper: dict[str, Any] = {
         **wrapper_type(base.amp, device),
+        "constructor": MergedGroups,
         "accumulative_counts": base.accumulate,
         "optimizer": {"type": "AdamW", "lr": base.learning_rate, "weight_decay": base.weight_decay, "fused": True},
         "paramwise_cfg": {

@@ -64,6 +64,7 @@ class TimmBackbone(nn.Module):
         self._still: list[nn.Module] = [module for module in self.body.modules() if _stays(module, frozen_norm)]
         for module in self._still:
             module.requires_grad_(False)
+        self._depthwise = any(isinstance(m, nn.Conv2d) and 1 < m.groups == m.in_channels for m in body.modules())
         self.channels = self._measured()
 
     def init_weights(self) -> None:
@@ -71,6 +72,8 @@ class TimmBackbone(nn.Module):
 
     def forward(self, images_B3HW: Tensor) -> tuple[Tensor, ...]:
         """Compute the feature maps [B, C, H/s, W/s] at the strides 4, 8, 16 and 32, as timm gives them."""
+        if self._depthwise and images_B3HW.device.type == "cpu":  # two thirds of the time there
+            images_B3HW = images_B3HW.contiguous(memory_format=torch.channels_last)
         return tuple(
             self.body.forward_intermediates(
                 images_B3HW, indices=self.indices, norm=False, output_fmt="NCHW", intermediates_only=True

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmengine.hooks import Hook
-
+from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.events import Events
 from scaseg_cli.base.hooks import CurveFile, Losses, network_of, read_losses
 from scaseg_cli.base.segmentor import save_network
@@ -18,6 +17,10 @@ from scaseg_cli.measures.measure import LETTERS, TITLES
 from scaseg_cli.results.console import say, say_to_log
 from scaseg_cli.results.table import Column, Table
 from scaseg_cli.tasks import task_of
+
+mmcv_ops.prepare_mmengine()
+
+from mmengine.hooks import Hook  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

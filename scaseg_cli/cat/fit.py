@@ -88,7 +88,7 @@ class GeneratorTraining:
             torch.manual_seed(seeded(seed, "cat-weights").initial_seed())
             self.network = build_network(config, *sizes).to(device)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.curve = Curve(max(1, config.iterations // CURVE_POINTS))
 

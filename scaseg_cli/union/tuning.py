@@ -67,7 +67,7 @@ class FineTuning:
         self.config, self.seed, self.loss, self.store, self.generated = config, seed, loss, store, generated
         self.classifier = copy.deepcopy(classifier).requires_grad_(True).train()
         self.optimizer = torch.optim.AdamW(
-            self.classifier.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.classifier.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.steps = snapshot_steps(config.iterations, config.candidates)
         self.snapshots: list[Snapshot] = []

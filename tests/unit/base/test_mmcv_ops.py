@@ -1,7 +1,9 @@
 """The stand-in for mmcv's compiled operators."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +52,28 @@ except Exception as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     left_out = "mmengine.model.wrappers.fully_sharded_distributed.MMFullyShardedDataParallel"
     assert done.stdout == f"True False\n[]\nTSNE\nscaseg does not load {left_out}\n"
+
+
+@pytest.mark.parametrize("module", ["base.train", "base.validation", "doctor.machine", "evaluation.score"])
+def test_no_part_of_training_waits_for_transformers(module: str) -> None:
+    program = f"""
+import sys, scaseg_cli.{module}
+print("mmengine" in sys.modules, [name for name in ("transformers", "sympy", "torch._dynamo") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout in ("True []\n", "False []\n")
+
+
+def test_every_module_prepares_mmengine_before_it_imports_it() -> None:
+    """What imports mmengine.hooks, .model, .optim or .runner first also imports transformers, which takes seconds."""
+    early = []
+    for path in sorted(Path(mmcv_ops.__file__).parent.rglob("*.py")):
+        is_prepared = "standalone" in path.parts or path.name == "mmcv_ops.py"
+        for node in ast.parse(path.read_bytes()).body:
+            is_prepared |= ast.unparse(node).startswith("mmcv_ops.")
+            if isinstance(node, ast.ImportFrom) and node.module and not is_prepared:
+                is_prepared |= node.module in ("scaseg_cli.base.head", "scaseg_cli.base.aligned_network")
+                is_light = node.module in ("mmengine.config", "mmengine.logging")
+                if node.module.startswith(("mmcv", "mmdet", "mmengine", "mmseg")) and not is_light:
+                    early.append(f"{path.name}: {node.module}")
+    assert not early

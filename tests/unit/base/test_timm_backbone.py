@@ -44,13 +44,16 @@ def test_the_feature_maps_are_timms_own(name: str) -> None:
         plain = timm.create_model(name, strict_img_size=False)
     except TypeError:
         plain = timm.create_model(name)
-    images = torch.rand(2, 3, 96, 160)
+    # Ours takes images in this form to networks with depthwise convolutions; sums are in another order then.
+    images = torch.rand(2, 3, 96, 160).contiguous(memory_format=torch.channels_last)
     every = plain.eval().forward_intermediates(images, intermediates_only=True, output_fmt="NCHW")
     by_stride = {images.shape[2] // found.shape[2]: found for found in every}
     maps = found.eval()(images)
     assert [m.shape[1] for m in maps] == found.channels
     for ours, stride in zip(maps, STRIDES, strict=True):
         assert torch.equal(ours, by_stride[stride])
+    in_rows = found(images.contiguous())
+    torch.testing.assert_close(in_rows, maps, rtol=1e-4, atol=1e-5)
 
 
 def test_frozen_stages_and_norms() -> None:
