@@ -14,6 +14,7 @@ TITLES = {
     "demo": "The demo",
     "predict_start": "The start of scaseg predict",
     "base_step": "A training step of stage 1",
+    "timm_backbone": "The backbone of the recipes for photographs",
     "training_views": "Training views through a worker",
     "cat_live": "An iteration of stage 2",
     "deformable_attention": "Deformable attention",
@@ -27,6 +28,7 @@ TITLES = {
 }
 ON_CPU_ALONE = (
     "split_dataset",
+    "timm_backbone",
     "training_views",
     "demo",
     "predict_start",

@@ -43,6 +43,7 @@ PLAN: dict[str, tuple[tuple[str, str], ...]] = {
         ("predict_start", "small"),
         ("base_step", "small"),
         ("base_step", "published"),
+        ("timm_backbone", "small"),
         ("training_views", "published"),
         ("cat_live", "small"),
         ("cat_live", "published"),
