@@ -32,7 +32,9 @@ ADDITIONS = (
 VARIANTS: dict[str, tuple[str, ...]] = {
     "recipe": (),
     "additions": ADDITIONS,
+    "covariance": ("cat.noise=seen_covariance",),
     "ridge": ("cat.generator=ridge",),
+    "folds": ("evaluation.choose_on=seen_folds",),
     "random": (),
     "scratch": ("base.backbone.checkpoint=null", "base.backbone.frozen_norm=false", "base.backbone_rate=1"),
 }
@@ -47,8 +49,17 @@ ROWS = (
     ("recipe", "transductive-best-increment", "generator as published, best snapshot and increment"),
     ("additions", "transductive", "generator with our additions"),
     ("additions", "transductive-best-increment", "generator with our additions, best snapshot and increment"),
+    ("covariance", "transductive", "generator with the covariance of seen queries"),
+    (
+        "covariance",
+        "transductive-best-increment",
+        "generator with the covariance of seen queries, best snapshot and increment",
+    ),
     ("ridge", "transductive", "ridge Gaussian"),
     ("ridge", "transductive-best-increment", "ridge Gaussian, best snapshot and increment"),
+    ("folds", "base-best-increment", "chosen on folds of seen classes: base and its increment"),
+    ("folds", "control-best-increment", "chosen on folds of seen classes: fine-tuned without generator"),
+    ("folds", "transductive-best-increment", "chosen on folds of seen classes: generator as published"),
     ("random", "base-best-increment", "random class vectors: base, best increment"),
     ("random", "transductive-best-increment", "random class vectors: generator, best snapshot and increment"),
     ("scratch", "base", "no ImageNet weights: base, no increment"),
