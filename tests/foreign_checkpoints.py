@@ -19,6 +19,7 @@ def own_model_of_mmdetection(base: Base, num_classes: int) -> nn.Module:
     """Mask2Former as MMDetection builds it from a configuration, with its linear class head and random weights."""
     from mmdet.models.detectors import Mask2Former  # after backbones, which makes them importable
     from mmengine.config import ConfigDict
+    from mmengine.registry import DefaultScope
 
     backbone = base.backbone
     head = head_config(base, resnet_maps(backbone), num_classes)
@@ -36,7 +37,8 @@ def own_model_of_mmdetection(base: Base, num_classes: int) -> nn.Module:
             "data_preprocessor": preprocessor_config(IMAGENET_MEAN, IMAGENET_STD),
         }
     )  # fmt: skip
-    model: Any = Mask2Former(**config)
+    with DefaultScope.overwrite_default_scope("mmdet"):  # an earlier test may have left MMSegmentation's
+        model: Any = Mask2Former(**config)
     if not backbone.max_pool:
         model.backbone.maxpool = nn.Identity()
     for parameter in model.parameters():
