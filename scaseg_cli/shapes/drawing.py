@@ -127,7 +127,7 @@ def stuff_colours(stuff: Stuff, size: int) -> Floats:
         high = np.zeros_like(right, dtype=bool)
     colour = _colour(stuff)
     low_tone, high_tone = (0.45, 0.45) if stuff.cls.form == "plain" else (0.3, 0.68)
-    return np.where(high[..., None], np.float32(high_tone) * colour, np.float32(low_tone) * colour)
+    return np.where(high, np.float32(high_tone), np.float32(low_tone))[..., None] * colour
 
 
 def develop(image: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -61,12 +61,6 @@ def _segment_ids(rng: np.random.Generator, classes: tuple[ShapeClass, ...]) -> l
     return ids
 
 
-def _bounding_box(mask: NDArray[np.bool_]) -> list[int]:
-    """x, y, width, height in pixels."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    return [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
-
-
 def _segments(scene: Scene, ids: list[int]) -> list[dict[str, Any]]:
     segments = []
     for place, (number, cls) in enumerate(zip(ids, scene.classes, strict=True)):
@@ -75,8 +69,8 @@ def _segments(scene: Scene, ids: list[int]) -> list[dict[str, Any]]:
             {
                 "id": number,
                 "category_id": cls.category_id,
-                "area": int(mask.sum()),
-                "bbox": _bounding_box(mask),
+                "area": int(np.count_nonzero(mask)),
+                "bbox": list(cv2.boundingRect(mask.view(np.uint8))),  # x, y, width, height
                 "iscrowd": 0,
             }
         )
@@ -91,7 +85,7 @@ def _label_map(scene: Scene) -> NDArray[np.uint8]:
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write an RGB image [H, W, 3] or a label map [H, W]."""
     shown = pixels[..., ::-1] if pixels.ndim == 3 else pixels
-    ok, data = cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    ok, data = cv2.imencode(".png", shown)
     assert ok, path
     path.write_bytes(data.tobytes())
 

@@ -68,8 +68,7 @@ def _compose(stuff: Sequence[Stuff], things: Sequence[Thing], size: int) -> tupl
     index = distance.argmin(0).astype(np.int32)
     image = np.empty((size, size, 3), np.float32)
     for place, part in enumerate(stuff):
-        region = index == place
-        image[region] = stuff_colours(part, size)[region]
+        np.copyto(image, stuff_colours(part, size), where=(index == place)[..., None])
     for place, thing in enumerate(things, start=len(stuff)):
         index[paint_thing(image, thing)] = place
     return image, index
