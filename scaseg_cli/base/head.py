@@ -210,9 +210,8 @@ class CosineHead(QueryHead, Mask2FormerHead):
         with torch.no_grad():
             candidates = torch.cat([own.candidates for own in draws])
             distance = points.logits_at(logits_Nhw[:, None], candidates)[:, 0].abs()
-            nearest = distance.topk(self._num_uncertain, dim=1, largest=False, sorted=False).indices
-            row_N1 = torch.arange(len(nearest), device=nearest.device)[:, None]
-            chosen = torch.cat([candidates[row_N1, nearest], torch.cat([own.others for own in draws])], dim=1)
+            nearest = _at_smallest(candidates, distance, self._num_uncertain)
+            chosen = torch.cat([nearest, torch.cat([own.others for own in draws])], dim=1)
             covered_NP = points.covered(chosen, image_LM.flatten(), segment_LM.flatten())
         logits_NP = points.logits_at(logits_Nhw[:, None], chosen)[:, 0]
         each_NP = F.binary_cross_entropy_with_logits(logits_NP, covered_NP, reduction="none")
@@ -236,3 +235,14 @@ class CosineHead(QueryHead, Mask2FormerHead):
         self._paired(class_logits[-1][None], masks, points, drawn, labels_BG, segments)
         self._hidden(points, masks)
         return self.last_matches(len(samples))
+
+
+def _at_smallest(points_NP: Tensor, values_NP: Tensor, number: int) -> Tensor:
+    """The points of each row at which its values are smallest, in any order [N, number]."""
+    rows, columns = values_NP.shape
+    if values_NP.device.type == "cpu" and 0 < number < columns:  # there in a third of the time
+        place = torch.from_numpy(np.argpartition(values_NP.numpy(), number - 1, axis=1)[:, :number])
+    else:
+        place = values_NP.topk(number, dim=1, largest=False, sorted=False).indices
+    first = torch.arange(0, rows * columns, columns, device=place.device)[:, None]
+    return points_NP.flatten(0, 1).index_select(0, (place + first).flatten()).unflatten(0, place.shape)

@@ -67,7 +67,7 @@ class AnyPoints(MaskPoints):
 
     def draw(self, rows: Sequence[int], columns: int) -> Tensor:
         """Draw points uniformly: x and y [sum of rows, columns, 2]."""
-        return torch.rand(sum(rows), columns, 2, device=self.numbers_BHW.device).mul_(2).sub_(1)
+        return torch.empty(sum(rows), columns, 2, device=self.numbers_BHW.device).uniform_(-1, 1)
 
     def grid(self, points_NP: Tensor) -> Tensor:
         """The points themselves."""

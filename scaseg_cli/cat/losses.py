@@ -6,11 +6,12 @@ C embedding width, Z latent width, K number of classes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +51,32 @@ def mmd_by_class(generated_MD: Tensor, real_MD: Tensor, class_ids_M: Tensor) -> 
 def _mean_kernel(x_MD: Tensor, y_KD: Tensor, lambdas: Sequence[float]) -> Tensor:
     # |x|^2 + |y|^2 - 2xy: several times faster than cdist, and its gradient is finite at d = 0
     distances_MK = x_MD.square().sum(1)[:, None] + y_KD.square().sum(1) - 2.0 * x_MD @ y_KD.T
-    distances_MK = distances_MK.clamp_min(0.0)
-    return sum((torch.exp(distances_MK / (-2.0 * width)).mean() for width in lambdas), x_MD.new_zeros(()))
+    summed: Tensor = _MeanKernel.apply(distances_MK.clamp_min(0.0), lambdas)  # type: ignore[no-untyped-call]
+    return summed
+
+
+class _MeanKernel(torch.autograd.Function):
+    """The mean of exp(-d / (2 lambda)) over all pairs, summed over the lambdas; keeps one matrix for all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, distances_MK: Tensor, lambdas: Sequence[float]) -> Tensor:
+        """Sum the kernels, and their slopes if they are needed."""
+        summed = torch.zeros_like(distances_MK)
+        slope = torch.zeros_like(distances_MK) if ctx.needs_input_grad[0] else None
+        for width in lambdas:
+            kernel = (distances_MK * (-0.5 / width)).exp_()
+            summed += kernel
+            if slope is not None:
+                slope.add_(kernel, alpha=-0.5 / width)
+        ctx.save_for_backward(slope)
+        return summed.mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient of the distances."""
+        (slope,) = ctx.saved_tensors
+        return slope * (gradient / slope.numel()), None
 
 
 def kl_divergence(mu_MZ: Tensor, log_var_MZ: Tensor) -> Tensor:

@@ -58,13 +58,11 @@ class PanopticImage:
         """
         scores_KQ, labels_KQ = (part.numpy() for part in torch.stack(list(probabilities)).max(-1))
         fusion_rules = [FusionRule(self.isthing, *rule) for rule in rules]
-        rows = list(zip(scores_KQ, labels_KQ, fusion_rules, strict=True))
-        is_kept_Q = np.zeros(scores_KQ.shape[1], bool)
-        for scores_Q, labels_Q, rule in rows:
-            is_kept_Q[kept_queries(scores_Q, labels_Q, rule)] = True
-        kept = np.flatnonzero(is_kept_Q)
+        thresholds_K = np.array([rule.object_threshold for rule in fusion_rules], scores_KQ.dtype)
+        is_kept_KQ = (labels_KQ != len(self.isthing)) & (scores_KQ > thresholds_K[:, None])
+        kept = np.flatnonzero(is_kept_KQ.any(0))
         masks = MaskSet(self.masks_of(torch.from_numpy(kept)).numpy()) if len(kept) else None
-        for quality, (scores_Q, labels_Q, rule) in zip(counts, rows, strict=True):
+        for quality, scores_Q, labels_Q, rule in zip(counts, scores_KQ, labels_KQ, fusion_rules, strict=True):
             if masks is None:
                 quality.add_counts(self.label, [], [])
             else:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 READING = ("cpu", "numpy", "tolist", "item", "__bool__", "__int__", "__float__", "__index__")
 OF_UNKNOWN_SIZE = ("nonzero", "masked_select", "_unique2", "unique_dim", "_local_scalar_dense", "equal")
-# What reads and indexes only what was made on the host: sizes of images, subsets, pairs.
-ON_HOST = {"random_subset", "_tokens", "utils.py:stack_batch"}
+# What reads and indexes only what was made on the host (sizes of images, subsets, pairs), or reads on a CPU alone.
+ON_HOST = {"random_subset", "_tokens", "utils.py:stack_batch", "_at_smallest"}
 
 
 class Waits(TorchDispatchMode):

@@ -51,6 +51,19 @@ def test_mmd_is_nothing_between_equal_sets_and_grows_with_the_distance() -> None
     assert 0 < near < far
 
 
+def test_the_gradient_of_mmd_is_that_of_the_written_out_kernels() -> None:
+    def written_out(x: Tensor, y: Tensor) -> Tensor:
+        def mean_kernel(first: Tensor, second: Tensor) -> Tensor:
+            squared = (first[:, None] - second).square().sum(2)
+            return torch.stack([(squared / (-2 * width)).exp().mean() for width in MMD_LAMBDAS]).sum()
+
+        return mean_kernel(x, x) + mean_kernel(y, y) - 2 * mean_kernel(x, y)
+
+    x, y = (_normal(5, 3).double() + 0.5).requires_grad_(), _normal(7, 3, seed=1).double().requires_grad_()
+    found = torch.autograd.grad(mmd(x, y), (x, y))
+    torch.testing.assert_close(found, torch.autograd.grad(written_out(x, y), (x, y)))
+
+
 def test_mmd_draws_a_generated_set_towards_the_real_one() -> None:
     x = (_normal(6, 4) + 1.0).requires_grad_(True)
     real = _normal(6, 4, seed=1)
