@@ -132,14 +132,18 @@ class TimmBackbone(nn.Module):
 
 
 def check_name(name: str) -> None:
-    """Check that timm has a network of this name.
+    """Check that timm has a network of this name, with weights of its tag.
 
     Raises:
-        ScasegError: it has not; names similar ones.
+        ScasegError: it has not; names similar ones, or the tags.
     """
     import timm
 
     if timm.is_model(name):
+        network, _, tag = name.partition(".")
+        tags = [listed.partition(".")[2] for listed in timm.list_pretrained(f"{network}.*")]
+        if tag and tag not in tags:
+            raise ScasegError(f"timm has no weights {name!r}", f"Use {network} without a tag, or {', '.join(tags)}.")
         return
     near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
     hint = f"Did you mean {' or '.join(near)}? --set base.backbone.timm=NAME" if near else _REMEDY

@@ -44,8 +44,8 @@ class Conversion:
         columns = [Column(key, key.replace("_", " "), "count") for key in self.counts]
         notes = [
             *self.notes,
-            "In the recipe, with paths that count from data.root: "
-            f"{{images: FOLDER, annotations: {self.json_file}, labels: {self.labels}}}",
+            f"In the recipe: {{images: FOLDER, annotations: {self.json_file.absolute()}, "
+            f"labels: {self.labels.absolute()}}}",
         ]
         return Table(self.json_file.name, columns, [dict(self.counts)], notes)
 

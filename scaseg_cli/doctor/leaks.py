@@ -41,9 +41,11 @@ def leak_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     if not found:
         return [ready("leaks", "no image is in two parts")] if len(files) > 1 else []
     said = "; ".join(
-        f"{len(pairs):,} images of {other} are in {one} too, among them {pairs[0][1]}" for one, other, pairs in found
+        f"images of {other} that are in {one} too: {len(pairs):,}, among them {pairs[0][1]}"
+        for one, other, pairs in found
     )
-    return [warning("leaks", said, "Remove them from one part; `scaseg split-dataset --json` lists them.")]
+    fix = "Remove them from one part; `scaseg split-dataset --json`, with this recipe, lists those that are used twice."
+    return [warning("leaks", said, fix)]
 
 
 def _images(recipe: Recipe, root: Path, where: ImageSet) -> list[str]:

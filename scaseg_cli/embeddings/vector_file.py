@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _REMEDY = "Set a file that maps each class name to one vector: --set embeddings.vectors=FILE"
+_SMALLEST, _LARGEST = 1e-9, 1e150  # lengths of vectors that are taken as they are
 _SHOWN = 5  # names in an error
+# What the readers raise for damaged, encrypted or other content.
+_READING = (SafetensorError, OSError, ValueError, TypeError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile)
 
 
 class VectorFile:
@@ -44,10 +48,12 @@ class VectorFile:
             ScasegError: it is missing, or of none of the three forms.
         """
         if not path.is_file():
-            raise ScasegError(f"embeddings.vectors {path} does not exist", _REMEDY)
+            missing = "is a folder" if path.is_dir() else "does not exist"
+            raise ScasegError(f"embeddings.vectors {path} {missing}", _REMEDY)
         self.path, self.name = path, path.name
         self.fingerprint = hash_file(path)
-        self._words = path.suffix not in (".safetensors", ".npz")
+        self._is_npz = path.suffix.lower() == ".npz"
+        self._words = not self._is_npz and path.suffix.lower() != ".safetensors"
         self._names: dict[str, str] = {}
         if self._words:
             self.dim = _width_of_text(path)
@@ -60,7 +66,7 @@ class VectorFile:
         self.dim = len(self._read([names[0]])[names[0]])
 
     def encode_text(self, texts: list[str]) -> Tensor:
-        """MaskView up ``texts``; returns unit vectors, float32 [n, C].
+        """Look ``texts`` up; returns unit vectors, float32 [n, C].
 
         Raises:
             ScasegError: the file lacks a name, or a vector has another width, is zero, or is infinite or NaN.
@@ -101,13 +107,16 @@ class VectorFile:
 
     def _unit(self, name: str, vector: Tensor) -> Tensor:
         where = f"{self.path}: the vector of {shown(name)}"
-        if vector.ndim != 1 or len(vector) != self.dim:
-            raise ScasegError(f"{where} has the shape {list(vector.shape)}, and another has [{self.dim}]", _REMEDY)
+        if len(vector) != self.dim:
+            raise ScasegError(f"{where} has {len(vector)} numbers, and another has {self.dim}", _REMEDY)
         if not bool(vector.isfinite().all()):
             raise ScasegError(f"{where} has infinite or NaN values", _REMEDY)
         if not bool(vector.any()):
             raise ScasegError(f"{where} is zero", _REMEDY)
-        return F.normalize(vector.double(), dim=0).float()
+        vector = vector.double()
+        if not _SMALLEST < vector.norm() < _LARGEST:  # whose squares are too small or too large for a sum
+            vector = vector / vector.abs().max()
+        return F.normalize(vector, dim=0).float()
 
     def _lacks(self, missing: list[str], known: list[str]) -> ScasegError:
         listed = ", ".join(repr(name) for name in missing[:_SHOWN])
@@ -121,25 +130,31 @@ class VectorFile:
 
     def _listed(self) -> list[str]:
         try:
-            if self.path.suffix == ".npz":
+            if self._is_npz:
+                if not zipfile.is_zipfile(self.path):
+                    raise ValueError("it is no npz archive, or truncated")
                 with np.load(self.path, allow_pickle=False) as arrays:
                     return list(arrays.files)
             with safe_open(str(self.path), framework="pt") as tensors:
                 return list(tensors.keys())
-        except (SafetensorError, OSError, ValueError, zipfile.BadZipFile) as error:
+        except _READING as error:
             raise self._damaged(error) from error
 
     def _read(self, names: Iterable[str]) -> dict[str, Tensor]:
         try:
-            if self.path.suffix == ".npz":
+            if self._is_npz:
                 with np.load(self.path, allow_pickle=False) as arrays:
-                    found = {name: torch.from_numpy(np.atleast_1d(arrays[name]).astype(np.float64)) for name in names}
+                    found = {name: torch.from_numpy(_as_float(arrays[name])) for name in names}
             else:
                 with safe_open(str(self.path), framework="pt") as tensors:
-                    found = {name: tensors.get_tensor(name).double() for name in names}
-        except (SafetensorError, OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+                    found = {name: tensors.get_tensor(name) for name in names}
+        except _READING as error:
             raise self._damaged(error) from error
-        return found
+        for name, vector in found.items():
+            if vector.ndim != 1 or vector.is_complex():
+                kind = "complex numbers" if vector.is_complex() else f"the shape {list(vector.shape)}"
+                raise ScasegError(f"{self.path}: the vector of {shown(name)} has {kind}, not a row of numbers", _REMEDY)
+        return {name: vector.double() for name, vector in found.items()}
 
     def _damaged(self, error: Exception) -> ScasegError:
         return ScasegError(f"{self.path} cannot be read as vectors: {first_line(error)}", _REMEDY)
@@ -153,12 +168,15 @@ def read_vectors(path: str) -> VectorFile:
 def _width_of_text(path: Path) -> int:
     """The width of a text file's vectors, from its first line: word2vec states it, GloVe has the first vector."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             first = file.readline(1 << 20).split()
             second = file.readline(1 << 20).split()
     except (OSError, UnicodeDecodeError) as error:
         raise ScasegError(f"{path} cannot be read as text: {error}", _REMEDY) from error
     if len(first) == 2 and all(part.isdecimal() for part in first) and len(second) > 2:
+        if not int(first[1]) < len(second):
+            stated = f"{path}, line 1 states {first[1][:20]} numbers a word, and line 2 has {len(second) - 1}"
+            raise ScasegError(stated, _REMEDY)
         return int(first[1])
     numbers = 0
     for part in reversed(first[1:]):
@@ -173,19 +191,23 @@ def _width_of_text(path: Path) -> int:
 def _lines_of_text(path: Path, dim: int, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
     """The wanted words of a text file and their vectors; the first of several lines of a word counts."""
     left = set(wanted)
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, start=1):
-            word, *values = line.rstrip().rsplit(" ", dim)
+            word, *values = line.rstrip().rsplit(None, dim) or [""]
             if word not in left:
                 continue
             try:
                 vector = torch.tensor([float(value) for value in values], dtype=torch.float64)
             except ValueError as error:
-                raise ScasegError(f"{path}, line {number}: the vector of {shown(word)} has {error}", _REMEDY) from error
+                raise ScasegError(f"{path}, line {number}: the vector of {shown(word)}: {error}", _REMEDY) from error
             left.discard(word)
             yield word, vector
             if not left:
                 return  # the files have gigabytes
+
+
+def _as_float(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype.kind in "biuf" else array
 
 
 def _is_number(text: str) -> bool:

@@ -131,7 +131,8 @@ def count(
         records: the images; None: all of the set.
     """
     found = Found.empty(scored, candidate_set)
-    title = f"scoring {len(found.total)} on {scored.part}"
+    classifiers = "1 classifier" if len(found.total) == 1 else f"{len(found.total)} classifiers"
+    title = f"scoring {classifiers} on {scored.part}"
     images = scored.images.images if records is None else records
     for number, batch in enumerate(scored.batches(images, title, rank, size)):
         _count_batch(scored, candidate_set, batch, found, (rank + number * size) * scored.recipe.evaluation.batch_size)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from scaseg_cli.packages import is_packaged
 from scaseg_cli.recipe.fields import Count, FilePath, Fraction, NonNegativeReal, Positive, PositiveReal, Rate, Section
 
 
@@ -35,11 +36,17 @@ class Backbone(Section):
         if self.timm is None:
             if of_timm:
                 raise ValueError("checkpoint timm is for a network of timm; name it: timm")
+            if is_packaged(self.checkpoint):
+                raise ValueError(f"checkpoint {self.checkpoint} is for a network of timm; name it: timm")
             return self
-        default = type(self).model_fields
-        for key in ("depth", "width", "max_pool", "sync_norm"):
-            if getattr(self, key) != default[key].default:
-                raise ValueError(f"{key} is a ResNet's and does not apply to timm's {self.timm}; leave it out")
+        default = {key: type(self).model_fields[key].default for key in ("depth", "width", "max_pool", "sync_norm")}
+        others = [key for key, value in default.items() if getattr(self, key) != value]
+        if others:
+            back = ", ".join(f"{key}: {str(default[key]).lower()}" for key in others)
+            raise ValueError(
+                f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} for a ResNet, not for timm's {self.timm}; "
+                f"leave out what you set, and set what the recipe has back to {back}"
+            )
         if self.checkpoint is not None and self.checkpoint.startswith(("torchvision://", "shapes-backbone")):
             raise ValueError(
                 f"checkpoint {self.checkpoint} is a ResNet's; for timm's {self.timm} set timm (its own weights), "

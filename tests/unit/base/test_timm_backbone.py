@@ -84,6 +84,7 @@ def test_frozen_norms_keep_their_statistics() -> None:
     ("name", "said"),
     [
         ("convnext_atoo", "timm has no network 'convnext_atoo'(.|\n)*convnext_atto"),
+        ("resnet18.nonsense", "timm has no weights 'resnet18.nonsense'(.|\n)*Use resnet18 without a tag, or .*a1_in1k"),
         ("vit_tiny_patch16_224", "has no feature maps at the strides 4, 8, 16 and 32 .it has 16"),
         ("maxvit_pico_rw_256", "does not take images of any size"),
     ],
@@ -100,17 +101,28 @@ def test_a_network_that_does_not_serve_is_refused(name: str, said: str) -> None:
         (("base.backbone.checkpoint=timm",), "checkpoint timm is for a network of timm"),
         (
             ("base.backbone.timm=convnext_atto", "base.backbone.checkpoint=null", "base.backbone.depth=18"),
-            "depth is a ResNet's and does not apply to timm's convnext_atto",
+            "depth is for a ResNet, not for timm's convnext_atto; leave out what you set, and set what the recipe has back "
+            "to depth: 50",
         ),
         (
             ("base.backbone.timm=convnext_atto", "base.backbone.checkpoint=null", "base.backbone.max_pool=false"),
-            "max_pool is a ResNet's",
+            "max_pool is for a ResNet",
         ),
+        (
+            ("base.backbone.timm=convnext_atto", "base.backbone.depth=18", "base.backbone.width=24"),
+            "depth, width are for a ResNet, not for timm's convnext_atto; leave out what you set, and set what the "
+            "recipe has back to depth: 50, width: 64",
+        ),
+        (("base.backbone.checkpoint=package://lite0",), "checkpoint package://lite0 is for a network of timm; name it"),
     ],
 )
 def test_keys_of_a_resnet_are_refused_beside_a_network_of_timm(changes: tuple[str, ...], said: str) -> None:
     with pytest.raises(ScasegError, match=re.escape(said)):
         load_recipe("coco-zps", changes)
+
+
+def test_a_tag_of_weights_changes_nothing_in_the_network() -> None:
+    assert _built("resnet18.a1_in1k").plain_names == _built("resnet18").plain_names
 
 
 def test_images_are_normalised_as_the_weights_want() -> None:

@@ -111,7 +111,7 @@ def test_images_in_two_parts_are_a_warning():
     shutil.copy("CamVid/testannot/0001TP_003.png", "CamVid/testannot/copy.png")
     (row,) = leak_findings(load_recipe("camvid-zss"), RUN)
     assert row.state == "warning"
-    assert row.found.startswith("1 images of validation are in train too, among them ")
+    assert row.found.startswith("images of validation that are in train too: 1, among them ")
     assert leak_findings(load_recipe("shapes-zps"), RUN) == leak_findings(load_recipe("voc-zss"), RUN) == []
 
 
@@ -122,7 +122,7 @@ def test_lists_of_one_folder_are_compared_by_image():
     assert leak_findings(load_recipe("voc-zss"), RUN)[0].state == "ready"
     with open("VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt", "a") as file:
         file.write("2007_000001\n")
-    assert "1 images of validation are in train too" in leak_findings(load_recipe("voc-zss"), RUN)[0].found
+    assert "images of validation that are in train too: 1" in leak_findings(load_recipe("voc-zss"), RUN)[0].found
 
 
 def test_an_unseen_class_that_a_seen_name_hides_is_a_warning():
@@ -149,4 +149,4 @@ def test_panoptic_parts_in_one_folder_are_compared_by_their_annotation_files():
         val[key] += train[key]
     (root / "ade20k_panoptic_val.json").write_text(json.dumps(val))
     (row,) = leak_findings(recipe, RUN)
-    assert (row.state, "1 images of validation are in train too" in row.found) == ("warning", True)
+    assert (row.state, "images of validation that are in train too: 1" in row.found) == ("warning", True)

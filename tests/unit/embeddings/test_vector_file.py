@@ -68,7 +68,7 @@ def test_a_word_with_a_blank_has_its_own_vector(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("vector", "said"),
     [
-        ([1.0, 2.0], "the vector of red ring has the shape [2], and another has [3]"),
+        ([1.0, 2.0], "the vector of red ring has 2 numbers, and another has 3"),
         ([float("nan"), 1.0, 1.0], "the vector of red ring has infinite or NaN values"),
         ([0.0, 0.0, 0.0], "the vector of red ring is zero"),
     ],
@@ -91,7 +91,14 @@ def test_a_missing_name_is_named_with_the_nearest(tmp_path: Path) -> None:
         ("bad.npz", b"PK no", "cannot be read as vectors"),
         ("bad.safetensors", b"\x00" * 20, "cannot be read as vectors"),
         ("bad.txt", b"only words here\n", "line 1 is not a word and its vector"),
-        ("bad.txt", b"a 1 2\nred 1 x\n", "line 2: the vector of red has"),
+        ("bad.txt", b"a 1 2\nred 1 x\n", "line 2: the vector of red: could not convert"),
+        (
+            "bad.txt",
+            b"22 99999999999999999999\nred 1 2\n",
+            "line 1 states 99999999999999999999 numbers a word, and line 2",
+        ),
+        ("empty.npz", b"", "it is no npz archive, or truncated"),
+        ("text.npz", b"red 1 2\n", "it is no npz archive, or truncated"),
         ("bad.txt", b"\xff\xfe\x00", "cannot be read as text"),
         ("empty.npz", "empty", "has no vectors"),
     ],
@@ -104,6 +111,46 @@ def test_a_file_that_does_not_serve_is_refused(name: str, content: bytes | str |
         path.write_bytes(content)
     with pytest.raises(ScasegError, match=said):
         VectorFile(path).encode_text(["red"])
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".npz"])
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        (torch.tensor(1.0), r"the vector of red has the shape \[\], not a row of numbers"),
+        (torch.ones(1, 3), r"the vector of red has the shape \[1, 3\], not a row of numbers"),
+        (torch.ones(3, dtype=torch.complex64), "the vector of red has complex numbers"),
+    ],
+)
+def test_what_is_no_row_of_numbers_is_refused(ending: str, tensor: torch.Tensor, said: str, tmp_path: Path) -> None:
+    path = tmp_path / f"names{ending}"
+    if ending == ".npz":
+        np.savez(path, red=tensor.numpy())
+    else:
+        save_file({"red": tensor}, str(path))
+    with pytest.raises(ScasegError, match=said):
+        VectorFile(path)
+
+
+def test_an_array_that_is_named_as_an_archive_is_refused(tmp_path: Path) -> None:
+    with open(tmp_path / "names.npz", "wb") as file:
+        np.save(file, np.ones(3))
+    with pytest.raises(ScasegError, match="it is no npz archive"):
+        VectorFile(tmp_path / "names.npz")
+    with pytest.raises(ScasegError, match="is a folder"):
+        VectorFile(tmp_path)
+
+
+@pytest.mark.parametrize("length", [1e-300, 1e-20, 1.0, 1e200])
+def test_a_vector_of_any_length_gets_unit_length(length: float, tmp_path: Path) -> None:
+    np.savez(tmp_path / "names.NPZ.npz", red=np.array([3.0, 4.0]) * length)
+    path = (tmp_path / "names.NPZ.npz").rename(tmp_path / "names.NPZ")
+    assert torch.allclose(VectorFile(path).encode_text(["red"]), torch.tensor([[0.6, 0.8]]))
+
+
+def test_a_text_file_may_have_a_mark_of_its_encoding_tabs_and_more_blanks(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfred\t1\t0\nblue  0   1 \n")
+    assert torch.equal(VectorFile(tmp_path / "names.txt").encode_text(["red", "blue"]), torch.eye(2))
 
 
 def test_the_stage_takes_a_file_and_predict_asks_it_for_new_names(recipe, run, classes, tmp_path: Path) -> None:
