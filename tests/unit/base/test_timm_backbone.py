@@ -101,8 +101,8 @@ def test_a_network_that_does_not_serve_is_refused(name: str, said: str) -> None:
         (("base.backbone.checkpoint=timm",), "checkpoint timm is for a network of timm"),
         (
             ("base.backbone.timm=convnext_atto", "base.backbone.checkpoint=null", "base.backbone.depth=18"),
-            "depth is for a ResNet, not for timm's convnext_atto; leave out what you set, and set what the recipe has back "
-            "to depth: 50",
+            "depth is for a ResNet, not for timm's convnext_atto; leave out what you set, and set what the recipe has "
+            "back to depth: 50",
         ),
         (
             ("base.backbone.timm=convnext_atto", "base.backbone.checkpoint=null", "base.backbone.max_pool=false"),
