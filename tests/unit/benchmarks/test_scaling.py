@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from benchmark_files import FOLDER, benchmark
@@ -77,28 +78,33 @@ def test_work_in_a_process_of_its_own_is_returned_and_its_failure_told(tmp_path:
 
 @pytest.mark.parametrize("taken_back", [False, True])
 def test_memory_is_the_peak_of_the_work_alone(tmp_path: Path, taken_back: bool) -> None:
-    held = bytearray(b"x" * 200_000_000)
+    # In a process of its own: this one has memory that it freed and that the system may take back at any time.
+    program = f"""
+import json, mmap, pathlib, sys
+sys.path.insert(0, {str(FOLDER)!r})
+import scaling
 
-    def prepare(_shared: Path, folder: Path, units: int) -> Any:
+class Series:
+    def prepare(self, shared, folder, units):
         library = folder / "library"
         library.write_bytes(b"x" * units)
         with library.open("rb") as file:
             pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         assert sum(pages[::4096]) == 120 * len(range(0, units, 4096))  # the whole file is in memory
 
-        def work() -> int:
-            if taken_back:
+        def work():
+            if {taken_back}:
                 pages.madvise(mmap.MADV_DONTNEED)
             return len(b"x" * units)
 
         return work
 
-    class Series:
-        def __init__(self) -> None:
-            self.prepare = prepare
-
-    found = driver.in_child(lambda: driver.measured(Series(), 60_000_000, tmp_path), tmp_path / "log.txt")
-    assert len(held) == 200_000_000
+held, here = bytearray(b"x" * 200_000_000), pathlib.Path({str(tmp_path)!r})
+found = scaling.in_child(lambda: scaling.measured(Series(), 60_000_000, here), here / "log.txt")
+print(json.dumps([len(held), found]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    _, found = json.loads(done.stdout)
     assert 50 < found["peak_mb"] < 100
     assert found["cpu_s"] >= 0
 
