@@ -187,7 +187,7 @@ def _facts(of_recipe: Mapping[str, Runs]) -> Sequence[str]:
     versions = every[-1]["versions"]
     texts = ", ".join(f"{name} {versions[name]}" for name in ("scaseg", "python", "torch", "mmdet", "numpy"))
     return [
-        f"- {len(every)} runs so far, each on one thread, beside other work. Versions: {texts}.",
+        f"- {len(every)} runs so far, each on one or two threads, most beside other work. Versions: {texts}.",
         "- ± is the sample standard deviation over the seeds. *From - to* is the interval of 95 % over images of one "
         "run, the mean of the seeds' ends: images are drawn with replacement.",
         "- Snapshots and increments were chosen on selection images; every figure is from the validation images. The "
