@@ -58,8 +58,8 @@ def measure(options: argparse.Namespace) -> Outcome:
         ratio=timings.ratio("last, training", "rows, training"),
         goal=None,
         figures={
-            "forward and backward pass, channels first, s": timings.median("rows, training"),
-            "forward and backward pass, channels last, s": timings.median("last, training"),
+            "forward and backward pass, channels first, s of CPU time": timings.median("rows, training"),
+            "forward and backward pass, channels last, s of CPU time": timings.median("last, training"),
             "forward pass, channels last / channels first": timings.ratio("last, alone", "rows, alone"),
         },
         notes=(

@@ -141,8 +141,8 @@ def check_name(name: str) -> None:
 
     if timm.is_model(name):
         network, _, tag = name.partition(".")
-        tags = [listed.partition(".")[2] for listed in timm.list_pretrained(f"{network}.*")]
-        if tag and tag not in tags:
+        tags = [listed.partition(".")[2] for listed in timm.list_pretrained(f"{network}.*")] if tag else [""]
+        if tag not in tags:
             raise ScasegError(f"timm has no weights {name!r}", f"Use {network} without a tag, or {', '.join(tags)}.")
         return
     near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)

@@ -69,7 +69,7 @@ def read_class_list(root: Path, name: str) -> tuple[Category, ...]:
     path = Path(__file__).with_name(_SHIPPED[name]) if name in _SHIPPED else root / name
     if not path.is_file():
         remedy = f"Name a JSON file, or a shipped list: {', '.join(SHIPPED_LISTS)}."
-        if name not in _SHIPPED and not root.is_dir():
+        if not root.is_dir():
             remedy = f"There is no folder {root}; name that of the data: --set data.root=PATH"
         raise ScasegError(f"{what} {path} does not exist", remedy)
     return _categories_in(path, what)

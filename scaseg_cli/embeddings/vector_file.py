@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _REMEDY = "Set a file that maps each class name to one vector: --set embeddings.vectors=FILE"
 _SMALLEST, _LARGEST = 1e-9, 1e150  # lengths of vectors that are taken as they are
+_DIGITS = 9  # of a width that is read
 _SHOWN = 5  # names in an error
 # What the readers raise for damaged, encrypted or other content.
 _READING = (SafetensorError, OSError, ValueError, TypeError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile)
@@ -113,7 +114,6 @@ class VectorFile:
             raise ScasegError(f"{where} has infinite or NaN values", _REMEDY)
         if not bool(vector.any()):
             raise ScasegError(f"{where} is zero", _REMEDY)
-        vector = vector.double()
         if not _SMALLEST < vector.norm() < _LARGEST:  # whose squares are too small or too large for a sum
             vector = vector / vector.abs().max()
         return F.normalize(vector, dim=0).float()
@@ -174,7 +174,7 @@ def _width_of_text(path: Path) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise ScasegError(f"{path} cannot be read as text: {error}", _REMEDY) from error
     if len(first) == 2 and all(part.isdecimal() for part in first) and len(second) > 2:
-        if not int(first[1]) < len(second):
+        if len(first[1]) > _DIGITS or not int(first[1]) < len(second):
             stated = f"{path}, line 1 states {first[1][:20]} numbers a word, and line 2 has {len(second) - 1}"
             raise ScasegError(stated, _REMEDY)
         return int(first[1])

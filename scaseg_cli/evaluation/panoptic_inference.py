@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaseg_cli.measures.fusion import FusionRule, MaskSet, Prediction, kept_queries
+from scaseg_cli.measures.fusion import FusionRule, MaskSet, Prediction, is_kept, kept_queries
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class PanopticImage:
         scores_KQ, labels_KQ = (part.numpy() for part in torch.stack(list(probabilities)).max(-1))
         fusion_rules = [FusionRule(self.isthing, *rule) for rule in rules]
         thresholds_K = np.array([rule.object_threshold for rule in fusion_rules], scores_KQ.dtype)
-        is_kept_KQ = (labels_KQ != len(self.isthing)) & (scores_KQ > thresholds_K[:, None])
-        kept = np.flatnonzero(is_kept_KQ.any(0))
+        kept = np.flatnonzero(is_kept(scores_KQ, labels_KQ, len(self.isthing), thresholds_K[:, None]).any(0))
         masks = MaskSet(self.masks_of(torch.from_numpy(kept)).numpy()) if len(kept) else None
         for quality, scores_Q, labels_Q, rule in zip(counts, scores_KQ, labels_KQ, fusion_rules, strict=True):
             if masks is None:

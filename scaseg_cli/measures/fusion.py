@@ -196,7 +196,18 @@ def kept_queries(scores: NDArray[np.floating], labels: NDArray[np.integer], rule
     >>> kept_queries(np.array([0.9, 0.4, 0.8]), np.array([0, 1, 2]), rule).tolist()  # label 2 is no-object
     [0]
     """
-    return np.flatnonzero((labels != rule.num_classes) & (scores > rule.object_threshold))
+    return np.flatnonzero(is_kept(scores, labels, rule.num_classes, rule.object_threshold))
+
+
+def is_kept(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    num_classes: int,
+    object_threshold: float | NDArray[np.floating],
+) -> NDArray[np.bool_]:
+    """Whether each query is kept, for scores and labels of any shape; the threshold is one, or one for each of them."""
+    found: NDArray[np.bool_] = (labels != num_classes) & (scores > object_threshold)
+    return found
 
 
 def fuse_in_blocks(

@@ -97,6 +97,7 @@ def test_a_missing_name_is_named_with_the_nearest(tmp_path: Path) -> None:
             b"22 99999999999999999999\nred 1 2\n",
             "line 1 states 99999999999999999999 numbers a word, and line 2",
         ),
+        ("bad.txt", b"2 " + b"9" * 5000 + b"\nred 1 2\n", "line 1 states 9{20} numbers a word"),
         ("empty.npz", b"", "it is no npz archive, or truncated"),
         ("text.npz", b"red 1 2\n", "it is no npz archive, or truncated"),
         ("bad.txt", b"\xff\xfe\x00", "cannot be read as text"),
