@@ -8,6 +8,7 @@ Shapes: G segments, H W pixels.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 4  # upper limit of the longer side, in crops, with resize: shorter; as in MMSegmentation's Mask2Former
 _BYTE = 255
+_ID_LIMIT = 2**24  # of a panoptic PNG's three bytes
 
 
 class Segments(NamedTuple):
@@ -106,13 +108,28 @@ def semantic_segments(
     return Segments(_numbered(label_HW, ids, place + 1), labels)
 
 
+class _Scratch(threading.local):
+    """A thread's table of the ids of panoptic PNGs, 0 between calls; only pages that ids fall into take memory."""
+
+    def __init__(self) -> None:
+        self.table = np.zeros(_ID_LIMIT, np.uint8)
+
+
+_scratch = _Scratch()
+
+
 def _numbered(label_HW: NDArray[np.int32], ids: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[Any]:
     """Replace each id by its number, and all other values by 0."""
-    largest = int(numbers.max(initial=0))
-    table = np.zeros(int(label_HW.max(initial=0)) + 1, np.uint8 if largest <= _BYTE else np.int32)
-    is_inside = ids < len(table)
-    table[ids[is_inside]] = numbers[is_inside]
-    return table[label_HW]
+    largest, length = int(numbers.max(initial=0)), int(label_HW.max(initial=0)) + 1
+    if largest <= _BYTE and length <= _ID_LIMIT:
+        table = _scratch.table  # a new one of this length would take longer than all else
+    else:
+        table = np.zeros(length, np.uint8 if largest <= _BYTE else np.int32)
+    inside = ids < len(table)
+    table[ids[inside]] = numbers[inside]
+    found = table[label_HW]
+    table[ids[inside]] = 0
+    return found
 
 
 def augmented(

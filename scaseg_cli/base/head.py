@@ -22,6 +22,7 @@ from scaseg_cli.base.deformable_attention import deformable_attention
 from scaseg_cli.base.mask_points import AnyPoints, MaskPoints
 from scaseg_cli.base.matching import CostWeights, Pairs, assigned, costs
 from scaseg_cli.base.pixel_decoder import PixelDecoder
+from scaseg_cli.base.positions import KeptPositions
 from scaseg_cli.base.query_head import Matches, QueryHead
 
 mmcv_ops.install()  # before any import of mmdet's models
@@ -66,6 +67,7 @@ class CosineHead(QueryHead, Mask2FormerHead):
     def __init__(self, classifier: CosineClassifier, **mask2former: Any) -> None:
         mask2former["pixel_decoder"]["type"] = PixelDecoder
         super().__init__(**mask2former)
+        self.decoder_positional_encoding.__class__ = KeptPositions
         self.cls_embed = classifier
 
     def _forward_head(self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: Any) -> Any:

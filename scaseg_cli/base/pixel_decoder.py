@@ -17,6 +17,7 @@ from torch import Tensor
 from scaseg_cli.base import mmcv_ops
 from scaseg_cli.base.attention_operators import MMCV, operator_for
 from scaseg_cli.base.deformable_attention import compiled_attention, deformable_attention, plain_attention
+from scaseg_cli.base.positions import KeptPositions
 
 mmcv_ops.install()  # before any import of mmdet's models
 
@@ -70,6 +71,7 @@ class PixelDecoder(MSDeformAttnPixelDecoder):
         super().__init__(**mask2former)
         for layer in self.encoder.layers:
             layer.self_attn.__class__ = SizedAttention  # the same parameters, drawn once
+        self.postional_encoding.__class__ = KeptPositions
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Compute the mask features, and the maps that the decoder attends to, from the coarsest on.
