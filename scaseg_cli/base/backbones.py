@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from scaseg_cli.base import mmcv_ops
+from scaseg_cli.base.constant_norm import join_norms
 from scaseg_cli.base.mask2former import FeatureMaps, resnet_config
 from scaseg_cli.base.timm_backbone import STRIDES, TimmBackbone
 from scaseg_cli.packages import is_packaged
@@ -33,6 +34,7 @@ def build_backbone(backbone: Backbone) -> nn.Module:
     resnet: nn.Module = ResNet(**resnet_config(backbone))
     if not backbone.max_pool:
         resnet.maxpool = nn.Identity()
+    join_norms(resnet)
     return resnet
 
 

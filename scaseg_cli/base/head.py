@@ -70,9 +70,17 @@ class CosineHead(QueryHead, Mask2FormerHead):
         self.decoder_positional_encoding.__class__ = KeptPositions
         self.cls_embed = classifier
 
-    def _forward_head(self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: Any) -> Any:
-        self._visual = self.transformer_decoder.post_norm(decoder_out)
-        return super()._forward_head(decoder_out, mask_feature, attn_mask_target_size)
+    def _forward_head(
+        self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As the host's; where a query does not look is computed once for all attention heads."""
+        self._visual = decoded = self.transformer_decoder.post_norm(decoder_out)
+        class_logits = self.cls_embed(decoded)
+        mask_logits = torch.einsum("bqc,bchw->bqhw", self.mask_embed(decoded), mask_feature)
+        with torch.no_grad():
+            coarse = F.interpolate(mask_logits, attn_mask_target_size, mode="bilinear", align_corners=False)
+            hidden_BQX = coarse.flatten(2).sigmoid() < 0.5
+        return class_logits, mask_logits, hidden_BQX[:, None].repeat(1, self.num_heads, 1, 1).flatten(0, 1)
 
     def compile_parts(self) -> None:
         """Compile the deformable attention, the mask head and the class projector (`base.compile`)."""
@@ -242,7 +250,8 @@ class CosineHead(QueryHead, Mask2FormerHead):
 def _at_smallest(points_NP: Tensor, values_NP: Tensor, number: int) -> Tensor:
     """The points of each row at which its values are smallest, in any order [N, number]."""
     rows, columns = values_NP.shape
-    if values_NP.device.type == "cpu" and 0 < number < columns:  # there in a third of the time
+    # On a CPU in a third of the time; subclasses, such as tensors without values, have no arrays.
+    if values_NP.device.type == "cpu" and type(values_NP) is Tensor and 0 < number < columns:
         place = torch.from_numpy(np.argpartition(values_NP.numpy(), number - 1, axis=1)[:, :number])
     else:
         place = values_NP.topk(number, dim=1, largest=False, sorted=False).indices

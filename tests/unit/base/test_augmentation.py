@@ -109,3 +109,14 @@ def test_ids_of_pixels_that_no_segment_has_are_no_segment() -> None:
     record = ImageRecord(7, "7.png", "7.png", 3, 1, _segments(1, 2)[:1])
     found = panoptic_segments(record, np.array([[5, 1, 0]], np.int32), {1: 1}, NUM_SEEN)
     assert found.numbers_HW.tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize("largest", [2**24 - 1, 2**24])  # the last id of a panoptic PNG, and none of one
+def test_ids_of_one_image_are_no_segments_of_the_next(largest: int) -> None:
+    first, second = (
+        ImageRecord(7, "7.png", "7.png", 3, 1, tuple(Segment(i, 1, 1, False) for i in ids))
+        for ids in ((largest, 1), (2, 1))
+    )
+    label = np.array([[largest, 2, 1]], np.int32)
+    assert panoptic_segments(first, label, {1: 1}, NUM_SEEN).numbers_HW.tolist() == [[1, 0, 2]]
+    assert panoptic_segments(second, label, {1: 1}, NUM_SEEN).numbers_HW.tolist() == [[0, 1, 2]]

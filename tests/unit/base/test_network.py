@@ -23,6 +23,7 @@ from base_world import (
     stripes,
     vectors_NC,
 )
+from mmdet.models.dense_heads import Mask2FormerHead as MMDetectionHead
 from mmdet.models.detectors import Mask2Former
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.models.segmentors import EncoderDecoder
@@ -260,3 +261,14 @@ def test_synchronised_norms_need_cuda_and_trained_norms() -> None:
         synchronise_norms(fresh_network(ZPS, aligned=False), CPU)
     with pytest.raises(ScasegError, match="sync_norm has no effect while frozen_norm is true"):
         load_recipe("shapes-zps", ("base.backbone.sync_norm=true",))
+
+
+def test_where_queries_look_is_what_mask2former_computes() -> None:
+    head = fresh_network(ZPS, aligned=False).head
+    random = torch.Generator().manual_seed(0)
+    decoded, features = (torch.randn(*shape, generator=random) for shape in ((2, 16, 64), (2, 64, 16, 16)))
+    found = head._forward_head(decoded, features, (4, 6))
+    expected = MMDetectionHead._forward_head(head, decoded, features, (4, 6))
+    assert found[2].shape == (2 * head.num_heads, 16, 24)
+    assert 0 < int(found[2].sum()) < found[2].numel()
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
