@@ -27,6 +27,16 @@ def join_norms(network: nn.Module) -> None:
                 cast("_NormalisedConv", part).norm = (norm,)  # a tuple: it is not the convolution's own module
 
 
+def part_norms(network: nn.Module) -> None:
+    """Undo `join_norms`, for norms that others are to replace."""
+    for module in network.modules():
+        if isinstance(module, _NormalisedConv):
+            module.__class__ = nn.Conv2d
+            del module.__dict__["norm"]
+        elif isinstance(module, _AppliedNorm):
+            module.__class__ = nn.BatchNorm2d
+
+
 def _is_constant(norm: nn.BatchNorm2d) -> bool:
     """Whether a norm neither measures the batch nor needs gradients here."""
     return not norm.training and not (torch.is_grad_enabled() and norm.weight.requires_grad)

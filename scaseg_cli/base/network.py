@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from scaseg_cli.base.backbone_weights import REMEDY, TIMM_REMEDY, read_backbone
 from scaseg_cli.base.backbones import build_backbone
 from scaseg_cli.base.classifier import ClassProjector, CosineClassifier
+from scaseg_cli.base.constant_norm import part_norms
 from scaseg_cli.base.timm_backbone import TimmBackbone
 from scaseg_cli.base.v2c import V2CAlignment
 from scaseg_cli.checkpoints import load_module
@@ -76,6 +77,7 @@ def synchronise_norms(network: AlignedNetwork, device: torch.device) -> None:
             f"base.backbone.sync_norm needs CUDA devices, but this run uses {device.type}",
             "Use --set base.backbone.sync_norm=false, or --gpus N.",
         )
+    part_norms(network.backbone)
     network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)
 
 

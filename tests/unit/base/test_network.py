@@ -245,8 +245,16 @@ def test_no_package_is_imported_that_is_not_needed() -> None:
 def test_synchronised_norms_keep_their_weights_and_names() -> None:
     section = base(backbone=base().backbone.model_copy(update={"frozen_norm": False}))
     network = fresh_network(ZPS, section, aligned=False)
+    network.backbone.norm1.running_mean += 1.0
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    images = torch.randn(2, 3, SIDE, SIDE)
+    with torch.no_grad():
+        expected = network.eval().extract_feat(images)
     synchronise_norms(network, torch.device("cuda", 0))
+    with torch.no_grad():  # without training, they need no other process
+        found = network.extract_feat(images)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     assert len(norms) == 20
     assert all(isinstance(module, nn.SyncBatchNorm) for module in norms)
