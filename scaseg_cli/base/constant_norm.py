@@ -30,10 +30,11 @@ def join_norms(network: nn.Module) -> None:
 def part_norms(network: nn.Module) -> None:
     """Undo `join_norms`, for norms that others are to replace."""
     for module in network.modules():
-        if isinstance(module, _NormalisedConv):
+        kind = type(module)
+        if kind is _NormalisedConv:
             module.__class__ = nn.Conv2d
             del module.__dict__["norm"]
-        elif isinstance(module, _AppliedNorm):
+        elif kind is _AppliedNorm:
             module.__class__ = nn.BatchNorm2d
 
 
