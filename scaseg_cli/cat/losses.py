@@ -61,15 +61,18 @@ class _MeanKernel(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, distances_MK: Tensor, lambdas: Sequence[float]) -> Tensor:
         """Sum the kernels, and their slopes if they are needed."""
-        summed = torch.zeros_like(distances_MK)
+        total = distances_MK.new_zeros(())
         slope = torch.zeros_like(distances_MK) if ctx.needs_input_grad[0] else None
-        for width in lambdas:
-            kernel = (distances_MK * (-0.5 / width)).exp_()
-            summed += kernel
+        before, kernel = 0.0, distances_MK
+        for width in sorted(lambdas, reverse=True):
+            # the kernel of half the width is the square: no exponential
+            kernel = kernel.square() if before == 2.0 * width else (distances_MK * (-0.5 / width)).exp_()
+            total += kernel.sum()
             if slope is not None:
                 slope.add_(kernel, alpha=-0.5 / width)
+            before = width
         ctx.save_for_backward(slope)
-        return summed.mean()
+        return total / distances_MK.numel()
 
     @staticmethod
     @once_differentiable
