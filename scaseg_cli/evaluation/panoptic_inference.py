@@ -61,11 +61,11 @@ class PanopticImage:
         thresholds_K = np.array([rule.object_threshold for rule in fusion_rules], scores_KQ.dtype)
         kept = np.flatnonzero(is_kept(scores_KQ, labels_KQ, len(self.isthing), thresholds_K[:, None]).any(0))
         masks = MaskSet(self.masks_of(torch.from_numpy(kept)).numpy()) if len(kept) else None
-        for quality, scores_Q, labels_Q, rule in zip(counts, scores_KQ, labels_KQ, fusion_rules, strict=True):
-            if masks is None:
-                quality.add_counts(self.label, [], [])
-            else:
-                masks.add_to(quality, self.label, scores_Q[kept], labels_Q[kept], rule)
+        if masks is not None:
+            masks.add_each(counts, self.label, scores_KQ[:, kept], labels_KQ[:, kept], fusion_rules)
+            return
+        for quality in counts:
+            quality.add_counts(self.label, [], [])
 
     def predict(self, probabilities_QN1: Tensor, rule: tuple[float, ...]) -> Prediction:
         """Return the segments of one candidate, given its class probabilities [Q, N + 1] and its rule."""

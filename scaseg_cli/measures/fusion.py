@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel
 
+_MANY = 4  # candidates, from which on finding what they agree on takes less time than it saves
+_OPEN = 0.7  # fraction of pixels on which they disagree, above which it would save too little
 _BLOCK = 65_536  # score * mask products per block: they fit into the cache, and memory stays bounded
 
 
@@ -131,7 +133,7 @@ class MaskSet:
         # the largest code, so that it wins ties. One byte suffices for 128 queries.
         first_code = 2 * (self.num_queries - 1)
         codes = np.arange(first_code, -1, -2, dtype=np.uint8 if first_code < 255 else np.uint32)
-        self._codes_QX = codes[:, None] | inside_QX
+        self._codes_QX: NDArray[np.unsignedinteger] = np.bitwise_or(codes[:, None], inside_QX)
 
     def fuse(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> Fused:
         """Fuse the masks with these class scores; see `fuse`."""
@@ -151,14 +153,78 @@ class MaskSet:
         Raises:
             ValueError: label and masks differ in size.
         """
+        self.add_each([quality], label, scores[None], labels[None], [rule])
+
+    def add_each(
+        self,
+        counts: Sequence[PanopticQuality],
+        label: PreparedLabel,
+        scores_CQ: NDArray[np.floating],
+        labels_CQ: NDArray[np.integer],
+        rules: Sequence[FusionRule],
+    ) -> None:
+        """`add_to` for C candidates. Pixels that the same query wins for all of many candidates are counted once.
+
+        Raises:
+            ValueError: label and masks differ in size, or the candidates in number.
+        """
         if self.shape != label.shape:
             raise ValueError(f"masks are {self.shape}, label is {label.shape}")
-        kept = self._kept(scores, labels, rule)
-        code_X = self._winners(scores, kept).astype(np.intp)
-        code_X *= label.num_columns
-        code_X += label.index_X
-        segments = _segments(_pixels(code_X, self.num_queries, label.num_columns), self._areas, kept, labels, rule)
-        quality.add_counts(label, [s.pixels for s in segments], [s.class_id for s in segments])
+        if not scores_CQ.shape == labels_CQ.shape == (len(rules), self.num_queries):
+            raise ValueError(
+                f"{scores_CQ.shape} scores and {labels_CQ.shape} labels of {len(rules)} candidates for "
+                f"{self.num_queries} queries"
+            )
+        thresholds_C = np.array([rule.object_threshold for rule in rules], scores_CQ.dtype)
+        kept_CQ = is_kept(scores_CQ, labels_CQ, rules[0].num_classes, thresholds_C[:, None])
+        weights_CQ = scores_CQ.astype(np.float32)
+        masks_QX, codes_QX, index_X = self._masks_QX, self._codes_QX, label.index_X
+        settled: NDArray[np.intp] | int = 0
+        is_open_X = np.ones(0, bool)
+        if len(rules) >= _MANY:
+            code_X, is_open_X = self._settled(weights_CQ, kept_CQ)
+        if not is_open_X.all():
+            settled = _pixels(code_X[~is_open_X], index_X[~is_open_X], self.num_queries, label.num_columns)
+            masks_QX, codes_QX, index_X = masks_QX[:, is_open_X], codes_QX[:, is_open_X], index_X[is_open_X]
+        for quality, weights_Q, labels_Q, kept_Q, rule in zip(
+            counts, weights_CQ, labels_CQ, kept_CQ, rules, strict=True
+        ):
+            kept = np.flatnonzero(kept_Q)
+            code_X = _winners(masks_QX, codes_QX, weights_Q, kept)
+            pixels_Q2G = settled + _pixels(code_X, index_X, self.num_queries, label.num_columns)
+            segments = _segments(pixels_Q2G, self._areas, kept, labels_Q, rule)
+            quality.add_counts(label, [s.pixels for s in segments], [s.class_id for s in segments])
+
+    def _settled(
+        self, weights_CQ: NDArray[np.float32], kept_CQ: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.bool_]]:
+        """The code [X] of the query that all candidates let win, and whether there may be none, bool [X].
+
+        A query that all keep surely wins where its mask times its lowest score is above the masks of all others times
+        their highest: a rounded product does not fall if a factor rises. The search ends at once where the first pixels
+        are mostly open, as of a model that has not been trained.
+        """
+        always = np.flatnonzero(kept_CQ.all(axis=0))
+        code_X: NDArray[np.unsignedinteger] = np.zeros(self._masks_QX.shape[1], dtype=self._codes_QX.dtype)
+        is_open_X = np.ones(len(code_X), bool)
+        if not len(always):
+            return code_X, is_open_X
+        lowest_A1 = weights_CQ[:, always].min(axis=0)[:, None]
+        highest_Q1 = np.where(kept_CQ, weights_CQ, 0).max(axis=0)[:, None]
+        step = _step(self.num_queries)
+        for start in range(0, len(code_X), step):
+            block = slice(start, start + step)
+            masks_QX = self._masks_QX[:, block]
+            least_AX = masks_QX[always] * lowest_A1
+            least_X = least_AX.max(axis=0)
+            below_QX = masks_QX * highest_Q1 < least_X
+            np.not_equal(
+                below_QX.view(np.uint8).sum(axis=0, dtype=np.uint32), self.num_queries - 1, out=is_open_X[block]
+            )
+            if not start and np.count_nonzero(is_open_X[block]) > _OPEN * len(least_X):
+                return code_X, np.ones(len(code_X), bool)
+            _best(least_AX, least_X, self._codes_QX[always, block], code_X[block])
+        return code_X, is_open_X
 
     def _kept(self, scores: NDArray[np.floating], labels: NDArray[np.integer], rule: FusionRule) -> NDArray[np.intp]:
         if scores.shape != (self.num_queries,) or labels.shape != (self.num_queries,):
@@ -166,19 +232,42 @@ class MaskSet:
         return kept_queries(scores, labels, rule)
 
     def _winners(self, scores: NDArray[np.floating], kept: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
-        """The code [X] of the kept query with the largest score * mask; 0 if none is kept."""
-        num_pixels = self._masks_QX.shape[1]
-        code_X: NDArray[np.unsignedinteger] = np.zeros(num_pixels, dtype=self._codes_QX.dtype)
-        weights_K1 = scores[kept].astype(np.float32)[:, None]
-        step = max(1024, _BLOCK // max(1, len(kept)))
-        for start in range(0, num_pixels if len(kept) else 0, step):
-            block = slice(start, start + step)
-            weighted = self._masks_QX[kept, block]
-            weighted *= weights_K1
-            # several times faster than argmax along the first axis
-            is_best = weighted == weighted.max(axis=0)
-            (is_best.view(np.uint8) * self._codes_QX[kept, block]).max(axis=0, out=code_X[block])
-        return code_X
+        return _winners(self._masks_QX, self._codes_QX, scores.astype(np.float32), kept)
+
+
+def _winners(
+    masks_QX: NDArray[np.float32],
+    codes_QX: NDArray[np.unsignedinteger],
+    weights_Q: NDArray[np.float32],
+    kept: NDArray[np.intp],
+) -> NDArray[np.unsignedinteger]:
+    """The code [X] of the kept query with the largest score * mask; 0 if none is kept."""
+    num_pixels = masks_QX.shape[1]
+    code_X: NDArray[np.unsignedinteger] = np.zeros(num_pixels, dtype=codes_QX.dtype)
+    weights_K1 = weights_Q[kept][:, None]
+    step = _step(len(kept))
+    for start in range(0, num_pixels if len(kept) else 0, step):
+        block = slice(start, start + step)
+        weighted = masks_QX[kept, block]
+        weighted *= weights_K1
+        _best(weighted, weighted.max(axis=0), codes_QX[kept, block], code_X[block])
+    return code_X
+
+
+def _step(rows: int) -> int:
+    """How many pixels of so many rows are computed at a time."""
+    return max(1024, _BLOCK // max(1, rows))
+
+
+def _best(
+    weighted_KX: NDArray[np.float32],
+    largest_X: NDArray[np.float32],
+    codes_KX: NDArray[np.unsignedinteger],
+    out: NDArray[np.unsignedinteger],
+) -> None:
+    """Write the largest code of the rows with the largest value: several times faster than argmax along that axis."""
+    is_best = weighted_KX == largest_X
+    (is_best.view(np.uint8) * codes_KX).max(axis=0, out=out)
 
 
 class _Segment(NamedTuple):
@@ -249,7 +338,8 @@ def _fused(
 ) -> Fused:
     """Make segments from a map of codes (`MaskSet`), in the order of their first query."""
     num_queries = len(scores)
-    segments = _segments(_pixels(code_HW.reshape(-1), num_queries, 1), areas, kept, labels, rule)
+    pixels_Q21 = _pixels(code_HW.reshape(-1), 0, num_queries, 1)
+    segments = _segments(pixels_Q21, areas, kept, labels, rule)
     id_of_code = np.zeros(2 * num_queries, dtype=np.int32)
     for segment_id, segment in enumerate(segments, start=1):
         for query in segment.queries:
@@ -262,9 +352,14 @@ def _fused(
     )
 
 
-def _pixels(index_X: NDArray[np.integer], num_queries: int, columns: int) -> NDArray[np.intp]:
+def _pixels(
+    code_X: NDArray[np.unsignedinteger], index_X: NDArray[np.integer] | int, num_queries: int, columns: int
+) -> NDArray[np.intp]:
     """Pixels [Q, 2, columns] that each query wins, outside and inside its own mask, by column of the label."""
-    counts = np.bincount(index_X, minlength=2 * num_queries * columns)
+    place_X = code_X.astype(np.intp)
+    place_X *= columns
+    place_X += index_X
+    counts = np.bincount(place_X, minlength=2 * num_queries * columns)
     return counts.reshape(num_queries, 2, columns)[::-1]
 
 

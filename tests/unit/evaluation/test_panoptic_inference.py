@@ -9,7 +9,7 @@ from segmentor_outputs import masks_of
 from scaseg_cli.base.segmentor import Encoded
 from scaseg_cli.evaluation.inference import inference_of
 from scaseg_cli.evaluation.panoptic_inference import PanopticInference
-from scaseg_cli.measures.fusion import FusionRule, MaskSet
+from scaseg_cli.measures.fusion import FusionRule, MaskSet, is_kept
 from scaseg_cli.measures.panoptic import PanopticMeasure
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, prepare_label
 from scaseg_cli.measures.result_table import class_table
@@ -107,6 +107,23 @@ def test_only_queries_that_a_candidate_keeps_are_made_and_the_counts_are_those_o
     assert (alone.array == counts[0].array).all()
     fused = all_masks.fuse(*(part.numpy() for part in probabilities[0].max(-1)), FusionRule(ISTHING, 0.5, 0.5))
     assert (image.predict(probabilities[0], (0.5, 0.5)).segment_map_HW == fused.segment_map_HW).all()
+
+
+@pytest.mark.parametrize("kind", ["trained", "untrained", "tied"])
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5])
+def test_counts_of_many_candidates_are_those_of_each_alone(kind, threshold):
+    made_up = benchmark("made_up_outputs").made_up(5, 20, (60, 44), 30, kind)
+    segments = segment_arrays(range(1, len(made_up.class_ids_S) + 1), made_up.class_ids_S)
+    label, masks = prepare_label(made_up.label_HW, *segments), MaskSet(made_up.masks_QHW().numpy())
+    rules = [FusionRule(ISTHING, threshold, 0.5)] * 30
+    scores, classes = (part.numpy() for part in torch.stack(made_up.probabilities).max(-1))
+    together, alone = ([PanopticQuality(5) for _ in rules] for _ in range(2))
+    masks.add_each(together, label, scores, classes, rules)
+    for quality, scores_Q, classes_Q, rule in zip(alone, scores, classes, rules, strict=True):
+        masks.add_to(quality, label, scores_Q, classes_Q, rule)
+    assert all((one.array == other.array).all() for one, other in zip(together, alone, strict=True))
+    if kind == "trained":  # most pixels are counted once
+        assert masks._settled(scores, is_kept(scores, classes, 5, threshold))[1].mean() < 0.5
 
 
 def test_where_no_query_is_kept_no_mask_is_made(measure):

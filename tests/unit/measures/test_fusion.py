@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaseg_cli.measures import fusion
-from scaseg_cli.measures.fusion import FusionRule, MaskSet, fuse
+from scaseg_cli.measures.fusion import FusionRule, MaskSet, fuse, is_kept
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, prepare_label
 
 THING, OTHER, STUFF, NONE = 0, 1, 2, 3
@@ -172,3 +172,34 @@ def test_counting_without_the_map_equals_counting_the_map():
         assert getattr(short, name).tolist() == getattr(long, name).tolist()
     assert short.tp.sum() > 5
     assert short.fp.sum() > 5
+
+
+def test_pixels_on_which_candidates_agree_are_counted_as_for_each_alone():
+    """Masks and scores of few values, so that products are often equal."""
+    rng = np.random.default_rng(5)
+    rules = [FusionRule(np.arange(4) < 2, threshold, 0.3) for threshold in (0.1, 0.2, 0.1, 0.4, 0.1, 0.2)]
+    few = np.linspace(0.0, 1.0, 6, dtype=np.float32)
+    num_open = []
+    for _ in range(60):
+        masks = few[rng.integers(0, 6, (5, 8, 8))]
+        label = prepare_label(rng.integers(0, 3, (8, 8)), [1, 2], [0, 3], [False, False])
+        masks[0] = np.maximum(masks[0], few[rng.integers(3, 6)])
+        scores = few[np.maximum(rng.integers(0, 6, (6, 5)), [[5, 0, 0, 0, 0]])]
+        labels = rng.integers(0, 5, (6, 5))
+        labels[:, 0] = rng.integers(0, 4, 6)
+        prepared = MaskSet(masks)
+        together, alone = ([PanopticQuality(4) for _ in rules] for _ in range(2))
+        prepared.add_each(together, label, scores, labels, rules)
+        for quality, *each in zip(alone, scores, labels, rules, strict=True):
+            prepared.add_to(quality, label, *each)
+        assert [one.array.tolist() for one in together] == [one.array.tolist() for one in alone]
+        kept = is_kept(scores, labels, 4, np.array([[rule.object_threshold] for rule in rules], np.float32))
+        num_open.append(int(prepared._settled(scores, kept)[1].sum()))
+    assert min(num_open) < 45 < max(num_open)
+
+
+def test_candidates_of_another_number_are_refused():
+    label, masks = prepare_label(np.zeros((2, 2), int), [], [], []), MaskSet(np.ones((3, 2, 2)))
+    rules = [FusionRule(np.ones(3, bool), 0.5, 0.5)]
+    with pytest.raises(ValueError, match=r"\(2, 3\) scores .* of 1 candidates"):
+        masks.add_each([PanopticQuality(3)], label, np.zeros((2, 3)), np.zeros((2, 3), int), rules)
