@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -97,7 +98,8 @@ def check_page(html: str) -> Page:
     """Read a page; it must be well-formed, fetch nothing, and name nothing twice."""
     page = Page(html)
     assert not page.tags & FETCHING
-    assert "http" not in html.replace("http-equiv", "")
+    words = re.sub(r"data:image/[^\"]*", "", html).replace("http-equiv", "")  # base64 may spell anything
+    assert "http" not in words
     anchors = [link for link in page.links if not link.startswith("data:image/")]
     assert all(link.startswith("#") for link in anchors), anchors
     assert len(page.ids) == len(set(page.ids))
