@@ -4,6 +4,8 @@ import torch
 from benchmark_files import benchmark
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from scaseg_cli.base.head import _at_smallest
+
 BLOCK = 512
 
 
@@ -48,3 +50,9 @@ def test_queries_are_paired_in_order() -> None:
     assert len(pairs) == 3
     assert pairs[0].image_N.tolist() == [0] * 5 + [1] * 2
     assert pairs[0].query_N.tolist() == pairs[0].segment_N.tolist() == [0, 1, 2, 3, 4, 0, 1]
+
+
+def test_the_most_uncertain_points_are_found_of_tensors_without_values() -> None:
+    with FakeTensorMode():
+        points = _at_smallest(torch.rand(2, 9, 2), torch.rand(2, 9), 3)
+    assert points.shape == (2, 3, 2)
