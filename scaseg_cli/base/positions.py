@@ -24,15 +24,14 @@ _SIZES = 6  # kept at a time: a pass needs three, and images in their own sizes 
 class KeptPositions(SinePositionalEncoding):
     """MMDetection's sines and cosines of the positions in maps without padding."""
 
-    def forward(self, mask: Tensor, *args: Any) -> Tensor:
+    def forward(self, mask: Tensor) -> Tensor:
         """The positions of each pixel, [B, D, h, w]; all images share one array.
 
         Args:
             mask: bool [B, h, w]: where there is padding; nowhere.
-            *args: none.
         """
         if torch.onnx.is_in_onnx_export():  # the graph is for maps of any size (`scaseg export`)
-            return super().forward(mask, *args)
+            return super().forward(mask)
         kept: dict[Any, Tensor] = self.__dict__.setdefault("_kept", {})
         height_width = mask.shape[1:]
         key = (height_width, mask.device)

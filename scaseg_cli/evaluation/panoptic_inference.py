@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaseg_cli.measures.fusion import FusionRule, MaskSet, Prediction, is_kept, kept_queries
+from scaseg_cli.measures.fusion import FusionRule, MaskSet, Prediction, kept_by_each, kept_queries
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, PreparedLabel, prepare_label
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class PanopticImage:
         """
         scores_KQ, labels_KQ = (part.numpy() for part in torch.stack(list(probabilities)).max(-1))
         fusion_rules = [FusionRule(self.isthing, *rule) for rule in rules]
-        thresholds_K = np.array([rule.object_threshold for rule in fusion_rules], scores_KQ.dtype)
-        kept = np.flatnonzero(is_kept(scores_KQ, labels_KQ, len(self.isthing), thresholds_K[:, None]).any(0))
+        kept = np.flatnonzero(kept_by_each(scores_KQ, labels_KQ, fusion_rules).any(0))
         masks = MaskSet(self.masks_of(torch.from_numpy(kept)).numpy()) if len(kept) else None
         if masks is not None:
             masks.add_each(counts, self.label, scores_KQ[:, kept], labels_KQ[:, kept], fusion_rules)

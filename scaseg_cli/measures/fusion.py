@@ -175,14 +175,11 @@ class MaskSet:
                 f"{scores_CQ.shape} scores and {labels_CQ.shape} labels of {len(rules)} candidates for "
                 f"{self.num_queries} queries"
             )
-        thresholds_C = np.array([rule.object_threshold for rule in rules], scores_CQ.dtype)
-        kept_CQ = is_kept(scores_CQ, labels_CQ, rules[0].num_classes, thresholds_C[:, None])
+        kept_CQ = kept_by_each(scores_CQ, labels_CQ, rules)
         weights_CQ = scores_CQ.astype(np.float32)
         masks_QX, codes_QX, index_X = self._masks_QX, self._codes_QX, label.index_X
         settled: NDArray[np.intp] | int = 0
-        is_open_X = np.ones(0, bool)
-        if len(rules) >= _MANY:
-            code_X, is_open_X = self._settled(weights_CQ, kept_CQ)
+        code_X, is_open_X = self._settled(weights_CQ, kept_CQ)
         if not is_open_X.all():
             settled = _pixels(code_X[~is_open_X], index_X[~is_open_X], self.num_queries, label.num_columns)
             masks_QX, codes_QX, index_X = masks_QX[:, is_open_X], codes_QX[:, is_open_X], index_X[is_open_X]
@@ -201,13 +198,13 @@ class MaskSet:
         """The code [X] of the query that all candidates let win, and whether there may be none, bool [X].
 
         A query that all keep surely wins where its mask times its lowest score is above the masks of all others times
-        their highest: a rounded product does not fall if a factor rises. The search ends at once where the first pixels
-        are mostly open, as of a model that has not been trained.
+        their highest: a rounded product does not fall if a factor rises. There is no search for few candidates,
+        and none beyond the first pixels if these are mostly open, as of a model that has not been trained.
         """
         always = np.flatnonzero(kept_CQ.all(axis=0))
         code_X: NDArray[np.unsignedinteger] = np.zeros(self._masks_QX.shape[1], dtype=self._codes_QX.dtype)
         is_open_X = np.ones(len(code_X), bool)
-        if not len(always):
+        if len(kept_CQ) < _MANY or not len(always):
             return code_X, is_open_X
         lowest_A1 = weights_CQ[:, always].min(axis=0)[:, None]
         highest_Q1 = np.where(kept_CQ, weights_CQ, 0).max(axis=0)[:, None]
@@ -285,17 +282,15 @@ def kept_queries(scores: NDArray[np.floating], labels: NDArray[np.integer], rule
     >>> kept_queries(np.array([0.9, 0.4, 0.8]), np.array([0, 1, 2]), rule).tolist()  # label 2 is no-object
     [0]
     """
-    return np.flatnonzero(is_kept(scores, labels, rule.num_classes, rule.object_threshold))
+    return np.flatnonzero(kept_by_each(scores[None], labels[None], [rule])[0])
 
 
-def is_kept(
-    scores: NDArray[np.floating],
-    labels: NDArray[np.integer],
-    num_classes: int,
-    object_threshold: float | NDArray[np.floating],
+def kept_by_each(
+    scores_CQ: NDArray[np.floating], labels_CQ: NDArray[np.integer], rules: Sequence[FusionRule]
 ) -> NDArray[np.bool_]:
-    """Whether each query is kept, for scores and labels of any shape; the threshold is one, or one for each of them."""
-    found: NDArray[np.bool_] = (labels != num_classes) & (scores > object_threshold)
+    """Whether each of C candidates, by its rule, keeps each query (`kept_queries`), bool [C, Q]."""
+    thresholds_C = np.array([rule.object_threshold for rule in rules], scores_CQ.dtype)
+    found: NDArray[np.bool_] = (labels_CQ != rules[0].num_classes) & (scores_CQ > thresholds_C[:, None])
     return found
 
 

@@ -9,7 +9,7 @@ from segmentor_outputs import masks_of
 from scaseg_cli.base.segmentor import Encoded
 from scaseg_cli.evaluation.inference import inference_of
 from scaseg_cli.evaluation.panoptic_inference import PanopticInference
-from scaseg_cli.measures.fusion import FusionRule, MaskSet, is_kept
+from scaseg_cli.measures.fusion import FusionRule, MaskSet, kept_by_each
 from scaseg_cli.measures.panoptic import PanopticMeasure
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, prepare_label
 from scaseg_cli.measures.result_table import class_table
@@ -123,7 +123,7 @@ def test_counts_of_many_candidates_are_those_of_each_alone(kind, threshold):
         masks.add_to(quality, label, scores_Q, classes_Q, rule)
     assert all((one.array == other.array).all() for one, other in zip(together, alone, strict=True))
     if kind == "trained":  # most pixels are counted once
-        assert masks._settled(scores, is_kept(scores, classes, 5, threshold))[1].mean() < 0.5
+        assert masks._settled(scores, kept_by_each(scores, classes, rules))[1].mean() < 0.5
 
 
 def test_where_no_query_is_kept_no_mask_is_made(measure):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaseg_cli.measures import fusion
-from scaseg_cli.measures.fusion import FusionRule, MaskSet, fuse, is_kept
+from scaseg_cli.measures.fusion import FusionRule, MaskSet, fuse, kept_by_each
 from scaseg_cli.measures.panoptic_quality import PanopticQuality, prepare_label
 
 THING, OTHER, STUFF, NONE = 0, 1, 2, 3
@@ -193,7 +193,7 @@ def test_pixels_on_which_candidates_agree_are_counted_as_for_each_alone():
         for quality, *each in zip(alone, scores, labels, rules, strict=True):
             prepared.add_to(quality, label, *each)
         assert [one.array.tolist() for one in together] == [one.array.tolist() for one in alone]
-        kept = is_kept(scores, labels, 4, np.array([[rule.object_threshold] for rule in rules], np.float32))
+        kept = kept_by_each(scores, labels, rules)
         num_open.append(int(prepared._settled(scores, kept)[1].sum()))
     assert min(num_open) < 45 < max(num_open)
 
