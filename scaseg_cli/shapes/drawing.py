@@ -136,6 +136,10 @@ def develop(image: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     slope = rng.uniform(-0.25, 0.25, 2).astype(np.float32)
     light = 1.0 + slope[0] * (x - 0.5) + slope[1] * (y - 0.5)
     soft = cv2.GaussianBlur(image * light[..., None], (3, 3), 0.6)
-    noisy = soft + rng.standard_normal(image.shape, dtype=np.float32) * np.float32(0.03)
-    picture: NDArray[np.uint8] = np.clip(255.0 * noisy + 0.5, 0, 255).astype(np.uint8)
+    noisy = rng.standard_normal(image.shape, dtype=np.float32)
+    noisy *= np.float32(0.03)
+    noisy += soft
+    noisy *= 255.0
+    noisy += 0.5
+    picture: NDArray[np.uint8] = np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
     return picture

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SETS = ("train", "selection", "validation")
 _MARK = "shapes.json"  # marks a folder as an embedded world that may be overwritten
 _UNFINISHED = ".unfinished"
+_PLACES = {cls.name: place for place, cls in enumerate(CLASSES)}
 _IDS_A_SET = 1_000_000  # image ids of different sets never collide
 
 
@@ -54,8 +55,9 @@ def _segment_ids(rng: np.random.Generator, classes: tuple[ShapeClass, ...]) -> l
     """A colour for each segment, R + 256 G + 65536 B: near the class colour, and distinct within the image."""
     ids: list[int] = []
     while len(ids) < len(classes):
-        colour = np.clip(np.array(classes[len(ids)].label_colour) + rng.integers(-25, 26, 3), 0, 255)
-        number = int(colour @ (1, 256, 65536))
+        near = zip(classes[len(ids)].label_colour, rng.integers(-25, 26, 3).tolist(), strict=True)
+        red, green, blue = (min(max(value + offset, 0), 255) for value, offset in near)
+        number = red + 256 * green + 65536 * blue
         if number and number not in ids:
             ids.append(number)
     return ids
@@ -79,7 +81,7 @@ def _segments(scene: Scene, ids: list[int]) -> list[dict[str, Any]]:
 
 def _label_map(scene: Scene) -> NDArray[np.uint8]:
     """The class of each pixel [S, S], as an index into `MAP_CATEGORIES`."""
-    return np.array([CLASSES.index(cls) for cls in scene.classes], np.uint8)[scene.index]
+    return np.array([_PLACES[cls.name] for cls in scene.classes], np.uint8)[scene.index]
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
