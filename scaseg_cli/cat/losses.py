@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MMD_LAMBDAS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-_NOT_A_NEGATIVE = -1e9  # a score whose exponential is 0; with -inf, a row without negatives has NaN gradients
+_NOT_A_NEGATIVE = -1e9  # a score whose exponential is 0; with -inf, a row without negatives is NaN
 
 
 def mmd(generated_MD: Tensor, real_KD: Tensor, lambdas: Sequence[float] = MMD_LAMBDAS) -> Tensor:
@@ -118,18 +118,46 @@ def embedding_contrast(
         weights_M: weight of each f^ in the mean (the mixing weight for mixed pairs); None: 1.
         class_negatives: whether real embeddings of other classes are negatives.
     """
-    generated, real = F.normalize(generated_MC, dim=1), F.normalize(real_KC, dim=1)
-    scores_MK = generated @ real.T / tau_r
+    compared = real_KC if null_UC is None else torch.cat([real_KC, null_UC])
+    scores_MX = F.normalize(generated_MC, dim=1) @ F.normalize(compared, dim=1).T / tau_r
     positive_MK = generated_ids_M[:, None] == real_ids_K[None]
-    negatives = scores_MK.masked_fill(positive_MK if class_negatives else torch.ones_like(positive_MK), _NOT_A_NEGATIVE)
-    if null_UC is not None and len(null_UC):
-        negatives = torch.cat([negatives, generated @ F.normalize(null_UC, dim=1).T / tau_r], dim=1)
-    # the term is log(1 + exp(logsumexp of negatives - positive)), 0 without negatives
-    terms_MK = F.softplus(negatives.logsumexp(1, keepdim=True) - scores_MK) * positive_MK
+    summed_M: Tensor = _Contrast.apply(scores_MX, positive_MK, class_negatives)  # type: ignore[no-untyped-call]
     count_M = positive_MK.sum(1)
-    weights = (count_M > 0).to(scores_MK.dtype) * (1.0 if weights_M is None else weights_M)
-    per_anchor = terms_MK.sum(1) / count_M.clamp_min(1)
+    weights = (count_M > 0).to(summed_M.dtype) * (1.0 if weights_M is None else weights_M)
+    per_anchor = summed_M / count_M.clamp_min(1)
     return (per_anchor * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+
+
+class _Contrast(torch.autograd.Function):
+    """Of each row, the sum over positives p of log(1 + exp(l - p)); l is the logsumexp of the negatives.
+
+    The slopes are computed with the value: one exponential for both, and one matrix kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores_MX: Tensor, positive_MK: Tensor, class_negatives: bool) -> Tensor:
+        """Sum the terms. X: the K real embeddings that ``positive_MK`` is of, then U negatives of every row."""
+        real_scores_MK = scores_MX[:, : positive_MK.shape[1]]
+        slopes_MX = scores_MX.clone()
+        slopes_MK = slopes_MX[:, : positive_MK.shape[1]]
+        slopes_MK.masked_fill_(positive_MK if class_negatives else torch.ones_like(positive_MK), _NOT_A_NEGATIVE)
+        highest_M1 = slopes_MX.amax(1, keepdim=True)
+        total_M1 = slopes_MX.sub_(highest_M1).exp_().sum(1, keepdim=True)
+        above_MK = highest_M1 + total_M1.log() - real_scores_MK
+        summed_M = (F.softplus(above_MK) * positive_MK).sum(1)
+        if ctx.needs_input_grad[0]:
+            share_MK = above_MK.sigmoid_().mul_(positive_MK)
+            slopes_MX.mul_(share_MK.sum(1, keepdim=True) / total_M1)
+            slopes_MK.sub_(share_MK)
+            ctx.save_for_backward(slopes_MX)
+        return summed_M
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_M: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of the scores."""
+        (slopes_MX,) = ctx.saved_tensors
+        return slopes_MX * gradient_M[:, None], None, None
 
 
 def semantic_cross_entropy(

@@ -116,6 +116,24 @@ def test_contrast_counts_real_ones_of_the_class_against_all_others(with_null: bo
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("class_negatives", [True, False])
+@pytest.mark.parametrize("tau", [0.01, 0.5])  # at 0.01 most terms are beyond what an exponential can hold
+def test_slopes_of_the_contrast_are_those_of_its_formula(class_negatives: bool, tau: float) -> None:
+    generated, real, null = (_normal(size, 5, seed=size).double() for size in (4, 6, 3))
+    generated.requires_grad_()
+    ids, real_ids = torch.tensor([0, 1, 2, 9]), torch.tensor([0, 0, 1, 2, 2, 2])
+    found = embedding_contrast(generated, ids, real, real_ids, null, tau, class_negatives=class_negatives)
+    (slopes,) = torch.autograd.grad(found, generated)
+
+    scores, against_null = (F.normalize(generated) @ F.normalize(other).T / tau for other in (real, null))
+    positive = ids[:, None] == real_ids
+    negatives = [scores.masked_fill(positive, -torch.inf)] if class_negatives else []
+    terms = F.softplus(torch.cat([*negatives, against_null], 1).logsumexp(1, keepdim=True) - scores) * positive
+    expected = (terms.sum(1)[:3] / positive.sum(1)[:3]).mean()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(slopes, torch.autograd.grad(expected, generated)[0])
+
+
 def test_contrast_is_higher_with_null_negatives() -> None:
     generated, real, null = _normal(4, 5), _normal(4, 5, seed=1), _normal(3, 5, seed=2)
     ids = torch.tensor([0, 0, 1, 1])
