@@ -58,8 +58,8 @@ def _pairs(sampled: list[Any]) -> Pairs:
 def match_as_before(head: CosineHead) -> None:
     """Let ``head`` match and compute its losses in the way before, for the rest of its life."""
 
-    def losses_of(class_logits: list[Tensor], mask_logits: list[Tensor], samples: Sequence[Annotated]) -> Any:
-        losses, pairs = losses_before(head, class_logits, mask_logits, samples)
+    def losses_of(class_logits: list[Tensor], masks: list[Any], samples: Sequence[Annotated]) -> Any:
+        losses, pairs = losses_before(head, class_logits, [own.logits() for own in masks], samples)
         head._pairs = pairs[-1]
         return losses
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from scaseg_cli.base.augmentation import panoptic_segments, semantic_segments, training_view
 from scaseg_cli.base.dataset import collate
+from scaseg_cli.base.head import MaskEmbeddings
 from scaseg_cli.base.network import build_network
 from scaseg_cli.clip.load import load_clip
 from scaseg_cli.data.records import ImageRecord, Segment
@@ -20,6 +21,8 @@ from scaseg_cli.tasks import ZPS, ZSS, Task
 
 if TYPE_CHECKING:
     from scaseg_cli.base.aligned_network import AlignedNetwork
+    from scaseg_cli.base.augmentation import Annotated
+    from scaseg_cli.base.head import CosineHead
     from scaseg_cli.clip.model import ClipModel
     from scaseg_cli.recipe.base_section import Base
     from scaseg_cli.recipe.schema import Recipe
@@ -80,6 +83,15 @@ def losses_of(network: AlignedNetwork, *views: dict[str, Any]) -> dict[str, Tens
     """One forward pass with the losses, as the Runner makes it."""
     data = network.data_preprocessor(collate(list(views)), training=True)
     return network(**data, mode="loss")
+
+
+def head_losses(
+    head: CosineHead, class_logits: list[Tensor], mask_logits: list[Tensor], samples: list[Annotated]
+) -> dict[str, Tensor]:
+    """A head's losses of any logits [B, Q, ...] of each layer: mask logits are products of themselves and ones."""
+    pixels, ones = torch.cat(mask_logits, dim=1), torch.eye(sum(own.shape[1] for own in mask_logits))
+    of_layers = ones.expand(len(pixels), -1, -1).split([own.shape[1] for own in mask_logits], dim=1)
+    return head.losses_of(class_logits, [MaskEmbeddings(queries, pixels) for queries in of_layers], samples)
 
 
 def largest_gradient(module: nn.Module) -> float:

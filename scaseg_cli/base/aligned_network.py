@@ -72,8 +72,8 @@ class AlignedNetwork(BaseModel):
         """
         padded = inputs.shape[-2], inputs.shape[-1]
         views = [View(size, padded) for size in (inside or [padded] * len(inputs))]
-        _, mask_logits = self.head(self.extract_feat(inputs), views)
-        return self.head.last_visual(), mask_logits[-1]
+        mask_logits = self.head.last_masks(self.extract_feat(inputs), views)
+        return self.head.last_visual(), mask_logits
 
 
 def normalised(network: AlignedNetwork, images: Tensor) -> Tensor:

@@ -54,6 +54,17 @@ class _Draws(NamedTuple):
     others: Tensor
 
 
+class MaskEmbeddings(NamedTuple):
+    """What the mask logits of a decoder layer are products of: embeddings of queries and of pixels."""
+
+    queries_BQD: Tensor
+    pixels_BDhw: Tensor
+
+    def logits(self) -> Tensor:
+        """The mask logits of all queries, [B, Q, h, w]."""
+        return torch.einsum("bqd,bdhw->bqhw", self.queries_BQD, self.pixels_BDhw)
+
+
 class CosineHead(QueryHead, Mask2FormerHead):
     """A Mask2Former head that classifies by semantic embeddings.
 
@@ -69,18 +80,37 @@ class CosineHead(QueryHead, Mask2FormerHead):
         super().__init__(**mask2former)
         self.decoder_positional_encoding.__class__ = KeptPositions
         self.cls_embed = classifier
+        self._smaller: dict[tuple[int, ...], Tensor] = {}  # pixels' embeddings at the sizes of the attention
+
+    def forward(self, x: Any, views: Any) -> tuple[list[Tensor], list[MaskEmbeddings]]:
+        """Compute class logits [B, Q, K] and mask embeddings of each decoder layer.
+
+        Few mask logits are ever needed at their full size: those of the last layer, and in training of matched queries.
+        """
+        self._smaller = {}
+        try:
+            found: tuple[list[Tensor], list[MaskEmbeddings]] = super().forward(x, views)
+            return found
+        finally:
+            self._smaller = {}
 
     def _forward_head(
         self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """As the host's; where a query does not look is computed once for all attention heads."""
+    ) -> tuple[Tensor, MaskEmbeddings, Tensor]:
+        """As the host's, up to rounding; where a query does not look is found at that size, once for all heads."""
         self._visual = decoded = self.transformer_decoder.post_norm(decoder_out)
-        class_logits = self.cls_embed(decoded)
-        mask_logits = torch.einsum("bqc,bchw->bqhw", self.mask_embed(decoded), mask_feature)
+        masks = MaskEmbeddings(self.mask_embed(decoded), mask_feature)
         with torch.no_grad():
-            coarse = F.interpolate(mask_logits, attn_mask_target_size, mode="bilinear", align_corners=False)
+            size = tuple(attn_mask_target_size)
+            if size not in self._smaller:  # resizing and multiplying are both linear: their order does not matter
+                self._smaller[size] = F.interpolate(mask_feature, size, mode="bilinear", align_corners=False)
+            coarse = masks._replace(pixels_BDhw=self._smaller[size]).logits()
             hidden_BQX = coarse.flatten(2).sigmoid() < 0.5
-        return class_logits, mask_logits, hidden_BQX[:, None].repeat(1, self.num_heads, 1, 1).flatten(0, 1)
+        return self.cls_embed(decoded), masks, hidden_BQX[:, None].repeat(1, self.num_heads, 1, 1).flatten(0, 1)
+
+    def last_masks(self, x: Any, views: Any) -> Tensor:
+        """Mask logits of the last decoder layer."""
+        return self(x, views)[1][-1].logits()
 
     def compile_parts(self) -> None:
         """Compile the deformable attention, the mask head and the class projector (`base.compile`)."""
@@ -94,38 +124,38 @@ class CosineHead(QueryHead, Mask2FormerHead):
         Raises:
             FloatingPointError: the network's outputs are not finite, or so large that matching costs are not.
         """
-        class_logits, mask_logits = self(features, samples)
-        return self.losses_of(class_logits, mask_logits, samples)
+        class_logits, masks = self(features, samples)
+        return self.losses_of(class_logits, masks, samples)
 
     def losses_of(
-        self, class_logits: list[Tensor], mask_logits: list[Tensor], samples: Sequence[Annotated]
+        self, class_logits: list[Tensor], masks: list[MaskEmbeddings], samples: Sequence[Annotated]
     ) -> dict[str, Tensor]:
         """Match queries and compute the losses of all decoder layers, always in float32.
 
         Args:
             class_logits: [B, Q, K] of each layer.
-            mask_logits: [B, Q, h, w] of each layer.
+            masks: of each layer. Few queries are matched: only their mask logits have gradients.
             samples: the labels.
 
         Raises:
             FloatingPointError: as `loss` does.
         """
-        with torch.autocast(mask_logits[0].device.type, enabled=False):
+        with torch.autocast(class_logits[0].device.type, enabled=False):
             class_logits_LBQK = torch.stack(class_logits).float()
-            masks = [logits.float() for logits in mask_logits]
             points = self.points(samples)
             labels_BG = pad_sequence([sample.labels for sample in samples], batch_first=True)
             segments = [len(sample.labels) for sample in samples]
             rows = [min(number, self.num_queries) for number in segments]
-            draws = [self._drawn(points, rows) for _ in masks]
-            pairs = self._paired(class_logits_LBQK, masks, points, [own.matching for own in draws], labels_BG, segments)
-            index_LM, segment_LM, image_LM = self._on_device(pairs, masks[0].device)
-            hidden_LBQ = self._hidden(points, masks)
+            draws = [self._drawn(points, rows) for _ in class_logits]
+            drawn = [own.matching for own in draws]
+            pairs, hidden_LBQ = self._paired(class_logits_LBQK, masks, points, drawn, labels_BG, segments)
+            index_LM, segment_LM, image_LM = self._on_device(pairs, class_logits_LBQK.device)
             of_classes = self._class_losses(class_logits_LBQK, index_LM, labels_BG[image_LM, segment_LM], hidden_LBQ)
-            logits_Nhw = torch.cat([own.flatten(0, 1)[index] for own, index in zip(masks, index_LM, strict=True)])
+        logits_Nhw = _logits_of(masks, index_LM, rows)
+        with torch.autocast(logits_Nhw.device.type, enabled=False):
             num_masks = sum(max(1, number) for number in rows)  # as MMDetection counts: 1 for an image without segments
-            of_masks = self._mask_losses(logits_Nhw, points, draws, image_LM, segment_LM, num_masks)
-        names = [f"d{layer}." for layer in range(len(masks) - 1)] + [""]
+            of_masks = self._mask_losses(logits_Nhw.float(), points, draws, image_LM, segment_LM, num_masks)
+        names = [f"d{layer}." for layer in range(len(class_logits) - 1)] + [""]
         return {
             layer + name: losses_L[place]
             for name, losses_L in zip(("loss_cls", "loss_mask", "loss_dice"), (of_classes, *of_masks), strict=True)
@@ -148,30 +178,32 @@ class CosineHead(QueryHead, Mask2FormerHead):
     def _paired(
         self,
         class_logits_LBQK: Tensor,
-        masks: list[Tensor],
+        masks: list[MaskEmbeddings],
         points: MaskPoints,
         drawn: list[Tensor],
         labels_BG: Tensor,
         segments: list[int],
-    ) -> list[Pairs]:
-        """Match each layer's queries, by the masks at the points ``drawn`` for it; keeps the last layer's pairs."""
+    ) -> tuple[list[Pairs], Tensor | None]:
+        """Match each layer's queries, by the masks at the points ``drawn`` for it.
+
+        Returns:
+            The pairs, and whether a query's class is not taught if it is unmatched, [L, B, Q]. Keeps the last layer's.
+        """
         label, mask, dice = self.assigner.match_costs
         weights = CostWeights(label.weight, mask.weight, dice.weight, dice.eps)
         covered_BGX = points.covered_by_each(torch.cat(drawn, dim=1), labels_BG.shape[1])
-        found = []
+        found: list[Tensor] = []
+        hidden: list[Tensor] = []
         layers = zip(class_logits_LBQK, masks, drawn, covered_BGX.split(self.num_points, dim=2), strict=True)
-        for class_logits_BQK, mask_logits, own, covered_BGP in layers:
-            found.append(costs(class_logits_BQK, points.logits_at(mask_logits, own), labels_BG, covered_BGP, weights))
+        for class_logits_BQK, of_layer, own, covered_BGP in layers:
+            logits_BQhw = of_layer.logits().float()  # of one layer at a time: they are large
+            logits_BQP = points.logits_at(logits_BQhw, own)
+            found.append(costs(class_logits_BQK, logits_BQP, labels_BG, covered_BGP, weights))
+            if (hidden_BQ := points.hidden(logits_BQhw)) is not None:
+                hidden.append(hidden_BQ)
         pairs = assigned(torch.stack(found), segments)
-        self._pairs = pairs[-1]
-        return pairs
-
-    def _hidden(self, points: MaskPoints, masks: list[Tensor]) -> Tensor | None:
-        """Whether a query's class is not taught if it is unmatched, [L, B, Q]; keeps the last layer's."""
-        with torch.no_grad():
-            found = [hidden for own in masks if (hidden := points.hidden(own)) is not None]
-        self._hidden_BQ = found[-1] if found else None
-        return torch.stack(found) if found else None
+        self._pairs, self._hidden_BQ = pairs[-1], hidden[-1] if hidden else None
+        return pairs, torch.stack(hidden) if hidden else None
 
     def _on_device(self, pairs: list[Pairs], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """For each layer, its matched queries as places among the queries of all images, their segments and images."""
@@ -237,14 +269,22 @@ class CosineHead(QueryHead, Mask2FormerHead):
         Raises:
             FloatingPointError: the network's outputs are not finite, or so large that matching costs are not.
         """
-        class_logits, mask_logits = self(x, samples)
-        points, masks = self.points(samples), [mask_logits[-1]]
+        class_logits, masks = self(x, samples)
+        points = self.points(samples)
         labels_BG = pad_sequence([sample.labels for sample in samples], batch_first=True)
         drawn = [points.draw([1] * len(samples), self.num_points)]
         segments = [len(sample.labels) for sample in samples]
-        self._paired(class_logits[-1][None], masks, points, drawn, labels_BG, segments)
-        self._hidden(points, masks)
+        self._paired(class_logits[-1][None], masks[-1:], points, drawn, labels_BG, segments)
         return self.last_matches(len(samples))
+
+
+def _logits_of(masks: Sequence[MaskEmbeddings], index_LM: Tensor, rows: Sequence[int]) -> Tensor:
+    """The mask logits of matched queries, ``rows[b]`` of image b, layer by layer: [L * M, h, w]."""
+    queries_LMD = torch.stack([own.queries_BQD.flatten(0, 1)[i] for own, i in zip(masks, index_LM, strict=True)])
+    pixels_BDhw = masks[-1].pixels_BDhw  # all layers have the same
+    images = zip(queries_LMD.split(rows, dim=1), pixels_BDhw.flatten(2).unbind(), strict=True)
+    logits_LMX = torch.cat([own_LMD @ pixels_DX for own_LMD, pixels_DX in images], dim=1)
+    return logits_LMX.unflatten(2, pixels_BDhw.shape[2:]).flatten(0, 1)
 
 
 def _at_smallest(points_NP: Tensor, values_NP: Tensor, number: int) -> Tensor:

@@ -67,6 +67,10 @@ class CosineMaskFormerHead(QueryHead, MaskFormerHead):
         found: tuple[Tensor, Tensor] = super().forward(x, [SimpleNamespace(metainfo=own) for own in sizes])
         return found
 
+    def last_masks(self, x: tuple[Tensor, ...], views: Sequence[Annotated | View]) -> Tensor:
+        """Forward pass; returns the mask logits of the last decoder layer, [B, Q, h, w]."""
+        return self(x, views)[1][-1]
+
     def loss(self, features: Any, samples: Sequence[Annotated], *_train_cfg: Any) -> dict[str, Tensor]:
         """Compute MaskFormer's losses of all decoder layers, from the arguments of the host's head.
 

@@ -48,11 +48,12 @@ class QueryHead:
 
     if TYPE_CHECKING:  # the host's
 
-        def __call__(self, x: tuple[Tensor, ...], views: Sequence[Annotated | View]) -> Any:
-            """Return the class logits [B, Q, K] and mask logits [B, Q, h, w] of each decoder layer."""
-
         def init_weights(self) -> None:
             """Draw the initial weights."""
+
+    @abstractmethod
+    def last_masks(self, x: tuple[Tensor, ...], views: Sequence[Annotated | View]) -> Tensor:
+        """Forward pass; returns the mask logits of the last decoder layer, [B, Q, h, w]."""
 
     @abstractmethod
     def match(self, x: tuple[Tensor, ...], samples: Sequence[Annotated]) -> Matches:

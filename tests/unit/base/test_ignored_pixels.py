@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from base_world import SIDE, UNSEEN, base, fresh_network, largest_gradient, losses_of, recipe, stripes
+from base_world import SIDE, UNSEEN, base, fresh_network, head_losses, largest_gradient, losses_of, recipe, stripes
 from torch import Tensor
 
 from scaseg_cli.base.augmentation import Annotated
@@ -31,7 +31,7 @@ def _layer_losses(network: AlignedNetwork, class_logits: Tensor, mask_logits: Te
     """Class, mask and dice loss of one decoder layer's logits [B, Q, ...], always with the same draws."""
     torch.manual_seed(5)
     samples = [view["data_samples"] for view in views]
-    return list(network.head.losses_of([class_logits], [mask_logits], samples).values())
+    return list(head_losses(network.head, [class_logits], [mask_logits], samples).values())
 
 
 def _random_logits() -> tuple[Tensor, Tensor]:

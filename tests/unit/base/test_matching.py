@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from base_world import NUM_SEEN, SIDE, base, fresh_network, stripes
+from base_world import NUM_SEEN, SIDE, base, fresh_network, head_losses, losses_of, stripes
 from benchmark_files import benchmark
 from torch import Tensor
 
@@ -45,7 +45,7 @@ def test_pairs_losses_and_gradients_are_those_of_mmdetection(of_images: list[tup
         if way == "before":
             losses, pairs = benchmark("matching_before").losses_before(head, class_logits, mask_logits, samples)
         else:
-            losses = head.losses_of(class_logits, mask_logits, samples)
+            losses = head_losses(head, class_logits, mask_logits, samples)
             pairs = [head._pairs]
         gradients = torch.autograd.grad(sum(losses.values()), [*class_logits, *mask_logits])
         found.append((losses, pairs[-1], gradients))
@@ -59,6 +59,23 @@ def test_pairs_losses_and_gradients_are_those_of_mmdetection(of_images: list[tup
         torch.testing.assert_close(new, old, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("of_images", BATCHES.values(), ids=BATCHES)
+def test_gradients_of_every_weight_are_those_of_mmdetection(of_images: list[tuple[int, ...]]) -> None:
+    views = [stripes(ZPS, i, *ids) for i, ids in enumerate(of_images)]
+    found = []
+    for way in ("before", "now"):
+        network = fresh_network(ZPS, base(num_queries=QUERIES, num_points=100), aligned=False)
+        if way == "before":
+            benchmark("matching_before").match_as_before(network.head)
+        torch.manual_seed(1)
+        sum(losses_of(network, *views).values()).backward()
+        found.append({name: weight.grad for name, weight in network.named_parameters() if weight.requires_grad})
+    before, now = found
+    assert any(float(gradient.abs().max()) > 0.1 for gradient in before.values())
+    for name, gradient in before.items():
+        torch.testing.assert_close(now[name], gradient, rtol=1e-3, atol=1e-5, msg=lambda text, n=name: f"{n}: {text}")
+
+
 def test_every_layer_has_the_pairs_of_mmdetection(monkeypatch: pytest.MonkeyPatch) -> None:
     head = fresh_network(ZPS, base(num_queries=QUERIES), aligned=False).head
     samples = [stripes(ZPS, i, *ids)["data_samples"] for i, ids in enumerate(BATCHES["of different numbers"])]
@@ -69,7 +86,7 @@ def test_every_layer_has_the_pairs_of_mmdetection(monkeypatch: pytest.MonkeyPatc
     torch.manual_seed(1)
     _, before = benchmark("matching_before").losses_before(head, class_logits, mask_logits, samples)
     torch.manual_seed(1)
-    head.losses_of(class_logits, mask_logits, samples)
+    head_losses(head, class_logits, mask_logits, samples)
     assert len(paired) == len(before) == LAYERS
     for old, new in zip(before, paired, strict=True):
         assert all(np.array_equal(one, other) for one, other in zip(old, new, strict=True))
@@ -81,7 +98,7 @@ def test_logits_that_are_not_finite_are_no_costs(value: float) -> None:
     class_logits, mask_logits = _logits(1, 0)
     mask_logits[1].data[0, 3] = value
     with pytest.raises(FloatingPointError, match="infinite or NaN"):
-        head.losses_of(class_logits, mask_logits, [stripes(ZPS, 1, 0, 1)["data_samples"]])
+        head_losses(head, class_logits, mask_logits, [stripes(ZPS, 1, 0, 1)["data_samples"]])
 
 
 def test_a_point_between_pixels_is_covered_as_an_interpolated_mask_is(monkeypatch: pytest.MonkeyPatch) -> None:
