@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from choices_page import RECIPES, VARIANTS, page
+from choices_page import COMMON, RECIPES, VARIANTS, page
 from kept_figures import options_of, run_by_seed
 from shapes import Job
 
@@ -39,7 +39,7 @@ def make_jobs(options: argparse.Namespace, seeds: Iterable[int]) -> dict[str, Jo
         if options.only and recipe not in options.only:
             continue
         run = RunDir(options.folder / recipe / f"seed-{seed}" / variant)
-        assignments = (*options.changes, f"seed={seed}", *changes)
+        assignments = (*COMMON, *options.changes, f"seed={seed}", *changes)
         arguments = ["--recipe", recipe, "--work-dir", str(run.path)]
         for assignment in assignments:
             arguments += ["--set", assignment]

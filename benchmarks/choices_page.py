@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RECIPES = ("shapes-zps", "shapes-zss")
+# Of every run: the recipes' value when the first figures were measured, which later ones are compared with.
+COMMON = ("base.num_points=1024",)
 VARIANTS: dict[str, tuple[str, ...]] = {
     "hand": (),
     "folds": (
@@ -120,7 +122,7 @@ def page(found: Mapping[str, Any]) -> str:
         heading,
         "`benchmarks/choices.py` made this page from `choices.json`, which has each run's figures. "
         "[method.md](method.md#choices-without-an-unseen-label) says what the choices are.\n",
-        f"- {len(found)} runs so far, each on one thread. Versions: {texts}.",
+        f"- {len(found)} runs so far, each on one thread, with `{' '.join(COMMON)}`. Versions: {texts}.",
         "- ± is the sample standard deviation over the seeds. *From - to* is the interval of 95 % over images of one "
         "run, the mean of the seeds' ends.",
         "- Every figure is from the validation images. No row has CLIP's image tower at test.",

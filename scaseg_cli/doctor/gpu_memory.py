@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _GB = 1e9
 _FIXED = 1.31e9  # bytes of weights, gradients, AdamW's moments, and CLIP's weights
-_PER_PIXEL = {"off": 3540, "bf16": 2740, "fp16": 2740}  # bytes of an image
-_PER_POINT = {"off": 26_700, "bf16": 25_900, "fp16": 25_900}  # bytes of an image at each of base.num_points
+_PER_PIXEL = {"off": 3240, "bf16": 2350, "fp16": 2350}  # bytes of an image
+_PER_POINT = {"off": 26_700, "bf16": 25_800, "fp16": 25_800}  # bytes of an image at each of base.num_points
 MARGIN = 1.25
 
 
