@@ -61,8 +61,8 @@ def measure(options: argparse.Namespace) -> Outcome:
         },
         notes=(
             f"Whole processes, {rounds} round{'s' * (rounds > 1)}; a stage's ratio is of clock time. Before: the build "
-            f"of commit {EARLIER}, with the same libraries; it did not measure the network while it trained, and its recipe "
-            "compared masks of 1,024 pixels at 1,024 points, not 256.",
+            f"of commit {EARLIER}, with the same libraries; it did not measure the network while it trained, and "
+            "its recipe compared masks of 1,024 pixels at 1,024 points, not 256.",
         ),
         machine=machine_of("cpu"),
     )
