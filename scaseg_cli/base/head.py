@@ -87,12 +87,11 @@ class CosineHead(QueryHead, Mask2FormerHead):
 
         Few mask logits are ever needed at their full size: those of the last layer, and in training of matched queries.
         """
-        self._smaller = {}
         try:
             found: tuple[list[Tensor], list[MaskEmbeddings]] = super().forward(x, views)
             return found
         finally:
-            self._smaller = {}
+            self._smaller.clear()
 
     def _forward_head(
         self, decoder_out: Tensor, mask_feature: Tensor, attn_mask_target_size: tuple[int, int]
