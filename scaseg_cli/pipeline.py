@@ -166,12 +166,21 @@ def run_all(recipe: Recipe, run: RunDir, last: str = "evaluation") -> list[Stage
     """
     stages = stages_for(recipe)
     stages = stages[: stages.index(last) + 1]
-    for stage in stages:  # now, not after the hours that the stages before it may take
-        if not is_done(recipe, run, stage):
-            run.check_links(stage)
+    _check_all(recipe, run, stages)
     reports = [_step(recipe, run, stage) for stage in stages if stage in STEPS]
     _own(recipe, run)
     return reports
+
+
+def _check_all(recipe: Recipe, run: RunDir, stages: Sequence[str]) -> None:
+    """Refuse now what a stage would refuse after the hours that the stages before it may take."""
+    for stage in stages:
+        if not is_done(recipe, run, stage):
+            run.check_links(stage)
+    if any(one.stage == "base" and one.runs for one in outlooks(recipe, run)):
+        from scaseg_cli.base.train import check_training
+
+        check_training(recipe)
 
 
 def _step(recipe: Recipe, run: RunDir, stage: str) -> StageReport:

@@ -131,7 +131,7 @@ def annotation_finding(part: str, root: Path, name: str, known: Published) -> tu
 def split_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     """Check that the unseen names can be read and are classes of the data."""
     names = unseen_names(recipe.split.unseen)
-    known = _class_names(recipe, data_root(recipe, run))
+    known = class_names(recipe, run)
     if not known:
         return [ready("unseen classes", f"{len(names)}; `scaseg split-dataset` compares them with the data's classes")]
     unseen = find_unseen(recipe.split.unseen, names, [Category(place, name, False) for place, name in enumerate(known)])
@@ -142,8 +142,9 @@ def split_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
     return [ready("unseen classes", f"{len(names)} of {len(known)} classes")]
 
 
-def _class_names(recipe: Recipe, root: Path) -> tuple[str, ...]:
+def class_names(recipe: Recipe, run: RunDir) -> tuple[str, ...]:
     """The names of the data's classes; empty if they are unknown before the split."""
+    root = data_root(recipe, run)
     if recipe.data.categories is not None:
         return tuple(category.name for category in read_class_list(root, recipe.data.categories))
     path = root / (recipe.data.train.annotations or "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import zipfile
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaseg_cli.doctor.data import class_names
 from scaseg_cli.doctor.finding import Finding, missing, ready, warning
 from scaseg_cli.downloads import by_hand
 from scaseg_cli.errors import ScasegError
@@ -20,14 +22,20 @@ _REINSTALL = "Install scaseg again; the file is part of it."
 _DOWNLOADED = "a run downloads them if there is a network"
 
 
-def encoder_findings(recipe: Recipe, _run: RunDir) -> list[Finding]:
-    """Check what turns class names into vectors, where that is not CLIP."""
+def encoder_findings(recipe: Recipe, run: RunDir) -> list[Finding]:
+    """Check what turns class names into vectors, where that is not CLIP; a file of vectors must have every name."""
     embeddings = recipe.embeddings
     if embeddings.vectors is not None:
+        from scaseg_cli.embeddings.prompts import prompt_names
         from scaseg_cli.embeddings.vector_file import read_vectors
 
         found = read_vectors(embeddings.vectors)
-        return [ready("name vectors", f"{found.path}: {found.dim} numbers per name")]
+        text = f"{found.path}: {found.dim} numbers per name"
+        if not (classes := class_names(recipe, run)):
+            return [ready("name vectors", text)]
+        names = chain.from_iterable(prompt_names(classes, recipe.data.names, embeddings.names))
+        found.encode_text(list(names))
+        return [ready("name vectors", f"{text}; it has all {len(classes)} classes")]
     if embeddings.encoder == "clip":
         return []
     from scaseg_cli.embeddings.sentence_encoder import load_sentence_encoder

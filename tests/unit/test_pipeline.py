@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from scaseg_cli import pipeline
+from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe, recipe_of, save_recipe
 from scaseg_cli.results.table import Column, Table, paths_of, write
 from scaseg_cli.run_dir import RunDir
@@ -102,3 +103,10 @@ def test_a_kept_result_is_put_back_and_what_runs_says_why(tmp_path: Path, capfd:
     assert {report.summary["ran"] for report in reports} == {False}
     assert "union: the kept result of this recipe is back" in capfd.readouterr().err
     assert {kept.stage for kept in all_kept(run)} == {"union", "evaluation"}
+
+
+def test_a_batch_that_does_not_divide_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    recipe = load_recipe("shapes-zps", ("processes=3",))
+    with pytest.raises(ScasegError, match=r"base\.batch_size 8 is not divisible by 3"):
+        pipeline.run_all(recipe, RunDir(tmp_path))
+    assert not list(tmp_path.iterdir())

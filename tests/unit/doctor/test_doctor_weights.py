@@ -1,5 +1,6 @@
 """Weights of CLIP and of the backbone: shipped, in a cache, in a file, damaged, or missing."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from scaseg_cli.doctor.finding import Finding
-from scaseg_cli.doctor.weights import backbone_findings, clip_findings, prompt_findings, weights_problem
+from scaseg_cli.doctor.weights import (
+    backbone_findings,
+    clip_findings,
+    encoder_findings,
+    prompt_findings,
+    weights_problem,
+)
 from scaseg_cli.errors import ScasegError
 from scaseg_cli.recipe import load_recipe
 from scaseg_cli.run_dir import RunDir
@@ -70,6 +77,22 @@ def test_clips_of_other_kinds() -> None:
     for change, said in (("clip.model=ViT-B-61", "has no model"), ("clip.checkpoint=gone.pt", "neither a file nor")):
         with pytest.raises(ScasegError, match=said):  # which becomes the row
             _clip(change)
+
+
+def test_a_file_of_vectors_must_have_the_data_s_classes(home: Path) -> None:
+    where = "data.annotations.json"
+    categories = [{"id": place, "name": name, "isthing": 1} for place, name in enumerate(("a bus", "sky"))]
+    (home / where).write_text(json.dumps({"annotations": [{"segments_info": []}], "categories": categories}))
+    (home / "words.txt").write_text("a 1 0\nbus 0 1\n")
+    changes = ("base.v2c.enabled=false", "data.root=.", f"data.train.annotations={where}")
+    recipe = load_recipe("coco-zps", ("embeddings.vectors=words.txt", *changes))
+    with pytest.raises(ScasegError, match=r"words\.txt has no vector for 'sky'"):
+        encoder_findings(recipe, RUN)
+    (home / "words.txt").write_text("a 1 0\nbus 0 1\nsky 1 1\n")
+    (finding,) = encoder_findings(recipe, RUN)
+    assert (finding.state, finding.found) == ("ready", "words.txt: 2 numbers per name; it has all 2 classes")
+    (home / where).unlink()
+    assert encoder_findings(recipe, RUN)[0].found == "words.txt: 2 numbers per name"
 
 
 def test_prompts(home: Path) -> None:
