@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,6 @@ def build_runner(
     network: nn.Module,
     loader: DataLoader[dict[str, Any]],
     start: int,
-    scratch: str,
 ) -> Any:
     """Build the Runner without mmengine's checkpoints and logs; ours resume exactly and load with weights_only.
 
@@ -39,7 +39,6 @@ def build_runner(
         network: the network, on its device.
         loader: the loader of this process's part of each batch, from iteration ``start`` on.
         start: the first iteration.
-        scratch: a folder for the files that mmengine always writes.
     """
     import mmengine.device.utils as mmengine_device
     from mmengine.logging import MMLogger
@@ -53,27 +52,29 @@ def build_runner(
         devices = None if world.device.type == "cpu" else [world.device.index]
         network = MMDistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
     off = dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"))
-    runner = Runner(
-        model=network,
-        work_dir=scratch,
-        train_dataloader=loader,
-        train_cfg={"type": ResumableLoop, "max_iters": base.iterations, "start": start, "accumulate": base.accumulate},
-        optim_wrapper=_optimizer(base, world.device.type),
-        default_hooks=off,
-        custom_hooks=_hooks(recipe, run, world, start),
-        visualizer={"type": "Visualizer", "vis_backends": []},
-        launcher="pytorch" if world.size > 1 else "none",
-        randomness={"seed": recipe.seed},
-        log_level="ERROR",
-        experiment_name=f"{recipe.name}-{run.path.name}-{start}",
-        default_scope="mmdet",
-    )
-    _without_file(MMLogger.get_current_instance())
+    loop = {"type": ResumableLoop, "max_iters": base.iterations, "start": start, "accumulate": base.accumulate}
+    with tempfile.TemporaryDirectory(prefix="scaseg-mmengine-") as unused:  # it writes there while it is made
+        runner = Runner(
+            model=network,
+            work_dir=unused,
+            train_dataloader=loader,
+            train_cfg=loop,
+            optim_wrapper=_optimizer(base, world.device.type),
+            default_hooks=off,
+            custom_hooks=_hooks(recipe, run, world, start),
+            visualizer={"type": "Visualizer", "vis_backends": []},
+            launcher="pytorch" if world.size > 1 else "none",
+            randomness={"seed": recipe.seed},
+            log_level="ERROR",
+            experiment_name=f"{recipe.name}-{run.path.name}-{start}",
+            default_scope="mmdet",
+        )
+        _without_file(MMLogger.get_current_instance())
     return runner
 
 
 def _without_file(logger: logging.Logger) -> None:
-    """Stop mmengine's logger, which outlives the Runner, from writing to the scratch folder."""
+    """Stop mmengine's logger, which outlives the Runner, from writing to the Runner's folder."""
     logger.setLevel(logging.ERROR)
     for handler in list(logger.handlers):
         if isinstance(handler, logging.FileHandler):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,16 +137,15 @@ def train(recipe: Recipe, run: RunDir, measure: Measure | None = None) -> None:
     _check_agreement(recipe, world, key, start)
     if world.rank == 0 and start:
         say(f"base: resuming from iteration {start}")
-    with tempfile.TemporaryDirectory(prefix="scaseg-mmengine-") as scratch:
-        runner = build_runner(recipe, run, world, network, _loader(recipe, run, world, start), start, scratch)
-        runner.register_hook(Progress(state, key, state_file(run), recipe.base, world), priority="LOWEST")
-        # after the checkpoint, which an interrupted measurement must not cost
-        runner.register_hook(Validation(recipe, run, start, world, measure), priority="LOWEST")
-        try:
-            runner.train()
-        except BaseException:
-            runner.call_hook("after_run")  # closes open files
-            raise
+    runner = build_runner(recipe, run, world, network, _loader(recipe, run, world, start), start)
+    runner.register_hook(Progress(state, key, state_file(run), recipe.base, world), priority="LOWEST")
+    # after the checkpoint, which an interrupted measurement must not cost
+    runner.register_hook(Validation(recipe, run, start, world, measure), priority="LOWEST")
+    try:
+        runner.train()
+    except BaseException:
+        runner.call_hook("after_run")  # closes open files
+        raise
     if world.rank == 0:
         save_base(run, network, recipe)
 
