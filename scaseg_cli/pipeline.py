@@ -149,7 +149,7 @@ STEPS: dict[str, Callable[[Recipe, RunDir], StageReport]] = {
 }
 
 
-def run_all(recipe: Recipe, run: RunDir, last: str = "evaluation") -> list[StageReport]:
+def run_all(recipe: Recipe, run: RunDir) -> list[StageReport]:
     """Run every stage that is not up to date, in order.
 
     A result of this recipe that the run folder keeps is put back in its place instead, and the recipe becomes the run
@@ -158,21 +158,19 @@ def run_all(recipe: Recipe, run: RunDir, last: str = "evaluation") -> list[Stage
     Args:
         recipe: the recipe.
         run: the run folder.
-        last: the stage to end with.
 
     Returns:
         One report for each stage. Its summary says whether the stage ``ran`` now, and the
         ``seconds`` that it took, now or earlier. The report of an up-to-date stage is read from the run folder.
     """
     stages = stages_for(recipe)
-    stages = stages[: stages.index(last) + 1]
-    _check_all(recipe, run, stages)
+    _refuse_early(recipe, run, stages)
     reports = [_step(recipe, run, stage) for stage in stages if stage in STEPS]
     _own(recipe, run)
     return reports
 
 
-def _check_all(recipe: Recipe, run: RunDir, stages: Sequence[str]) -> None:
+def _refuse_early(recipe: Recipe, run: RunDir, stages: Sequence[str]) -> None:
     """Refuse now what a stage would refuse after the hours that the stages before it may take."""
     for stage in stages:
         if not is_done(recipe, run, stage):
